@@ -1,0 +1,180 @@
+"""RunConfig: one network and its training, complete, validated, written into the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import Any
+
+from mnist_depth.datasets import DATASETS
+from mnist_depth.errors import UserError
+from mnist_depth.networks.activations import ACTIVATIONS
+from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
+from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
+from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
+from mnist_depth.networks.pretraining import PRETRAININGS
+from mnist_depth.networks.wirings import WIRINGS
+from mnist_depth.registry import lookup, split_name
+
+LONGEST_SLUG = 120
+"""File systems allow 255 bytes for a name; TensorBoard's run list shows far less."""
+
+
+def _option(default: Any, help_text: str, tag: str = "") -> Any:
+    """A field with its help text; `tag` is what the slug puts before a value that is not the default."""
+    return field(default=default, metadata={"help": help_text, "tag": tag})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One network and its training.
+
+    `learning_rate` and `epochs` may be None: the optimizer's usual rate and the dataset's usual number of passes are
+    filled in. Aliases (`xavier`) are replaced by the name they stand for, so equal configs are equal objects.
+    Raises UserError that names the field and its valid values.
+    """
+
+    dataset: str = _option("mnist", "dataset to train on")
+    depth: int = _option(9, "number of weight layers, the output layer included")
+    width: int = _option(256, "units per hidden layer", "w")
+    activation: str = _option("relu", "activation of the hidden layers")
+    initializer: str = _option("glorot_normal", "initializer of the kernels")
+    bias_std: float = _option(0.0, "standard deviation of the initial biases; 0 is zero biases", "bias")
+    optimizer: str = _option("sgd", "optimizer")
+    learning_rate: float = _option(None, "step size of the optimizer; default: the optimizer's usual rate")
+    batch_size: int = _option(100, "images per optimizer step", "b")
+    epochs: int = _option(None, "passes over the training images; default: the dataset's usual number", "e")
+    seed: int = _option(0, "seed of initialization, data order, dropout and sampling")
+    wiring: str = _option("plain", "how the hidden layers are connected", "")
+    batch_norm: str = _option("none", "batch normalization, before or after the activation", "bn_")
+    dropout: float = _option(0.0, "share of hidden units dropped in training (keep = 1 - dropout)", "drop")
+    weight_decay: float = _option(0.0, "L2 penalty: adds weight_decay / 2 * sum of squared kernels to the loss", "wd")
+    clip_norm: float = _option(0.0, "global gradient norm above which gradients are scaled down; 0 is off", "clip")
+    pretraining: str = _option("none", "what happens to the network before training", "")
+    pretraining_epochs: int = _option(5, "passes over the training images for each pre-trained layer", "pe")
+    pretraining_learning_rate: float = _option(0.1, "step size of the pre-training", "plr")
+    logits_activation: str = _option("linear", "activation put on the logits; relu is the lecture notes' mistake", "logits_")
+    train_examples: int = _option(0, "training images used, from the start of the split; 0 is all", "n")
+
+    def __post_init__(self) -> None:
+        self._set("initializer", _canonical(self.initializer))
+        self._check_types()
+        lookup(DATASETS, self.dataset, "dataset")
+        lookup(OPTIMIZERS, self.optimizer, "optimizer")
+        if self.learning_rate is None:
+            self._set("learning_rate", LEARNING_RATES[split_name(self.optimizer)[0]])
+        if self.epochs is None:
+            self._set("epochs", DATASETS[self.dataset].epochs)
+        self._check_names()
+        self._check_ranges()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_types(self) -> None:
+        for spec in fields(self):
+            value, wanted = getattr(self, spec.name), spec.type
+            if value is None and spec.name in ("learning_rate", "epochs"):
+                continue
+            if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
+                self._set(spec.name, float(value))
+            elif type(value).__name__ != wanted:
+                raise UserError(f"{spec.name} must be a {wanted}, not {value!r}")
+
+    def _check_names(self) -> None:
+        lookup(ACTIVATIONS, self.activation, "activation")
+        lookup(INITIALIZERS, self.initializer, "initializer")
+        lookup(WIRINGS, self.wiring, "wiring")
+        lookup(PRETRAININGS, self.pretraining, "pretraining")
+        _check_choice("batch_norm", self.batch_norm, BATCH_NORMS)
+        _check_choice("logits_activation", self.logits_activation, LOGITS_ACTIVATIONS)
+
+    def _check_ranges(self) -> None:
+        for name in ("depth", "width", "batch_size", "epochs", "pretraining_epochs"):
+            _check_range(name, getattr(self, name), 1, 10_000_000)
+        _check_range("depth", self.depth, 1, 999)
+        for name in ("learning_rate", "pretraining_learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
+        for name in ("bias_std", "weight_decay", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} must be zero or a positive number, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+        _check_range("seed", self.seed, 0, 2**31 - 1)
+        _check_range("train_examples", self.train_examples, 0, 10_000_000)
+
+    @property
+    def slug(self) -> str:
+        """A readable name of everything but the seed: the core fields, then whatever is not the default."""
+        core = f"{self.dataset}-d{self.depth:02d}-{self.activation}-{self.initializer}"
+        rest = [f"{self.optimizer}{self.learning_rate:g}"] + [
+            spec.metadata["tag"] + _readable(getattr(self, spec.name))
+            for spec in fields(self)
+            if spec.name not in CORE_FIELDS and getattr(self, spec.name) != self._default(spec)
+        ]
+        slug = "-".join([core, *rest]).replace(":", "_").replace(",", "_")
+        if len(slug) > LONGEST_SLUG:
+            slug = f"{slug[: LONGEST_SLUG - 9]}-{hashlib.sha256(slug.encode()).hexdigest()[:8]}"
+        return slug
+
+    def _default(self, spec: Field[Any]) -> Any:
+        return DATASETS[self.dataset].epochs if spec.name == "epochs" else spec.default
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The config of `values`; fields that are left out take their defaults. Raises UserError on unknown ones."""
+        names = [spec.name for spec in fields(cls)]
+        if unknown := sorted(set(values) - set(names)):
+            raise UserError(f"unknown config field(s) {', '.join(map(repr, unknown))}; valid: {', '.join(names)}")
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """The config written by `to_json`. Raises UserError when `text` is not a JSON object of config fields."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise UserError("the config is not valid JSON") from None
+        if not isinstance(values, dict):
+            raise UserError("the config must be a JSON object of field names and values")
+        return cls.from_dict(values)
+
+
+CORE_FIELDS = ("dataset", "depth", "activation", "initializer", "optimizer", "learning_rate", "seed")
+"""Fields that the slug always shows, and the seed, which is a folder of its own."""
+
+FIELDS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(RunConfig)}
+
+
+def default_of(name: str) -> Any:
+    """The default of a field; None where it depends on other fields."""
+    default = FIELDS[name].default
+    return None if default is MISSING else default
+
+
+def _canonical(initializer: str) -> str:
+    return ALIASES.get(initializer, initializer) if isinstance(initializer, str) else initializer
+
+
+def _readable(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:
+    if value not in choices:
+        raise UserError(f"unknown {name} {value!r}; valid: {', '.join(choices)}")
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name} must be a whole number from {low} to {high}, not {value}")

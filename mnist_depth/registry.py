@@ -1,0 +1,55 @@
+"""Look names up in the literal registries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mnist_depth.errors import UserError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a registry.
+
+    `summary` is what `python -m mnist_depth list` prints. `build` makes the thing and imports Keras only when called.
+    `arguments` are the defaults of the values that may follow the name after a colon (`maxout:3`); their types are the
+    types that the values must have.
+    """
+
+    summary: str
+    build: Callable[..., Any]
+    arguments: tuple[int | float | str, ...] = ()
+
+
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
+
+
+def split_name(name: str) -> tuple[str, list[str]]:
+    """Split `normal:0.5` into `normal` and `['0.5']`."""
+    base, colon, rest = name.partition(":")
+    return base, rest.split(",") if colon else []
+
+
+def lookup(registry: Mapping[str, AnyEntry], name: str, kind: str) -> tuple[AnyEntry, tuple[int | float | str, ...]]:
+    """Return the entry called `name` and its arguments, given ones first and defaults behind.
+
+    Raises UserError that lists the valid names, or says what the arguments must be.
+    """
+    base, given = split_name(name)
+    if base not in registry:
+        raise UserError(f"unknown {kind} {name!r}; valid: {', '.join(registry)}")
+    entry = registry[base]
+    if len(given) > len(entry.arguments):
+        raise UserError(f"{kind} {name!r} takes at most {len(entry.arguments)} argument(s) after the colon")
+    return entry, tuple(
+        _convert(text, default, name, kind) for text, default in zip(given, entry.arguments, strict=False)
+    ) + entry.arguments[len(given) :]
+
+
+def _convert(text: str, default: int | float | str, name: str, kind: str) -> int | float | str:
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise UserError(f"{kind} {name!r}: {text!r} is not a {type(default).__name__}") from None
