@@ -56,7 +56,9 @@ class RunConfig:
     pretraining: str = _option("none", "what happens to the network before training", "")
     pretraining_epochs: int = _option(5, "passes over the training images for each pre-trained layer", "pe")
     pretraining_learning_rate: float = _option(0.1, "step size of the pre-training", "plr")
-    logits_activation: str = _option("linear", "activation put on the logits; relu is the lecture notes' mistake", "logits_")
+    logits_activation: str = _option(
+        "linear", "activation put on the logits; relu is the lecture notes' mistake", "logits_"
+    )
     train_examples: int = _option(0, "training images used, from the start of the split; 0 is all", "n")
 
     def __post_init__(self) -> None:

@@ -116,7 +116,8 @@ def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
     if _prepared("mnist", data_dir):
         return "mnist", f"Dataset: mnist, prepared in {_tfds_dir(data_dir)}."
     if problem := _fetch("mnist", data_dir):
-        return "digits", f"Dataset: digits, the 1,797 images inside scikit-learn, because mnist is not prepared and {problem}."
+        reason = f"because mnist is not prepared and {problem}"
+        return "digits", f"Dataset: digits, the 1,797 images inside scikit-learn, {reason}."
     return "mnist", f"Dataset: mnist, fetched into {_tfds_dir(data_dir)}."
 
 
@@ -172,7 +173,7 @@ def _from_tfds(name: str, data_dir: str | None) -> Arrays:
         )
     folder = _prepared(name, data_dir)
     if folder is None:
-        raise UserError(f"tensorflow-datasets did not leave {name} in {_tfds_dir(data_dir)}; remove that folder and retry")
+        raise UserError(f"tensorflow-datasets left no {name} in {_tfds_dir(data_dir)}; remove that folder and retry")
     files = sorted(path for path in folder.iterdir() if path.is_file())
     identity = repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]) + str(folder)
     return _cached(f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}", partial(_decode, name, folder))
@@ -196,7 +197,7 @@ def _decode(name: str, folder: Path) -> Arrays:
 
 
 def _digits(data_dir: str | None) -> Arrays:
-    """scikit-learn's 8x8 digits, resized to 28x28, shuffled once with a fixed seed; 297 of the 1,797 are test images."""
+    """scikit-learn's 8x8 digits, resized to 28x28, shuffled with a fixed seed; 297 of the 1,797 are for testing."""
     return _cached("digits-1", _resized_digits)
 
 
@@ -206,7 +207,7 @@ def _resized_digits() -> Arrays:
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
-    images = zoom(bunch.images, (1, 3.5, 3.5), order=1, mode="nearest", grid_mode=True)
+    images: np.ndarray = zoom(bunch.images, (1, 3.5, 3.5), order=1, mode="nearest", grid_mode=True)
     pixels = np.rint(images * (255 / 16)).clip(0, 255).astype(np.uint8).reshape(-1, 784)
     order = np.random.default_rng(0).permutation(len(pixels))
     pixels, labels = pixels[order], bunch.target[order].astype(np.int32)
@@ -257,7 +258,7 @@ def _write_cache(path: Path, arrays: Arrays) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            np.savez(file, checksum=np.array(_checksum(arrays)), **arrays)
+            np.savez(file, allow_pickle=False, checksum=np.array(_checksum(arrays)), **arrays)
         temporary.replace(path)
     except OSError as error:
         print(f"Note: decoded images are not cached ({error}).", file=sys.stderr)
@@ -293,6 +294,10 @@ DATASETS: dict[str, DatasetEntry] = {
     "xor": DatasetEntry(
         "exclusive or of two bits", partial(_gate, (0, 1, 1, 0)), epochs=10_000, features=2, classes=2, validation=0
     ),
-    "and": DatasetEntry("both of two bits", partial(_gate, (0, 0, 0, 1)), epochs=10_000, features=2, classes=2, validation=0),
-    "or": DatasetEntry("any of two bits", partial(_gate, (0, 1, 1, 1)), epochs=10_000, features=2, classes=2, validation=0),
+    "and": DatasetEntry(
+        "both of two bits", partial(_gate, (0, 0, 0, 1)), epochs=10_000, features=2, classes=2, validation=0
+    ),
+    "or": DatasetEntry(
+        "any of two bits", partial(_gate, (0, 1, 1, 1)), epochs=10_000, features=2, classes=2, validation=0
+    ),
 }
