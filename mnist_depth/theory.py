@@ -21,8 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
-from mnist_depth.networks.activations import ACTIVATIONS
-from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
+from mnist_depth.networks import activations, initializers
 from mnist_depth.registry import lookup, split_name
 
 Array = NDArray[np.float64]
@@ -108,10 +107,11 @@ def resolve(activation: str | Activation) -> Activation:
     """The phi and phi' of a registry name; `maxout:3` is a maximum of three. Raises UserError for any other name."""
     if isinstance(activation, Activation):
         return activation
+    activation = activations.ALIASES.get(activation, activation)
     name = split_name(activation)[0]
     if name in TABLE:
         return TABLE[name]
-    _, arguments = lookup(ACTIVATIONS, activation, "activation")
+    _, arguments = lookup(activations.ACTIVATIONS, activation, "activation")
     if name != "maxout":
         raise UserError(f"the theory does not know the activation {activation!r}; it knows {', '.join(TABLE)}, maxout")
     return TABLE["linear"]._replace(pieces=int(arguments[0]))
@@ -371,8 +371,8 @@ def initializer_variance(name: str, fan_in: int, fan_out: int) -> float:
 
     Raises UserError for a name that is not in the registry or that the theory does not know.
     """
-    name = ALIASES.get(name, name)
-    _, arguments = lookup(INITIALIZERS, name, "initializer")
+    name = initializers.ALIASES.get(name, name)
+    _, arguments = lookup(initializers.INITIALIZERS, name, "initializer")
     variance = VARIANCES.get(split_name(name)[0])
     if variance is None:
         raise UserError(f"the theory does not know the initializer {name!r}; it knows {', '.join(VARIANCES)}")
@@ -427,7 +427,7 @@ def predict(
         slope = float(squared_slope(here, length))
         gain = math.nan if layer == depth else math.sqrt(widths[layer] * variances[layer] * slope)
         sigma_w, std = math.sqrt(widths[layer - 1] * variance), math.sqrt(max(squared - mean**2, 0.0))
-        name = f"layer_{layer:02d}"
+        name = f"layer_{layer:0{max(2, len(str(depth)))}d}"
         rows.append(
             LayerPrediction(name, widths[layer - 1], widths[layer], sigma_w, length, mean, std, slope, gain, 1.0)
         )
