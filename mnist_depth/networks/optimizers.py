@@ -17,9 +17,50 @@ def _keras(class_name: str, **fixed: Any) -> Callable[..., Any]:
     return build
 
 
+def _adamw(*, learning_rate: float, weight_decay: float, **options: Any) -> Any:
+    import keras
+
+    optimizer = keras.optimizers.AdamW(learning_rate=learning_rate, weight_decay=weight_decay, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _radam(*, learning_rate: float, **options: Any) -> Any:
+    from mnist_depth.networks.radam import RAdam
+
+    return RAdam(learning_rate=learning_rate, **options)
+
+
 OPTIMIZERS: dict[str, Entry] = {
     "sgd": Entry("stochastic gradient descent", _keras("SGD")),
+    "momentum": Entry("SGD with momentum 0.9 (Polyak 1964)", _keras("SGD", momentum=0.9)),
+    "nag": Entry(
+        "Nesterov's accelerated gradient, momentum 0.9 (Sutskever et al. 2013)",
+        _keras("SGD", momentum=0.9, nesterov=True),
+    ),
+    "adagrad": Entry("rates shrink with the sum of squared gradients (Duchi et al. 2011)", _keras("Adagrad")),
+    "rmsprop": Entry("rates follow a running mean of squared gradients (Tieleman & Hinton 2012)", _keras("RMSprop")),
+    "adadelta": Entry(
+        "RMSprop with steps in the units of the weights (Zeiler 2012)", _keras("Adadelta", rho=0.95, epsilon=1e-6)
+    ),
     "adam": Entry("adaptive moments (Kingma & Ba 2015)", _keras("Adam")),
+    "adamw": Entry("Adam with weight_decay taken out of the gradient (Loshchilov & Hutter 2019)", _adamw),
+    "nadam": Entry("Adam with Nesterov momentum (Dozat 2016)", _keras("Nadam")),
+    "radam": Entry("Adam with a rectified start (Liu et al. 2019)", _radam),
 }
 
-LEARNING_RATES: dict[str, float] = {"sgd": 0.1, "adam": 0.001}
+LEARNING_RATES: dict[str, float] = {
+    "sgd": 0.1,
+    "momentum": 0.01,
+    "nag": 0.01,
+    "adagrad": 0.01,
+    "rmsprop": 0.001,
+    "adadelta": 1.0,
+    "adam": 0.001,
+    "adamw": 0.001,
+    "nadam": 0.002,
+    "radam": 0.001,
+}
+
+DECOUPLED: frozenset[str] = frozenset({"adamw"})
+"""Optimizers that apply weight decay themselves; with all others it is a penalty in the loss."""
