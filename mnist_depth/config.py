@@ -11,13 +11,27 @@ from typing import Any
 
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
+from mnist_depth.networks import activations, initializers
 from mnist_depth.networks.activations import ACTIVATIONS
-from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
+from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
 from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
-from mnist_depth.networks.pretraining import PRETRAININGS
-from mnist_depth.networks.wirings import WIRINGS
-from mnist_depth.registry import lookup, split_name
+from mnist_depth.networks.pretraining import PRETRAININGS, SCOPES
+from mnist_depth.networks.wirings import CELL_KINDS, MERGES, WIRINGS
+from mnist_depth.registry import Entry, lookup, split_name
+
+REGISTRIES: dict[str, Mapping[str, Entry]] = {
+    "dataset": DATASETS,
+    "activation": ACTIVATIONS,
+    "initializer": INITIALIZERS,
+    "optimizer": OPTIMIZERS,
+    "wiring": WIRINGS,
+    "pretraining": PRETRAININGS,
+}
+"""The fields that name an entry of a registry."""
+
+ALIASES: dict[str, Mapping[str, str]] = {"activation": activations.ALIASES, "initializer": initializers.ALIASES}
+"""Other names that a field accepts."""
 
 LONGEST_SLUG = 120
 """File systems allow 255 bytes for a name; TensorBoard's run list shows far less."""
@@ -33,8 +47,9 @@ class RunConfig:
     """One network and its training.
 
     `learning_rate` and `epochs` may be None: the optimizer's usual rate and the dataset's usual number of passes are
-    filled in. Aliases (`xavier`) are replaced by the name they stand for, so equal configs are equal objects.
-    Raises UserError that names the field and its valid values.
+    filled in. Aliases (`xavier`) are replaced by the name they stand for and arguments by their shortest spelling
+    (`maxout:2` is `maxout`), so equal configs are equal objects. Raises UserError that names the field and its valid
+    values, also where two fields exclude each other.
     """
 
     dataset: str = _option("mnist", "dataset to train on")
@@ -62,16 +77,20 @@ class RunConfig:
     train_examples: int = _option(0, "training images used, from the start of the split; 0 is all", "n")
 
     def __post_init__(self) -> None:
-        self._set("initializer", _canonical(self.initializer))
         self._check_types()
-        lookup(DATASETS, self.dataset, "dataset")
-        lookup(OPTIMIZERS, self.optimizer, "optimizer")
+        for name in REGISTRIES:
+            self._set(name, _canonical(name, getattr(self, name)))
         if self.learning_rate is None:
             self._set("learning_rate", LEARNING_RATES[split_name(self.optimizer)[0]])
         if self.epochs is None:
             self._set("epochs", DATASETS[self.dataset].epochs)
-        self._check_names()
+        _check_choice("batch_norm", self.batch_norm, BATCH_NORMS)
+        _check_choice("logits_activation", self.logits_activation, LOGITS_ACTIVATIONS)
         self._check_ranges()
+        self._check_arguments()
+        self._check_hidden()
+        self._check_recurrent()
+        self._check_pretraining()
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -85,14 +104,6 @@ class RunConfig:
                 self._set(spec.name, float(value))
             elif type(value).__name__ != wanted:
                 raise UserError(f"{spec.name} must be a {wanted}, not {value!r}")
-
-    def _check_names(self) -> None:
-        lookup(ACTIVATIONS, self.activation, "activation")
-        lookup(INITIALIZERS, self.initializer, "initializer")
-        lookup(WIRINGS, self.wiring, "wiring")
-        lookup(PRETRAININGS, self.pretraining, "pretraining")
-        _check_choice("batch_norm", self.batch_norm, BATCH_NORMS)
-        _check_choice("logits_activation", self.logits_activation, LOGITS_ACTIVATIONS)
 
     def _check_ranges(self) -> None:
         for name in ("depth", "width", "batch_size", "epochs", "pretraining_epochs"):
@@ -108,6 +119,80 @@ class RunConfig:
             raise UserError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         _check_range("seed", self.seed, 0, 2**31 - 1)
         _check_range("train_examples", self.train_examples, 0, 10_000_000)
+
+    def _check_arguments(self) -> None:
+        """What stands behind the colon of a name must make sense, also with depth and width."""
+        base, arguments = self._named("activation")
+        if base == "maxout":
+            _check_range("activation maxout: the number of pieces", arguments[0], 2, 100)
+        base, arguments = self._named("initializer")
+        if arguments and not 0 <= arguments[0] < math.inf:
+            raise UserError(f"initializer {base}: the number after the colon must be zero or positive, not {arguments[0]}")
+        base, arguments = self._named("wiring")
+        if base == "residual":
+            self._check_residual(arguments[0])
+        elif base == "split_merge":
+            self._check_split(*arguments)
+        elif base == "recurrent" and arguments[0] not in CELL_KINDS:
+            raise UserError(f"unknown wiring {self.wiring!r}; valid after the colon: {', '.join(CELL_KINDS)}")
+
+    def _check_residual(self, every: int) -> None:
+        hidden = self.depth - 1
+        if hidden < 1:
+            raise UserError("wiring residual needs a hidden layer: depth must be at least 2")
+        _check_range(f"wiring residual at depth {self.depth}: the number after the colon", every, 1, hidden)
+
+    def _check_split(self, branches: int, merge: str) -> None:
+        if merge not in MERGES:
+            raise UserError(f"unknown wiring {self.wiring!r}; valid after the comma: {', '.join(MERGES)}")
+        if self.depth < 3:
+            raise UserError("wiring split_merge needs a shared layer and one in the branches: depth must be at least 3")
+        _check_range("wiring split_merge: the number of branches", branches, 2, 100)
+        if merge == "concat" and self.width % branches:
+            raise UserError(f"width must be a multiple of the {branches} branches of {self.wiring}, not {self.width}")
+
+    def _check_hidden(self) -> None:
+        """Fields that act on hidden layers need one."""
+        if self.depth > 1:
+            return
+        for name, idle in (("batch_norm", "none"), ("dropout", 0.0)):
+            if getattr(self, name) != idle:
+                raise UserError(f"{name} needs a hidden layer: depth must be at least 2, or {name} {idle}")
+
+    def _check_recurrent(self) -> None:
+        if self._named("wiring")[0] != "recurrent":
+            return
+        if not DATASETS[self.dataset].is_image:
+            images = ", ".join(name for name, entry in DATASETS.items() if entry.is_image)
+            raise UserError(f"wiring recurrent reads rows of images: dataset must be one of {images}, not {self.dataset}")
+        if self.depth < 2:
+            raise UserError("wiring recurrent needs a hidden layer: depth must be at least 2")
+        if self._named("activation")[0] == "maxout":
+            choices = ", ".join(name for name in ACTIVATIONS if name != "maxout")
+            raise UserError(f"activation maxout does not work with recurrent wiring; valid: {choices}")
+        for name in ("batch_norm", "pretraining"):
+            if getattr(self, name) != "none":
+                raise UserError(f"{name} must be none with recurrent wiring, not {getattr(self, name)!r}")
+
+    def _check_pretraining(self) -> None:
+        base, arguments = self._named("pretraining")
+        if base == "lsuv" and arguments[0] not in SCOPES:
+            raise UserError(f"unknown pretraining {self.pretraining!r}; valid after the colon: {', '.join(SCOPES)}")
+        if base != "dbn":
+            return
+        _check_range("pretraining dbn: the number of Gibbs steps after the colon", arguments[0], 1, 1000)
+        if not DATASETS[self.dataset].is_image:
+            raise UserError(f"pretraining dbn needs pixels between 0 and 1: dataset must hold images, not {self.dataset}")
+        if self.depth < 2:
+            raise UserError("pretraining dbn needs a hidden layer: depth must be at least 2")
+        for name, valid in (("activation", "sigmoid"), ("wiring", "plain"), ("batch_norm", "none"), ("bias_std", 0.0)):
+            if getattr(self, name) != valid:
+                raise UserError(f"{name} must be {valid} with pretraining dbn, not {getattr(self, name)}")
+
+    def _named(self, name: str) -> tuple[str, tuple[Any, ...]]:
+        """The name of a registry's entry in field `name`, and all its arguments."""
+        value = getattr(self, name)
+        return split_name(value)[0], lookup(REGISTRIES[name], value, name)[1]
 
     @property
     def slug(self) -> str:
@@ -164,8 +249,20 @@ def default_of(name: str) -> Any:
     return None if default is MISSING else default
 
 
-def _canonical(initializer: str) -> str:
-    return ALIASES.get(initializer, initializer) if isinstance(initializer, str) else initializer
+def _canonical(field_name: str, value: str) -> str:
+    """The one spelling of a registry's name and arguments: no alias, no argument that is the default anyway."""
+    registry = REGISTRIES[field_name]
+    value = ALIASES.get(field_name, {}).get(value, value)
+    entry, arguments = lookup(registry, value, field_name)
+    while arguments and arguments[-1] == entry.arguments[len(arguments) - 1]:
+        arguments = arguments[:-1]
+    base = split_name(value)[0]
+    return f"{base}:{','.join(map(_exact, arguments))}" if arguments else base
+
+
+def _exact(value: float | str) -> str:
+    """The shortest text that reads back as `value`."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _readable(value: Any) -> str:

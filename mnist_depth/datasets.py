@@ -184,7 +184,7 @@ def _decode(name: str, folder: Path) -> Arrays:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(str(folder))
+        builder: Any = tfds.builder_from_directory(str(folder))
         arrays: Arrays = {}
         for split in ("train", "test"):
             examples: Any = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
@@ -207,7 +207,7 @@ def _resized_digits() -> Arrays:
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
-    images: np.ndarray = zoom(bunch.images, (1, 3.5, 3.5), order=1, mode="nearest", grid_mode=True)
+    images = np.asarray(zoom(bunch.images, (1, 3.5, 3.5), order=1, mode="nearest", grid_mode=True))
     pixels = np.rint(images * (255 / 16)).clip(0, 255).astype(np.uint8).reshape(-1, 784)
     order = np.random.default_rng(0).permutation(len(pixels))
     pixels, labels = pixels[order], bunch.target[order].astype(np.int32)

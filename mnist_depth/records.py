@@ -19,7 +19,7 @@ from mnist_depth.errors import UserError
 
 FORMAT = 1
 CONFIG, METRICS, HISTOGRAMS, DONE, LOCK = "config.json", "metrics.jsonl", "histograms.jsonl", "done.json", ".lock"
-CHECKPOINT, WEIGHTS = "checkpoint", "weights.weights.h5"
+CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
 
 
 class Point(NamedTuple):
@@ -150,8 +150,10 @@ class Busy(UserError):
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
+def claim(folder: Path, owner: str = "") -> Iterator[None]:
     """Own a run folder for the time of the block; the kernel lets go of the lock when its owner dies.
+
+    `owner` is left in the lock file, so that whoever finds the run unfinished can tell who was at it (`owner_of`).
 
     Raises Busy when another process owns it, UserError when the folder cannot be made or written.
     """
@@ -169,7 +171,18 @@ def claim(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(f"another process is training {folder}") from None
+        file.truncate(0)
+        file.write(owner)
+        file.flush()
         yield
+
+
+def owner_of(folder: Path) -> str:
+    """What the last owner of a run folder left in its lock file; empty where there was none."""
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def state(folder: Path, config: RunConfig) -> str:
@@ -214,5 +227,13 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         return
 
 
+def encode(value: float) -> float | str:
+    """A number that JSON can hold: `nan`, `inf` and `-inf` become strings, which `float()` reads back."""
+    return value if math.isfinite(value) else str(value)
+
+
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float, str)) else math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,204 @@
+"""Train one run: the one place that wires model, data, training, instrument and run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mnist_depth import environment, records
+from mnist_depth.config import RunConfig
+from mnist_depth.datasets import Dataset, load
+from mnist_depth.errors import UserError
+from mnist_depth.quiet import silenced
+from mnist_depth.registry import lookup
+
+with silenced():
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from mnist_depth import training
+    from mnist_depth.checkpoint import Checkpoint
+    from mnist_depth.instrument import DepthGauge, EventWriter, JsonLinesWriter, MultiWriter
+    from mnist_depth.networks import models
+    from mnist_depth.networks.pretraining import PRETRAININGS
+    from mnist_depth.recorder import Recorder
+
+PROBE_EXAMPLES = 1_000
+"""Size of the fixed batch that the instruments measure on: the first validation images."""
+
+INSTRUMENTS = ("none", "light", "standard", "full")
+
+Writers = Mapping[str, MultiWriter]
+
+
+def configure(threads: int, *, deterministic: bool = False) -> None:
+    """Fix this process's number of threads; must come before the first computation, later calls change nothing."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        return
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def run(
+    config: RunConfig,
+    folder: Path,
+    *,
+    instruments: str = "standard",
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    command: str = "",
+    owner: str = "",
+    stop: Callable[[], bool] = lambda: False,
+) -> str:
+    """Train `config` into `folder`, resuming what is half done: `finished`, `diverged` or `stopped`.
+
+    A finished run is not touched. Raises UserError when the folder holds another run or cannot be written, Busy when
+    another process is at it.
+    """
+    with records.claim(folder, owner):
+        if overwrite:
+            records.clear(folder)
+        if records.state(folder, config) == "complete":
+            return records.read_run(folder).status
+        data = load(config.dataset, data_dir, config.train_examples)
+        _write_config(folder, config, data, command)
+        return _Run(config, folder, data).train(instruments, stop)
+
+
+def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) -> None:
+    """Write config.json, unless an earlier process did; its dataset must be the one at hand."""
+    path = folder / records.CONFIG
+    if not path.exists():
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        settings = {"threads": threads, "jit_compile": True, "devices": [d.device_type for d in tf.config.list_physical_devices()]}
+        record = {
+            "format": records.FORMAT,
+            "config": config.to_dict(),
+            "dataset": data.describe(),
+            "environment": environment.describe() | settings,
+            "command": command,
+        }
+        records.write_atomic(path, json.dumps(record, indent=1))
+    elif records.read_json(path).get("dataset", {}).get("checksum") != data.checksum:
+        raise UserError(f"{folder} was begun with other {config.dataset} data; pass --overwrite to start it again")
+
+
+class _Run:
+    """One run under way: the compiled model, its writers and its checkpoint."""
+
+    def __init__(self, config: RunConfig, folder: Path, data: Dataset) -> None:
+        self.config, self.folder, self.data = config, folder, data
+        self.plan = training.Plan(len(data.train), config.batch_size, config.epochs)
+        self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
+        self.writers: Writers = {
+            name: MultiWriter([EventWriter(folder / name), JsonLinesWriter(folder, run=name)])
+            for name in ("train", "validation", "test")
+        }
+
+    def train(self, instruments: str, stop: Callable[[], bool]) -> str:
+        started = time.perf_counter()
+        trainee = self._compiled()
+        first_round, seconds = self.checkpoint.restore(trainee) if self.checkpoint.exists else (0, 0.0)
+        started -= seconds
+        for writer in self.writers.values():
+            writer.truncate_after(self.plan.steps_after(first_round))
+        recorder = Recorder(
+            self.plan,
+            training.Scorer(trainee, self._scored(), models.loss(self.config), models.metrics(self.config)[0]),
+            self.writers,
+            first_round=first_round,
+            save=lambda rounds: self.checkpoint.save(trainee, rounds, time.perf_counter() - started),
+            stop=stop,
+        )
+        callbacks = [*self._gauges(instruments), recorder]
+        training.fit(trainee, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
+        for writer in self.writers.values():
+            writer.close()
+        if recorder.status != "stopped":
+            self._complete(trainee, recorder, time.perf_counter() - started)
+        return recorder.status
+
+    def _compiled(self) -> training.BlockModel:
+        keras.utils.set_random_seed(self.config.seed)
+        model = models.build(self.config)
+        if not self.checkpoint.exists:
+            entry, arguments = lookup(PRETRAININGS, self.config.pretraining, "pretraining")
+            entry.build(model, self.config, self.data.train.images, *arguments, writer=self.writers["train"])
+        return training.prepare(
+            model,
+            self.data.train,
+            self.plan,
+            optimizer=models.build_optimizer(self.config),
+            loss=models.loss(self.config),
+            metrics=models.metrics(self.config),
+        )
+
+    def _scored(self) -> dict[str, Any]:
+        return {"validation": self.data.validation, "test": self.data.test}
+
+    def _gauges(self, instruments: str) -> list[keras.callbacks.Callback]:
+        if instruments == "none":
+            return []
+        probe = self.data.validation
+        return [
+            DepthGauge(
+                self.writers["train"],
+                probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
+                preset=instruments,
+                gradients="both",
+                epoch_scalars=False,
+            )
+        ]
+
+    def _complete(self, trainee: training.BlockModel, recorder: Recorder, seconds: float) -> None:
+        """Write the final weights and, last of all, the marker."""
+        trainee.save_weights(self.folder / records.WEIGHTS)
+        weights = [np.asarray(variable) for variable in trainee.weights]
+        done = {
+            "status": recorder.status,
+            "metrics": _summary(records.read_run(self.folder), self.data),
+            "seconds": seconds,
+            "steps": int(trainee.optimizer.iterations.numpy()),
+            "weights_sha256": hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest(),
+        }
+        records.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
+        shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
+
+
+def _summary(record: records.RunRecord, data: Dataset) -> dict[str, float | str]:
+    """The figures of a run that tables and studies use, by name."""
+    figures: dict[str, float] = {"largest_class_share": float(np.bincount(data.test.labels).max() / len(data.test))}
+    for run in ("train", "validation", "test"):
+        steps, accuracies = record.series(run, "accuracy")
+        _, losses = record.series(run, "loss")
+        figures |= {f"{run}_loss": losses[-1], f"{run}_accuracy": accuracies[-1]}
+        best = max(range(len(accuracies)), key=accuracies.__getitem__)
+        figures |= {f"best_{run}_accuracy": accuracies[best], f"best_{run}_step": float(steps[best])}
+    figures |= _gradient_figures(record)
+    return {name: records.encode(value) for name, value in figures.items()}
+
+
+def _gradient_figures(record: records.RunRecord) -> dict[str, float]:
+    """Norm of the applied kernel gradient in the first and the last layer, and their ratio: medians over the run."""
+    last = record.config.depth
+    _, firsts = record.series("train", f"gradient_norm/{models.layer_name(1, last)}/kernel")
+    _, lasts = record.series("train", f"gradient_norm/{models.layer_name(last, last)}/kernel")
+    if not firsts or len(firsts) != len(lasts):
+        return {}
+    ratios = [first / final if final else math.nan for first, final in zip(firsts, lasts, strict=True)]
+    return {
+        "gradient_norm_first": statistics.median(firsts),
+        "gradient_norm_last": statistics.median(lasts),
+        "gradient_ratio": statistics.median(ratios),
+    }

@@ -1,0 +1,332 @@
+"""Many runs at once, on this machine's cores or on a cluster, losing nothing.
+
+The run folder is the unit of truth: workers share nothing else, so a finished run is never trained again, an unfinished
+one resumes, and a worker's death costs what it was doing since the last epoch. joblib moves the work: to loky processes
+here, or to Ray or Dask workers that see the same logdir.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mnist_depth import records
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+
+ENGINES: dict[str, str] = {
+    "local": "one process per worker on this machine (joblib with loky)",
+    "ray": "a Ray cluster; needs mnist_depth[ray]",
+    "dask": "a Dask cluster; needs mnist_depth[dask]",
+}
+
+ATTEMPTS = 2
+"""How often a run may take its worker down before it counts as failed."""
+
+BUSY_POLL_SECONDS = 1.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is carried out; nothing here changes what a run computes, but for the number of threads."""
+
+    logdir: Path
+    study: str
+    workers: int | None = None
+    engine: str = "local"
+    engine_address: str | None = None
+    instruments: str = "standard"
+    data_dir: str | None = None
+    overwrite: bool = False
+    deterministic: bool = False
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UserError(f"unknown engine {self.engine!r}; valid: {', '.join(ENGINES)}")
+        if self.workers is not None and not 1 <= self.workers <= 1024:
+            raise UserError(f"workers must be a whole number from 1 to 1024, not {self.workers}")
+
+
+class Task(NamedTuple):
+    """What a worker is sent: one run and where its stop sign would stand."""
+
+    config: RunConfig
+    folder: Path
+    options: Options
+    threads: int
+    stop_file: Path
+    parent: int
+    round: str
+
+
+class Outcome(NamedTuple):
+    """What became of a run: `finished`, `diverged`, `stopped`, `busy` or `failed`, and the error's last line."""
+
+    folder: Path
+    status: str
+    error: str = ""
+
+
+@dataclass
+class Result:
+    """The sweep's end: one outcome per run, in the order of the configs."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return all(outcome.status in ("finished", "diverged") for outcome in self.outcomes)
+
+    def of(self, status: str) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.status == status]
+
+
+Watch = Callable[[Sequence[Path]], contextlib.AbstractContextManager[Any]]
+
+
+def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = None) -> Result:
+    """Train every config that is not trained yet.
+
+    `watch` is entered with the run folders while they train, to show progress. The first SIGINT or SIGTERM lets every
+    run finish writing and stop (status `stopped`); the second raises KeyboardInterrupt. Raises UserError before
+    anything starts when a folder holds another run.
+    """
+    folders = {config: records.run_folder(options.logdir, options.study, config) for config in configs}
+    todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
+    workers = min(options.workers or _cores(), max(1, len(todo)))
+    outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(_stop_sign(options.logdir))
+        if watch and todo:
+            stack.enter_context(watch([folders[config] for config in todo]))
+        for outcome in _train_all(_longest_first(todo), folders, options, workers, stop):
+            outcomes[outcome.folder] = outcome
+    return Result([outcomes[folder] for folder in folders.values()])
+
+
+def _refused_or_todo(folder: Path, config: RunConfig, options: Options) -> bool:
+    """Whether the run still has to be trained. Raises UserError when the folder holds something else."""
+    if options.overwrite or not folder.exists():
+        return True
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file, not a run folder; choose another --logdir")
+    return records.state(folder, config) != "complete"
+
+
+def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    return sorted(configs, key=lambda config: (-config.epochs * config.depth * config.width**2, config.slug))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass
+class _Stop:
+    """A file that workers look for: it can be seen by processes on any machine that shares the logdir."""
+
+    file: Path
+
+    @property
+    def asked(self) -> bool:
+        return self.file.exists()
+
+
+@contextlib.contextmanager
+def _stop_sign(logdir: Path) -> Iterator[_Stop]:
+    """Turn the first SIGINT or SIGTERM into a stop file, the second into KeyboardInterrupt."""
+    stop = _Stop(logdir / f".stop-{uuid.uuid4().hex}")
+
+    def ask(*_: object) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.file.touch()
+
+    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        stop.file.unlink(missing_ok=True)
+
+
+def _train_all(
+    todo: list[RunConfig], folders: dict[RunConfig, Path], options: Options, workers: int, stop: _Stop
+) -> Iterator[Outcome]:
+    """Train together; then whatever was running when a worker died, alone; then wait for other owners' runs."""
+    threads = max(1, _cores() // workers)
+    suspects: list[RunConfig] = []
+    queue = list(todo)
+    while queue and not stop.asked:
+        tasks = _tasks(queue, folders, options, threads, stop)
+        done, running = _one_round(tasks, options, workers)
+        yield from (outcome for outcome in done.values() if outcome.status != "busy")
+        suspects += [task.config for task in running]
+        busy = [task.config for task in tasks if done.get(task.folder, Outcome(task.folder, "")).status == "busy"]
+        left = [task.config for task in tasks if task.folder not in done and task not in running]
+        if busy and not left and not stop.asked:
+            time.sleep(BUSY_POLL_SECONDS)
+        queue = left + busy
+    for config in suspects:
+        if not stop.asked:
+            yield _alone(config, folders, options, stop)
+    started = queue + (suspects if stop.asked else [])
+    yield from (Outcome(folders[config], "stopped") for config in started)
+
+
+def _alone(config: RunConfig, folders: dict[RunConfig, Path], options: Options, stop: _Stop) -> Outcome:
+    """A run that was under way when a worker died, by itself, so that a second death is its own."""
+    tasks = _tasks([config], folders, options, _cores(), stop)
+    done, _ = _one_round(tasks, options, 1)
+    if outcome := done.get(tasks[0].folder):
+        return outcome
+    return Outcome(tasks[0].folder, "failed", f"its worker died {ATTEMPTS} times (killed, or out of memory)")
+
+
+def _tasks(
+    configs: Sequence[RunConfig], folders: dict[RunConfig, Path], options: Options, threads: int, stop: _Stop
+) -> list[Task]:
+    round_name = uuid.uuid4().hex
+    return [
+        Task(config, folders[config], options, threads, stop.file, os.getpid(), round_name) for config in configs
+    ]
+
+
+def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task]]:
+    """Hand the tasks to the engine once: the outcomes, and the tasks that were under way when a worker died."""
+    import joblib
+
+    try:
+        with _engine(options, workers):
+            parallel = joblib.Parallel(batch_size=1)
+            outcomes = parallel(joblib.delayed(_work)(task) for task in tasks)
+    except KeyboardInterrupt:
+        _kill_workers()
+        raise
+    except UserError:
+        raise
+    except Exception:  # what an engine raises when a worker dies differs by engine; every result of the call is lost
+        _kill_workers()
+        done = {task.folder: found for task in tasks if (found := _found(task))}
+        running = [task for task in tasks if task.folder not in done and _was_running(task)]
+        if not done and not running:
+            raise
+        return done, running
+    return {outcome.folder: outcome for outcome in outcomes if outcome is not None}, []
+
+
+def _found(task: Task) -> Outcome | None:
+    """The outcome that a run's folder tells."""
+    with contextlib.suppress(UserError):
+        record = records.read_run(task.folder)
+        if record.done and record.config == task.config:
+            return Outcome(task.folder, record.status)
+    return None
+
+
+def _was_running(task: Task) -> bool:
+    return records.owner_of(task.folder) == task.round
+
+
+@contextlib.contextmanager
+def _engine(options: Options, workers: int) -> Iterator[None]:
+    """Choose joblib's backend for the block; an engine that is not installed or not reached is one clear line."""
+    import joblib
+
+    if options.engine == "local":
+        with joblib.parallel_config(backend="loky", n_jobs=workers):
+            yield
+        return
+    with contextlib.ExitStack() as stack:
+        _connect(options, workers, stack)
+        stack.enter_context(joblib.parallel_config(backend=options.engine, n_jobs=workers))
+        yield
+
+
+def _connect(options: Options, workers: int, stack: contextlib.ExitStack) -> None:
+    try:
+        if options.engine == "ray":
+            import ray
+            from ray.util.joblib import register_ray
+
+            if not ray.is_initialized():
+                ray.init(address=options.engine_address, log_to_driver=False, logging_level="ERROR")
+                stack.callback(ray.shutdown)
+            register_ray()
+        else:
+            from dask.distributed import Client
+
+            local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+            where = {"address": options.engine_address} if options.engine_address else local
+            stack.enter_context(Client(**where))
+    except ImportError:
+        raise UserError(
+            f"--engine={options.engine} is not installed; run: pip install 'mnist_depth[{options.engine}]'"
+        ) from None
+    except (OSError, ConnectionError, ValueError) as error:
+        raise UserError(f"--engine={options.engine} cannot be reached at {options.engine_address}: {error}") from None
+
+
+def _kill_workers() -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+def _work(task: Task) -> Outcome:
+    """In a worker: train one run, and turn whatever happens into an outcome."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        from mnist_depth import experiment
+
+        experiment.configure(task.threads, deterministic=task.options.deterministic)
+        status = experiment.run(
+            task.config,
+            task.folder,
+            instruments=task.options.instruments,
+            data_dir=task.options.data_dir,
+            overwrite=task.options.overwrite,
+            command=task.options.command,
+            owner=task.round,
+            stop=lambda: _stopping(task),
+        )
+    except records.Busy:
+        return Outcome(task.folder, "busy")
+    except UserError as error:
+        return Outcome(task.folder, "failed", str(error))
+    except Exception as error:  # one run's failure is recorded and must not end the others
+        _record_failure(task.folder)
+        return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    return Outcome(task.folder, status)
+
+
+def _stopping(task: Task) -> bool:
+    """Whether the parent asked to stop, or, on this machine, is no more."""
+    if task.stop_file.exists():
+        return True
+    return task.options.engine == "local" and not _alive(task.parent)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _record_failure(folder: Path) -> None:
+    with contextlib.suppress(UserError, OSError):
+        records.write_atomic(folder / records.ERROR, traceback.format_exc())

@@ -1,0 +1,201 @@
+"""`fit` on in-memory arrays, many minibatches inside one compiled step.
+
+The networks are small, so Python's overhead per minibatch is most of a plain `fit`. Here the images stay in memory as
+uint8, one Keras "batch" is a block of up to 100 minibatches' indices, and `train_step` loops over them inside one
+XLA-compiled function. Callbacks, metrics and checkpoints of `fit` keep working; batch callbacks fire once per block.
+The final weights are bit-identical to a plain compiled `fit` over the same minibatches.
+
+One Keras "epoch" is a *round*: one pass over the data, or several where a run has so many short passes (the gates have
+one step per epoch) that recording each would take longer than training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mnist_depth.datasets import Split
+from mnist_depth.seeds import derive
+
+BLOCK_STEPS = 100
+"""Minibatches per compiled call at most: enough to hide the call's overhead, few enough to stop within a second."""
+
+MOST_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many minibatches a run takes and how they are grouped into epochs, rounds and blocks."""
+
+    examples: int
+    batch_size: int
+    epochs: int
+
+    @property
+    def minibatch(self) -> int:
+        """Images per step: the whole data where it is smaller than the batch size."""
+        return min(self.batch_size, self.examples)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The remainder of each epoch's own shuffle is left out, so every minibatch is full."""
+        return self.examples // self.minibatch
+
+    @property
+    def epochs_per_round(self) -> int:
+        return -(-self.epochs // MOST_ROUNDS)
+
+    @property
+    def rounds(self) -> int:
+        return -(-self.epochs // self.epochs_per_round)
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def blocks_per_round(self) -> int:
+        return -(-self.epochs_per_round * self.steps_per_epoch // BLOCK_STEPS)
+
+    @property
+    def steps_per_block(self) -> int:
+        """Every round in equal blocks of at most BLOCK_STEPS."""
+        return -(-self.epochs_per_round * self.steps_per_epoch // self.blocks_per_round)
+
+    def epochs_after(self, rounds: int) -> int:
+        return min(self.epochs, rounds * self.epochs_per_round)
+
+    def steps_after(self, rounds: int) -> int:
+        return self.epochs_after(rounds) * self.steps_per_epoch
+
+
+class BlockModel(keras.Model):
+    """A functional model that trains on blocks of indices into arrays that it holds.
+
+    `BlockModel(inputs, outputs)` shares the layers and variables of the model whose inputs and outputs it is given.
+    `train_step` takes int32 [steps, batch_size]; rows that start with -1 are padding.
+    """
+
+    def hold(self, split: Split, steps_per_block: int) -> None:
+        """Keep the training examples, and room for every minibatch's loss, where the compiled step can reach them."""
+        self._examples = (tf.constant(split.images), tf.constant(split.labels))
+        self._block_losses = tf.Variable(tf.zeros([steps_per_block]), trainable=False)
+
+    @property
+    def block_losses(self) -> np.ndarray:
+        """The loss of each minibatch of the last block, float32 [steps per block]."""
+        return self._block_losses.numpy()
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Train on every minibatch of a block and return the round's metrics so far."""
+        rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels = self._examples
+        steps = tf.reduce_sum(tf.cast(rows[:, 0] >= 0, tf.int32))
+
+        def one_minibatch(index: tf.Tensor, losses: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            chosen = rows[index]
+            loss = self._update(tf.gather(images, chosen), tf.gather(labels, chosen))
+            return index + 1, tf.tensor_scatter_nd_update(losses, [[index]], [loss])
+
+        start = (tf.constant(0), tf.zeros_like(self._block_losses))
+        _, losses = tf.while_loop(lambda index, _: index < steps, one_minibatch, start)
+        self._block_losses.assign(losses)
+        return self.get_metrics_result()
+
+    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """One optimizer step, as Keras' own `train_step` takes it; returns the loss."""
+        with tf.GradientTape() as tape:
+            logits = self(images, training=True)
+            loss = self.compute_loss(images, labels, logits, training=True)
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        self.compute_metrics(images, labels, logits)
+        return loss
+
+
+class Scorer:
+    """Loss and accuracy of a model on whole splits, every example counted, in one compiled call."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        splits: Mapping[str, Split],
+        loss: Callable[[Any, Any], Any],
+        accuracy: keras.metrics.Metric,
+    ) -> None:
+        data = {name: (tf.constant(split.images), tf.constant(split.labels)) for name, split in splits.items()}
+        everything = tf.concat([images for images, _ in data.values()], axis=0)
+        sizes = [len(split) for split in splits.values()]
+
+        @tf.function(jit_compile=True)
+        def score() -> dict[str, dict[str, tf.Tensor]]:
+            parts = tf.split(model(everything, training=False), sizes)
+            return {
+                name: {"loss": loss(labels, logits), "accuracy": _accuracy(accuracy, labels, logits)}
+                for (name, (_, labels)), logits in zip(data.items(), parts, strict=True)
+            }
+
+        self._score = score
+
+    def __call__(self) -> dict[str, dict[str, float]]:
+        """For each split, its mean loss (without weight penalties) and its accuracy."""
+        return {
+            name: {metric: float(value) for metric, value in values.items()} for name, values in self._score().items()
+        }
+
+
+def _accuracy(metric: keras.metrics.Metric, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    metric.reset_state()
+    metric.update_state(labels, logits)
+    return metric.result()
+
+
+def index_blocks(plan: Plan, seed: int, first_round: int = 0) -> Iterator[tuple[np.ndarray]]:
+    """Endless blocks of minibatch indices, int32 [steps_per_block, minibatch], round after round.
+
+    Every epoch's order depends on (seed, epoch) alone, so a resumed run sees what an uninterrupted one would have seen.
+    """
+    done = first_round
+    while True:
+        rows = np.full((plan.blocks_per_round * plan.steps_per_block, plan.minibatch), -1, np.int32)
+        for place, epoch in enumerate(range(plan.epochs_after(done), plan.epochs_after(done + 1))):
+            order = np.random.default_rng(derive(seed, "order", epoch)).permutation(plan.examples)
+            used = order[: plan.steps_per_epoch * plan.minibatch].reshape(plan.steps_per_epoch, plan.minibatch)
+            rows[place * plan.steps_per_epoch : (place + 1) * plan.steps_per_epoch] = used
+        for block in np.split(rows, plan.blocks_per_round):
+            yield (block,)
+        done += 1
+
+
+def prepare(model: keras.Model, split: Split, plan: Plan, **compile_options: Any) -> BlockModel:
+    """A compiled BlockModel over `model`'s layers that trains on `split`."""
+    trainee = BlockModel(model.inputs, model.outputs, name=model.name)
+    trainee.hold(split, plan.steps_per_block)
+    trainee.compile(jit_compile=True, **compile_options)
+    return trainee
+
+
+def fit(
+    model: BlockModel,
+    plan: Plan,
+    seed: int,
+    *,
+    first_round: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> keras.callbacks.History:
+    """Train what is left after `first_round` rounds, with Keras' own `fit`."""
+    return model.fit(
+        index_blocks(plan, seed, first_round),
+        steps_per_epoch=plan.blocks_per_round,
+        epochs=plan.rounds,
+        initial_epoch=first_round,
+        callbacks=list(callbacks),
+        verbose=0,  # pyright: ignore[reportArgumentType]
+        shuffle=False,
+    )
