@@ -127,7 +127,7 @@ class RunConfig:
             _check_range("activation maxout: the number of pieces", arguments[0], 2, 100)
         base, arguments = self._named("initializer")
         if arguments and not 0 <= arguments[0] < math.inf:
-            raise UserError(f"initializer {base}: the number after the colon must be zero or positive, not {arguments[0]}")
+            raise UserError(f"initializer {base}: the number after the colon must be 0 or positive, not {arguments[0]}")
         base, arguments = self._named("wiring")
         if base == "residual":
             self._check_residual(arguments[0])
@@ -163,8 +163,7 @@ class RunConfig:
         if self._named("wiring")[0] != "recurrent":
             return
         if not DATASETS[self.dataset].is_image:
-            images = ", ".join(name for name, entry in DATASETS.items() if entry.is_image)
-            raise UserError(f"wiring recurrent reads rows of images: dataset must be one of {images}, not {self.dataset}")
+            raise UserError(f"dataset must be one of {_image_datasets()} with recurrent wiring, not {self.dataset}")
         if self.depth < 2:
             raise UserError("wiring recurrent needs a hidden layer: depth must be at least 2")
         if self._named("activation")[0] == "maxout":
@@ -178,11 +177,13 @@ class RunConfig:
         base, arguments = self._named("pretraining")
         if base == "lsuv" and arguments[0] not in SCOPES:
             raise UserError(f"unknown pretraining {self.pretraining!r}; valid after the colon: {', '.join(SCOPES)}")
-        if base != "dbn":
-            return
-        _check_range("pretraining dbn: the number of Gibbs steps after the colon", arguments[0], 1, 1000)
+        if base == "dbn":
+            self._check_dbn(*arguments)
+
+    def _check_dbn(self, gibbs_steps: int) -> None:
+        _check_range("pretraining dbn: the number of Gibbs steps after the colon", gibbs_steps, 1, 1000)
         if not DATASETS[self.dataset].is_image:
-            raise UserError(f"pretraining dbn needs pixels between 0 and 1: dataset must hold images, not {self.dataset}")
+            raise UserError(f"dataset must be one of {_image_datasets()} with pretraining dbn, not {self.dataset}")
         if self.depth < 2:
             raise UserError("pretraining dbn needs a hidden layer: depth must be at least 2")
         for name, valid in (("activation", "sigmoid"), ("wiring", "plain"), ("batch_norm", "none"), ("bias_std", 0.0)):
@@ -258,6 +259,10 @@ def _canonical(field_name: str, value: str) -> str:
         arguments = arguments[:-1]
     base = split_name(value)[0]
     return f"{base}:{','.join(map(_exact, arguments))}" if arguments else base
+
+
+def _image_datasets() -> str:
+    return ", ".join(name for name, entry in DATASETS.items() if entry.is_image)
 
 
 def _exact(value: float | str) -> str:

@@ -56,6 +56,11 @@ class Block(keras.layers.Dense):
             x = self._norm(x, training=training)
         return x if self._drop is None else self._drop(x, training=training)
 
+    def assign(self, kernel: Any, bias: Any) -> None:
+        """Replace kernel [fan_in, units] and bias [units]."""
+        for variable, value in zip((self._kernel, self.bias), (kernel, bias), strict=True):
+            variable.assign(value)
+
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.outputs)
 
@@ -64,3 +69,8 @@ class Block(keras.layers.Dense):
         del config["units"]
         own = ("outputs", "batch_norm", "dropout", "dropout_seed")
         return {**config, **{name: getattr(self, name) for name in own}}
+
+
+def blocks(model: keras.Model) -> list[Block]:
+    """The weight layers of `model` in depth order, the output layer last."""
+    return sorted((layer for layer in model.layers if isinstance(layer, Block)), key=lambda layer: layer.name)
