@@ -58,7 +58,8 @@ class Block(keras.layers.Dense):
 
     def assign(self, kernel: Any, bias: Any) -> None:
         """Replace kernel [fan_in, units] and bias [units]."""
-        for variable, value in zip((self._kernel, self.bias), (kernel, bias), strict=True):
+        variables: Any = (self._kernel, self.bias)
+        for variable, value in zip(variables, (kernel, bias), strict=True):
             variable.assign(value)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
