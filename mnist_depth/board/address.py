@@ -1,0 +1,37 @@
+"""Read `user@host:/path/to/logs`, and refuse what OpenSSH or a shell could take for something else."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mnist_depth.errors import UserError
+
+# What OpenSSH itself refuses in names since 9.6: a user's ProxyCommand or Match exec may hand them to a shell.
+_FORBIDDEN = set("'`\"$\\;&<>|(){}")
+_FORM = "give user@host:/path/to/logs, with the host as you would name it to ssh"
+
+
+class Address(NamedTuple):
+    """`host` is what `ssh` gets, user name included; `path` is the folder there, "" when none was given."""
+
+    host: str
+    path: str
+
+
+def parse_address(text: str) -> Address:
+    """Split at the first colon outside brackets (`[::1]:/logs` names an IPv6 host). Raises UserError."""
+    if text.startswith("[") or "@[" in text:
+        host, bracket, rest = text.replace("[", "", 1).partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise UserError(f"cannot read the remote address {text!r}; {_FORM}")
+        path = rest[1:]
+    else:
+        host, _, path = text.partition(":")
+    user, at, name = host.rpartition("@")
+    if not name or (at and not user):
+        raise UserError(f"the remote address {text!r} names no host; {_FORM}")
+    if user.startswith("-") or name.startswith("-") or not host.isprintable() or _FORBIDDEN & set(host) or " " in host:
+        raise UserError(f"the remote host {host!r} is refused: it is not a host's name; {_FORM}")
+    if any(character in path for character in "\n\r\0"):
+        raise UserError(f"the remote path {path!r} is refused: it holds a line break or a zero byte; rename the folder")
+    return Address(host, path)

@@ -1,0 +1,100 @@
+"""Run TensorBoard in this process for as long as somebody holds the other end of standard input.
+
+The file stands alone (standard library and TensorBoard, Python 3.8 or later): its source is sent to the interpreter
+that is to serve the board, here or on a machine that need not know this package. Standard input is the leash: when the
+holder ends, however it ends, the kernel closes the pipe, and the board goes with it. Nothing can be left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import select
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+MARK = "mnist_depth-board "
+PORTS_TRIED = 100
+
+
+def scan_ports(server_class: Any, in_use: type[Exception], first_port: int) -> Callable[[Any, Any], Any]:
+    """Return a server factory that binds the first free port from `first_port` on; 0 lets the system choose.
+
+    Binding is the test, so two boards started at the same moment get two ports.
+    """
+
+    def make_server(wsgi_app: Any, flags: Any) -> Any:
+        for port in range(first_port, min(first_port + PORTS_TRIED, 65536)):
+            flags.port = port
+            try:
+                return server_class(wsgi_app, flags)
+            except in_use:
+                continue
+        raise SystemExit(f"no free port from {first_port} on")
+
+    return make_server
+
+
+def start_tensorboard(arguments: list[str], first_port: int) -> str:
+    """Start TensorBoard in a thread of this process; return its address."""
+    from tensorboard import default, program
+
+    server_class = scan_ports(program.WerkzeugServer, program.TensorBoardPortInUseError, first_port)
+    board = program.TensorBoard(plugins=default.get_plugins(), server_class=server_class)
+    board.configure(["tensorboard", *arguments])
+    return board.launch()
+
+
+def avoid_tensorflow() -> None:
+    """Let TensorBoard use its own stand-in for TensorFlow: seconds and half a gigabyte less, local disks lose nothing.
+
+    `tensorboard.compat.notf` is the module by which TensorBoard itself lets one ask for this.
+    """
+    sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
+
+
+@contextlib.contextmanager
+def quiet_unless_it_fails() -> Iterator[None]:
+    """Hold back TensorBoard's advice on options that the user never sees; a failure is shown whole."""
+    held = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(held):
+            yield
+    except BaseException:
+        sys.stderr.write(held.getvalue())
+        raise
+
+
+def has_event_files(logdir: str) -> bool:
+    """Whether any event file stands below `logdir`."""
+    return any("tfevents" in name for _, _, names in os.walk(logdir) for name in names)
+
+
+def wait_for_release(patience: float | None) -> None:
+    """Return when standard input is closed, or has been silent for `patience` seconds (None: for ever)."""
+    while select.select([0], [], [], patience)[0] and os.read(0, 4096):
+        pass
+
+
+def main(logdir: str, port: int, arguments: list[str], patience: float | None, tensorflow: bool) -> None:
+    """Serve `logdir`, report the address in one line on standard output, and end with the leash.
+
+    `arguments` go to TensorBoard; `tensorflow` says whether it needs the real one to read the logdir.
+    """
+    if not tensorflow:
+        avoid_tensorflow()
+    with quiet_unless_it_fails():
+        url = start_tensorboard(["--logdir=" + logdir, *arguments], port)
+    port = int(url.rstrip("/").rpartition(":")[2])
+    print(MARK + json.dumps({"url": url, "port": port, "events": has_event_files(logdir)}), flush=True)
+    os.dup2(2, 1)  # nobody reads our standard output any more
+    wait_for_release(patience)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], **json.loads(sys.stdin.buffer.raw.readline()))  # type: ignore[attr-defined]

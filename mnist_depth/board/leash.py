@@ -1,0 +1,118 @@
+"""A child process that serves a board for as long as we hold its standard input."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from mnist_depth.board.launcher import MARK
+
+# Reads one line of standard input, the launcher's source, and runs it; unbuffered, so that the rest stays in the pipe.
+BOOT = "import base64,sys;exec(base64.b64decode(sys.stdin.buffer.raw.readline()))"
+# Plenty for our 1,000 points and for every histogram and image of a run; TensorBoard drops points at random beyond.
+SAMPLES = "scalars=5000,histograms=0,images=0,text=0"
+SECONDS_TO_END = 10
+LONGEST_LINE = 1 << 16
+_PR_SET_PDEATHSIG = 1
+
+
+def launcher_input(
+    port: int,
+    reload_interval: float,
+    *,
+    more: Sequence[str] = (),
+    patience: float | None = None,
+    tensorflow: bool = False,
+) -> bytes:
+    """Return the two lines that the launcher's process reads first: its own source, and what to do."""
+    source = (Path(__file__).with_name("launcher.py")).read_bytes()
+    arguments = [f"--reload_interval={reload_interval:g}", f"--samples_per_plugin={SAMPLES}", *more]
+    order = {"port": port, "arguments": arguments, "patience": patience, "tensorflow": tensorflow}
+    return base64.b64encode(source) + b"\n" + json.dumps(order).encode() + b"\n"
+
+
+class Leash:
+    """A process that ends when its standard input closes; as a context manager it ends with the block.
+
+    `detached` moves the child out of the terminal's reach, so that Ctrl-C reaches only us. `die_with_us` asks Linux to
+    end the child when we die: `ssh` needs it, which outlives its input while a browser holds a connection open.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stderr: IO[bytes] | None = None,
+        detached: bool = False,
+        die_with_us: bool = False,
+    ) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd="/",  # nothing is imported from the folder that the user happens to stand in
+            start_new_session=detached,
+            preexec_fn=_end_with_parent() if die_with_us and sys.platform == "linux" else None,
+        )
+
+    def send(self, data: bytes) -> None:
+        """Write to the child; a child that is gone is noticed elsewhere."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+
+    def report(self) -> dict[str, Any] | None:
+        """Wait for the child's one line of report, past what a login shell prints; None when it ended without one."""
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline(LONGEST_LINE):
+            if line.startswith(MARK.encode()):
+                with contextlib.suppress(ValueError):
+                    return json.loads(line[len(MARK) :])
+        return None
+
+    def close(self) -> int:
+        """Let go; insist if the child does not end. Return its exit status."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        for insist in (self.process.terminate, self.process.kill):
+            try:
+                return self.process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                insist()
+        return self.process.wait()
+
+    def __enter__(self) -> Leash:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def _end_with_parent() -> Callable[[], None]:
+    """What a new child does first on Linux: ask for SIGTERM at its parent's death, unless that has happened already."""
+    libc = ctypes.CDLL(None)  # loaded before the fork: a child of a threaded process must not load anything
+    parent = os.getpid()
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask

@@ -1,0 +1,69 @@
+"""Look at a logdir before a board is started on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mnist_depth.errors import UserError
+
+FOLDERS_SEARCHED = 5_000
+EXAMPLES = 3
+
+
+def check_logdir(logdir: str | os.PathLike[str]) -> str:
+    """Return the absolute path of an existing folder; an address such as `gs://bucket/logs` is returned as it is.
+
+    Raises UserError when nothing is there, or when it is not a folder that we may read.
+    """
+    text = os.fspath(logdir)
+    if "://" in text:
+        return text
+    path = os.path.abspath(os.path.expanduser(text))
+    if not os.path.exists(path):
+        raise UserError(f"there is no folder {path}; {_advice(path)}")
+    if not os.path.isdir(path):
+        raise UserError(f"{path} is a file; give the folder above the runs, for example {os.path.dirname(path)}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UserError(f"{path} cannot be read by this user; mend its permissions or give another folder")
+    return path
+
+
+def empty_warning(logdir: str) -> str | None:
+    """One line that says where runs are when `logdir` holds no event files; None when it holds some."""
+    if "://" in logdir or next(event_folders(logdir), None) is not None:
+        return None
+    return f"no event files below {logdir} yet; {_advice(logdir)}"
+
+
+def event_folders(root: str) -> Iterator[str]:
+    """Yield the folders below `root` that hold event files; give up after FOLDERS_SEARCHED folders."""
+    for searched, (folder, folders, names) in enumerate(os.walk(root)):
+        if any("tfevents" in name for name in names):
+            yield folder
+        if searched >= FOLDERS_SEARCHED:
+            return
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "node_modules")
+
+
+def _advice(missing: str) -> str:
+    """Say which folders near `missing`, or below ./logs, hold runs."""
+    found: list[str] = []
+    for root in (os.path.dirname(missing), os.path.abspath("logs")):
+        if os.path.isdir(root) and root != os.path.sep:
+            found += [run for run in _logdirs_below(root) if run not in found]
+    if not found:
+        return "start a run first: python -m mnist_depth"
+    return "there are runs in " + ", ".join(found[:EXAMPLES])
+
+
+def _logdirs_below(root: str) -> list[str]:
+    """The folders directly below `root` (or `root` itself) that hold runs somewhere inside."""
+    tops = []
+    for folder in event_folders(root):
+        relative = Path(folder).relative_to(root).parts
+        top = os.path.join(root, relative[0]) if relative else root
+        if top not in tops:
+            tops.append(top)
+    return tops

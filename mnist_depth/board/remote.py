@@ -1,0 +1,193 @@
+"""A TensorBoard on another machine, brought to this one by the user's own OpenSSH.
+
+One `ssh` carries everything: a command there that lives on its standard input, and a port forwarding that is added once
+the port there is known (so no port is guessed on either side). No word that the user typed is on a command line that a
+shell reads: the folder's name goes through standard input as data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import socket
+import subprocess
+import tempfile
+import webbrowser
+from collections.abc import Iterator, Sequence
+
+from mnist_depth.board.address import Address, parse_address
+from mnist_depth.board.launcher import MARK, PORTS_TRIED
+from mnist_depth.board.leash import BOOT, Leash, launcher_input
+from mnist_depth.board.server import PORT, Board, check_port, environment, exit_on_sigterm
+from mnist_depth.errors import UserError
+
+SECONDS_BETWEEN_BEATS = 15
+SECONDS_OF_SILENCE = 300  # longer than a short sleep of a laptop; then the board over there ends itself
+
+_NO_FOLDER, _NO_TENSORBOARD, _SSH_FAILED = 90, 91, 255
+
+# Both scripts stand on one line without ', ! or \\, so that any login shell there (sh, fish, csh) passes them on.
+# Interpreters are tried in this order: the one asked for; a .venv in or above the folder, if it is the user's own (what
+# another user left beside shared logs is never run); the one behind the `tensorboard` command; python3; python.
+_SERVE_THERE = (
+    "IFS= read -r dir && IFS= read -r given || exit 90; "
+    'case $dir in "~") dir=$HOME;; "~/"*) dir=$HOME/${dir#"~/"};; /*) ;; *) dir=$HOME/$dir;; esac; '
+    '[ -d "$dir" ] || exit 90; '
+    "cd /; set --; "
+    'for above in "$dir" "$dir/.." "$dir/../.."; do '
+    'if [ -O "$above/.venv/pyvenv.cfg" ]; then set -- "$@" "$above/.venv/bin/python"; fi; done; '
+    'tensorboard=$(command -v tensorboard || echo "$HOME/.local/bin/tensorboard"); '
+    'set -- "$@" "$(sed -n "1s/^#.//p" "$tensorboard" 2>/dev/null)" python3 python; '
+    'if [ -n "$given" ]; then set -- "$given"; fi; '
+    "for python do "
+    'if "$python" -c "import tensorboard.version" </dev/null >/dev/null 2>&1; then '
+    f'exec "$python" -c "{BOOT}" "$dir"; fi; done; exit 91'
+)
+_HOLD_THERE = f'echo "{MARK}{{}}"; exec cat >/dev/null'
+
+
+def remote(
+    address: str,
+    *,
+    attach: int | None = None,
+    port: int = PORT,
+    open_browser: bool = False,
+    reload_interval: float = 5.0,
+    python: str = "",
+    ssh_config: str | os.PathLike[str] | None = None,
+) -> None:
+    """Show the board of `user@host:/path/to/logs` here until Ctrl-C, SIGTERM or the loss of the connection.
+
+    Takes the first free local port from `port` on. `attach` forwards to the board that already runs on that port there;
+    `python` names the interpreter to use there; `ssh_config` is what `ssh -F` takes. Raises UserError.
+    """
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        exit_on_sigterm(),
+        open_remote(address, attach, port, reload_interval, python, ssh_config) as board,
+    ):
+        print(f"TensorBoard of {address}: {board.url}")
+        print("Ctrl-C ends the forwarding." if attach else "Ctrl-C ends the board there.", flush=True)
+        if open_browser:
+            webbrowser.open(board.url)
+        raise UserError(_why_ended(_keep_alive(board.leash), address, connected=True))
+    print("The connection is closed.")
+
+
+@contextlib.contextmanager
+def open_remote(
+    address: str,
+    attach: int | None = None,
+    port: int = PORT,
+    reload_interval: float = 5.0,
+    python: str = "",
+    ssh_config: str | os.PathLike[str] | None = None,
+) -> Iterator[Board]:
+    """A remote board that answers on loopback here by the time the block is entered. Raises like `remote`."""
+    there = parse_address(address)
+    if attach is None and not there.path:
+        raise UserError(f"the remote address {address!r} names no folder; give {there.host}:/path/to/logs, or --attach")
+    for number in (port, attach or 0):
+        check_port(number)
+    if "\n" in python:
+        raise UserError(f"the remote interpreter {python!r} is refused: it holds a line break")
+    with tempfile.TemporaryDirectory(prefix="board-") as folder:
+        ssh = _Ssh(there.host, os.path.join(folder, "ssh"), ssh_config)
+        with ssh.open(_SERVE_THERE if attach is None else _HOLD_THERE) as leash:
+            if attach is None:
+                leash.send(os.fsencode(f"{there.path}\n{python}\n"))
+                leash.send(launcher_input(0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE))
+            report = leash.report()
+            if report is None:
+                raise UserError(_why_ended(leash.close(), address, connected=False))
+            if not report.get("events", True):
+                print(f"Warning: no event files below {there.path} on {there.host} yet", flush=True)
+            local = ssh.forward(attach or int(report["port"]), port or PORT)
+            url = f"http://127.0.0.1:{local}/"
+            _check_answer(url, leash, there.host)
+            yield Board(url, local, leash)
+
+
+class _Ssh:
+    """One connection of the user's OpenSSH, with a control socket of our own through which forwardings are added."""
+
+    def __init__(self, host: str, control: str, config: str | os.PathLike[str] | None) -> None:
+        self._host = host
+        self._base = ["ssh", *(["-F", os.path.abspath(config)] if config else []), "-S", control]
+
+    def open(self, script: str) -> Leash:
+        """Run `script` there with `sh`; password, passphrase and host key are asked by `ssh` itself on the terminal."""
+        options = {
+            "ControlPersist": "no",
+            "ClearAllForwardings": "yes",
+            "ExitOnForwardFailure": "yes",
+            "RemoteCommand": "none",
+            "ServerAliveInterval": "15",
+            "ServerAliveCountMax": "3",
+        }
+        settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        command = [*self._base, "-M", "-T", *settings, "--", self._host, f"exec sh -c {shlex.quote(script)}"]
+        try:
+            return Leash(command, die_with_us=True)
+        except FileNotFoundError:
+            raise UserError("there is no `ssh` on this machine; install the OpenSSH client") from None
+
+    def forward(self, there: int, first: int) -> int:
+        """Forward the first free loopback port from `first` on to port `there`; return it."""
+        answer = "no port is left"
+        for port in filter(_looks_free, range(first, min(first + PORTS_TRIED, 65536))):
+            request = ["-O", "forward", "-L", f"127.0.0.1:{port}:127.0.0.1:{there}", "--", self._host]
+            done = subprocess.run([*self._base, *request], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if done.returncode == 0:
+                return port
+            answer = done.stderr.strip().split("\n")[-1]
+        raise UserError(f"no local port from {first} on can be forwarded to {self._host}: {answer}")
+
+
+def _looks_free(port: int) -> bool:
+    """Whether nobody has the port yet: `ssh`, whose word is final, complains on the terminal about one that is taken."""
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def _options(there: Address) -> Sequence[str]:
+    return ["--host=127.0.0.1", f"--window_title={there.host}:{there.path}"]
+
+
+def _check_answer(url: str, leash: Leash, host: str) -> None:
+    try:
+        environment(url, leash)
+    except UserError:
+        raise UserError(
+            f"no board answers through the connection to {host}: nothing runs on that port there, or its SSH server "
+            "forbids forwarding (AllowTcpForwarding)"
+        ) from None
+
+
+def _keep_alive(leash: Leash) -> int:
+    """Send a sign of life until the connection ends; return the exit status of `ssh`."""
+    while True:
+        try:
+            return leash.process.wait(SECONDS_BETWEEN_BEATS)
+        except subprocess.TimeoutExpired:
+            leash.send(b"\n")
+
+
+def _why_ended(status: int, address: str, *, connected: bool) -> str:
+    host, path = parse_address(address)
+    if connected and (status == _SSH_FAILED or status < 0):
+        return f"the connection to {host} was lost; run the same command again when the network is back"
+    if status == _SSH_FAILED:
+        return f"ssh could not connect to {host}; what it says stands above, and `ssh {host}` must work by itself first"
+    if status == _NO_FOLDER:
+        return f"there is no folder {path} on {host}"
+    if status == _NO_TENSORBOARD:
+        return (
+            f"no Python with TensorBoard was found on {host}; install it there (pip install tensorboard) or name the "
+            "interpreter with --remote_python"
+        )
+    return f"the board on {host} ended (exit status {status}); what it says stands above"

@@ -1,0 +1,159 @@
+"""A TensorBoard on this machine, on loopback, that lives exactly as long as the command that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import types
+import urllib.request
+import webbrowser
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from mnist_depth.board.leash import BOOT, Leash, launcher_input
+from mnist_depth.board.logdir import check_logdir, empty_warning
+from mnist_depth.errors import UserError
+
+PORT = 6006
+SECONDS_TO_ANSWER = 60
+SECONDS_OF_REFUSAL = 5
+
+
+@dataclass(frozen=True)
+class Board:
+    """A running board: where it answers, and the leash of the process that serves it."""
+
+    url: str
+    port: int
+    leash: Leash
+
+
+def serve(
+    logdir: str | os.PathLike[str],
+    port: int = PORT,
+    *,
+    open_browser: bool = False,
+    bind_all: bool = False,
+    acknowledged: bool = False,
+    reload_interval: float = 5.0,
+) -> None:
+    """Serve `logdir` until Ctrl-C or SIGTERM; print the address and the SSH line for another machine.
+
+    Takes the first free port from `port` on (0: any). `reload_interval` is in seconds. Raises UserError for a logdir
+    that is not there, for `bind_all` that is not `acknowledged`, and when the board cannot start or ends by itself.
+    """
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        exit_on_sigterm(),
+        start_board(logdir, port, bind_all, acknowledged, reload_interval) as board,
+    ):
+        print(f"TensorBoard: {board.url}")
+        print(f"From another machine: {ssh_line(board.port)}  and open http://127.0.0.1:{board.port}/ there")
+        print("Ctrl-C ends the board.", flush=True)
+        if open_browser:
+            webbrowser.open(board.url)
+        status = board.leash.process.wait()
+        raise UserError(f"TensorBoard ended by itself (exit status {status}); start it again")
+    print("The board is closed.")
+
+
+@contextlib.contextmanager
+def start_board(
+    logdir: str | os.PathLike[str],
+    port: int = PORT,
+    bind_all: bool = False,
+    acknowledged: bool = False,
+    reload_interval: float = 5.0,
+) -> Iterator[Board]:
+    """A board that answers by the time the block is entered and is gone when it is left.
+
+    The address is the one that our own process bound, never somebody else's board on that port. Raises like `serve`.
+    """
+    check_port(port)
+    _check_access(bind_all, acknowledged)
+    path = check_logdir(logdir)
+    warning = empty_warning(path)
+    if warning:
+        print(f"Warning: {warning}", file=sys.stderr, flush=True)
+    host = "--bind_all" if bind_all else "--host=127.0.0.1"
+    start = launcher_input(
+        port, reload_interval, more=[host, f"--window_title={os.path.basename(path)}"], tensorflow="://" in path
+    )
+    with (
+        tempfile.TemporaryFile() as log,
+        Leash([sys.executable, "-c", BOOT, path], stderr=log, detached=True) as leash,
+    ):
+        leash.send(start)
+        report = leash.report()
+        if report is None:
+            raise UserError(f"TensorBoard did not start: {_last_line(log)}")
+        environment(f"http://127.0.0.1:{report['port']}/", leash)
+        yield Board(report["url"], report["port"], leash)
+
+
+def environment(url: str, leash: Leash) -> dict[str, Any]:
+    """Wait until the board at `url` answers and return what it says of itself.
+
+    It has bound its port by now, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse for long
+    (SECONDS_OF_REFUSAL). Raises UserError then, and when the process behind it ends.
+    """
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
+    limit = time.monotonic() + SECONDS_OF_REFUSAL
+    while leash.process.poll() is None and time.monotonic() < limit:
+        try:
+            with direct.open(f"{url}data/environment", timeout=SECONDS_TO_ANSWER) as answer:
+                return json.load(answer)
+        except (OSError, ValueError):
+            time.sleep(0.1)
+    raise UserError(f"no board answers at {url}")
+
+
+def ssh_line(port: int) -> str:
+    """The command that brings this host's port `port` to another machine."""
+    return f"ssh -N -L {port}:127.0.0.1:{port} {getpass.getuser()}@{socket.gethostname()}"
+
+
+def check_port(port: int) -> None:
+    """Raise UserError for a number that is no port."""
+    if not 0 <= port <= 65535:
+        raise UserError(f"port {port} is not between 0 and 65535")
+
+
+def _check_access(bind_all: bool, acknowledged: bool) -> None:
+    if bind_all and not acknowledged:
+        raise UserError(
+            "--bind_all shows the board to everyone who can reach this machine; forward the port over SSH instead, "
+            "or add --i_know_this_board_has_no_password"
+        )
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason")
+
+
+@contextlib.contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """End orderly on SIGTERM, with the status that a shell expects; signals belong to the main thread alone."""
+
+    def leave(number: int, _: types.FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

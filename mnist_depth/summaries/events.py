@@ -1,0 +1,116 @@
+"""Event files made from what is already known: each whole, written once, replaced when it changes.
+
+A training run appends to its event file as it goes (`instrument.writer`). What is derived from finished measurements is
+instead one small file of its own per kind, written atomically beside the others; making it again from the same
+measurements leaves the file alone, so nothing is ever written twice and an open board sees no churn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar import metadata as scalar_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from mnist_depth.errors import UserError
+
+_PREFIX, _OWNER = "events.out.tfevents", "mnist_depth"
+
+
+def replace_events(folder: Path, kind: str, events: Iterable[Event]) -> None:
+    """Make `events` the content of the one file of this `kind` in `folder`; an unchanged file is not touched.
+
+    The new file gets a name of its own, because TensorBoard goes on reading the file that it opened under an old name.
+    No events: the file is removed. Raises UserError when the folder cannot be written.
+    """
+    content = _records(events)
+    old = sorted(folder.glob(f"{_PREFIX}.*.{_OWNER}.{kind}"))
+    if content and len(old) == 1 and old[0].read_bytes() == content:
+        return
+    try:
+        if content:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_atomically(folder / f"{_PREFIX}.{time.time_ns()}.{_OWNER}.{kind}", content)
+        for path in old:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write event files to {folder}: {error.strerror or error}") from error
+
+
+def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Event:
+    """One event with a scalar per tag, all at one step; non-finite values are kept as they are."""
+    return Event(
+        wall_time=wall_time,
+        step=step,
+        summary=Summary(
+            value=[
+                Summary.Value(
+                    tag=tag,
+                    tensor=TensorProto(dtype="DT_FLOAT", float_val=[np.float32(value)]),
+                    metadata=scalar_metadata.create_summary_metadata("", ""),
+                )
+                for tag, value in values.items()
+            ]
+        ),
+    )
+
+
+def text(tag: str, markdown: str, wall_time: float) -> Event:
+    """One event with a text, rendered as markdown, at step 0."""
+    metadata = text_metadata.create_summary_metadata("", "")
+    return tensor(tag, make_tensor_proto(markdown.encode(), dtype=np.object_, shape=()), metadata, wall_time)
+
+
+def image(tag: str, pixels: np.ndarray, wall_time: float, step: int = 0) -> Event:
+    """One event with an image: `pixels` is uint8, [height, width, 3]."""
+    height, width, _ = pixels.shape
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG", optimize=True)
+    parts = [str(width).encode(), str(height).encode(), file.getvalue()]
+    metadata = image_metadata.create_summary_metadata("", "", converted_to_tensor=True)
+    return tensor(tag, make_tensor_proto(parts, dtype=np.object_, shape=(3,)), metadata, wall_time, step)
+
+
+def tensor(tag: str, value: TensorProto, metadata: SummaryMetadata, wall_time: float, step: int = 0) -> Event:
+    """One event with one tensor of a plugin."""
+    return Event(
+        wall_time=wall_time, step=step, summary=Summary(value=[Summary.Value(tag=tag, tensor=value, metadata=metadata)])
+    )
+
+
+def _records(events: Iterable[Event]) -> bytes:
+    """The bytes of an event file; empty when there are no events. Equal events give equal bytes."""
+    file = io.BytesIO()
+    writer = RecordWriter(file)
+    for number, event in enumerate(events):
+        if number == 0:
+            writer.write(Event(wall_time=event.wall_time, file_version="brain.Event:2").SerializeToString())
+        writer.write(event.SerializeToString(deterministic=True))
+    return file.getvalue()
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """A reader sees the whole file or none: the temporary name is one that TensorBoard does not read."""
+    temporary = path.with_name(f".{path.name.replace('tfevents', 'unfinished')}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

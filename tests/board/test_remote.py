@@ -1,0 +1,233 @@
+"""The remote board against a real OpenSSH server on loopback (see sshd.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnist_depth.board import remote as module
+from mnist_depth.board import server
+from mnist_depth.board.remote import open_remote, remote
+from mnist_depth.board.server import Board, start_board
+from mnist_depth.errors import UserError
+
+from .boards import RUN, children, eventually, processes_on, write_run
+from .sshd import run_sshd
+
+pytestmark = pytest.mark.ssh
+
+PYTHON = sys.executable
+SCRIPT = Path(__file__).parents[2] / "scripts" / "remote_board"
+
+
+def get(board: Board, path: str) -> Any:
+    with urllib.request.urlopen(board.url + path, timeout=30) as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def script(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`scripts/remote_board` in a process of its own, and the local address that it prints."""
+    process = subprocess.Popen(
+        [PYTHON, SCRIPT, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ssh_clients(config: Path) -> list[int]:
+    """The `ssh` processes that use `config`."""
+    return [pid for pid in processes_on(config) if Path(f"/proc/{pid}/comm").read_text().strip() == "ssh"]
+
+
+def ssh_sessions(config: Path) -> list[int]:
+    """The server's processes that each hold one connection."""
+    (server,) = processes_on(config.with_name("sshd_config"))
+    return children(server)
+
+
+def test_the_runs_of_the_other_side_are_listed_through_the_tunnel(logdir: Path, ssh_config: Path) -> None:
+    with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
+        assert eventually(lambda: get(board, "data/runs") == [RUN])
+        environment = get(board, "data/environment")
+        assert environment["window_title"] == f"there:{logdir}"
+        assert environment["debug"]["flags"]["host"] == "127.0.0.1"
+    assert eventually(lambda: processes_on(logdir) == [])
+    assert ssh_clients(ssh_config) == []
+
+
+HOSTILE = "-a b'c\"d$(touch pwned)`touch pwned`;touch pwned;& |touch pwned #%h \\n ä"
+
+
+def test_a_hostile_path_is_served_and_never_executed(
+    tmp_path: Path, ssh_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logdir = write_run(tmp_path / HOSTILE)
+    with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
+        assert eventually(lambda: get(board, "data/runs") == [RUN])
+        assert get(board, "data/environment")["data_location"] == str(logdir)
+    assert not [path for folder in (tmp_path, Path.home(), Path.cwd(), Path("/")) for path in folder.glob("*pwned")]
+
+
+def test_a_hostile_path_that_is_not_there_is_never_executed(tmp_path: Path, ssh_config: Path) -> None:
+    with (
+        pytest.raises(UserError, match="there is no folder"),
+        open_remote(f"there:$(touch {tmp_path}/pwned)", ssh_config=ssh_config),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_on_either_side(logdir: Path, ssh_config: Path, number: signal.Signals) -> None:
+    words = (f"there:{logdir}", "--ssh_config", ssh_config, "--remote_python", PYTHON)
+    with script(*words) as (process, url):
+        with urllib.request.urlopen(url + "data/runs", timeout=30) as answer:
+            assert answer.status == 200
+        assert len(processes_on(logdir)) == 3  # the script, TensorBoard, its data server
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert "Traceback" not in errors
+    assert eventually(lambda: processes_on(logdir) == [] and ssh_clients(ssh_config) == [])
+
+
+def test_kill_9_while_a_browser_holds_a_connection(logdir: Path, ssh_config: Path) -> None:
+    with (
+        start_board(logdir) as there,
+        script("there", "--attach", there.port, "--ssh_config", ssh_config) as (run, url),
+    ):
+        host, port = url.removeprefix("http://").rstrip("/").split(":")
+        with socket.create_connection((host, int(port))):
+            run.kill()
+            assert eventually(lambda: ssh_clients(ssh_config) == [])
+        assert get(there, "data/runs") == [RUN]
+
+
+def test_a_lost_connection_is_reported(logdir: Path, ssh_config: Path) -> None:
+    words = (f"there:{logdir}", "--ssh_config", ssh_config, "--remote_python", PYTHON)
+    with script(*words) as (process, _):
+        for pid in ssh_sessions(ssh_config):
+            os.kill(pid, signal.SIGKILL)
+        assert process.wait(60) == 2
+        assert process.stderr is not None
+        assert "Error: the connection to there was lost" in process.stderr.read()
+    assert eventually(lambda: processes_on(logdir) == [])
+
+
+def test_silence_ends_the_board_over_there(logdir: Path, ssh_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 1)
+    with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
+        board.leash.process.wait(60)
+    assert processes_on(logdir) == []
+
+
+def test_attach_shows_a_board_that_runs_and_leaves_it_running(logdir: Path, ssh_config: Path) -> None:
+    with start_board(logdir) as there:
+        with open_remote("there", attach=there.port, ssh_config=ssh_config) as board:
+            assert board.port != there.port
+            assert get(board, "data/environment")["data_location"] == str(logdir)
+        assert get(there, "data/environment")["data_location"] == str(logdir)
+
+
+def test_the_interpreter_is_found_in_a_venv_above_the_logs(logdir: Path, ssh_config: Path) -> None:
+    (logdir.parent / ".venv").symlink_to(sys.prefix)
+    with open_remote(f"there:{logdir}/depth9", ssh_config=ssh_config) as board:
+        assert get(board, "data/environment")["version"]
+
+
+def test_no_tensorboard_over_there_is_one_clear_line(logdir: Path, ssh_config: Path) -> None:
+    with (
+        pytest.raises(UserError, match="no Python with TensorBoard was found on there"),
+        open_remote(f"there:{logdir}", python="/nowhere/python", ssh_config=ssh_config),
+    ):
+        pass
+
+
+def test_empty_folder_over_there_is_a_warning(
+    tmp_path: Path, ssh_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_remote(f"there:{tmp_path}", python=PYTHON, ssh_config=ssh_config):
+        assert f"no event files below {tmp_path} on there yet" in capsys.readouterr().out
+
+
+def test_host_key_trouble_is_shown_and_explained(
+    logdir: Path, ssh_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(ssh_config.read_text().replace("UserKnownHostsFile ", "UserKnownHostsFile /nowhere"))
+    with (
+        pytest.raises(UserError, match="ssh could not connect to there; what it says stands above"),
+        open_remote(f"there:{logdir}", ssh_config=config),
+    ):
+        pass
+    assert "Host key verification failed" in capfd.readouterr().err
+
+
+def test_forbidden_forwarding_is_explained(
+    logdir: Path, tmp_path_factory: pytest.TempPathFactory, ssh_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SECONDS_OF_REFUSAL", 1)
+    with (
+        run_sshd(tmp_path_factory.mktemp("closed"), forwarding="no") as config,
+        pytest.raises(UserError, match="AllowTcpForwarding"),
+        open_remote(f"there:{logdir}", python=PYTHON, ssh_config=config),
+    ):
+        pass
+    assert eventually(lambda: processes_on(logdir) == [])
+
+
+def test_nothing_to_attach_to_is_explained(ssh_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SECONDS_OF_REFUSAL", 1)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with (
+            pytest.raises(UserError, match="nothing runs on that port there"),
+            open_remote("there", attach=closed.getsockname()[1], ssh_config=ssh_config),
+        ):
+            pass
+
+
+def test_an_address_without_folder_needs_attach() -> None:
+    with pytest.raises(UserError, match="names no folder; give there:/path/to/logs, or --attach"):
+        remote("there")
+
+
+def test_no_ssh_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="install the OpenSSH client"):
+        remote("there:/logs")
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox", "zsh", "fish", "tcsh"])
+def test_the_scripts_survive_login_shells(shell: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    words = [shell, "sh"] if shell == "busybox" else [shell]
+    order = subprocess.run(
+        [*words, "-c", "exec sh -c '" + module._SERVE_THERE + "'"],
+        input=f"{tmp_path}/nowhere\n\n",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (order.returncode, order.stderr) == (90, "")
