@@ -45,7 +45,7 @@ class Checkpoint:
         """Put the saved state into `model`; returns (rounds, seconds). Raises UserError when the file is damaged."""
         variables = list(_variables(model))
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 rounds, seconds = int(stored["rounds"]), float(stored["seconds"])
                 arrays = [stored[f"v{index}"] for index in range(len(variables))]
             for variable, array in zip(variables, arrays, strict=True):

@@ -241,7 +241,7 @@ def _read_cache(path: Path) -> Arrays:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in ARRAYS}
             intact = str(stored["checksum"]) == _checksum(arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -16,6 +16,7 @@ from mnist_depth import environment, records
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import Dataset, load
 from mnist_depth.errors import UserError
+from mnist_depth.naming import layer_name
 from mnist_depth.quiet import silenced
 from mnist_depth.registry import lookup
 
@@ -81,7 +82,11 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
     path = folder / records.CONFIG
     if not path.exists():
         threads = tf.config.threading.get_intra_op_parallelism_threads()
-        settings = {"threads": threads, "jit_compile": True, "devices": [d.device_type for d in tf.config.list_physical_devices()]}
+        settings = {
+            "threads": threads,
+            "jit_compile": True,
+            "devices": [d.device_type for d in tf.config.list_physical_devices()],
+        }
         record = {
             "format": records.FORMAT,
             "config": config.to_dict(),
@@ -192,8 +197,8 @@ def _summary(record: records.RunRecord, data: Dataset) -> dict[str, float | str]
 def _gradient_figures(record: records.RunRecord) -> dict[str, float]:
     """Norm of the applied kernel gradient in the first and the last layer, and their ratio: medians over the run."""
     last = record.config.depth
-    _, firsts = record.series("train", f"gradient_norm/{models.layer_name(1, last)}/kernel")
-    _, lasts = record.series("train", f"gradient_norm/{models.layer_name(last, last)}/kernel")
+    _, firsts = record.series("train", f"gradient_norm/{layer_name(1, last)}/kernel")
+    _, lasts = record.series("train", f"gradient_norm/{layer_name(last, last)}/kernel")
     if not firsts or len(firsts) != len(lasts):
         return {}
     ratios = [first / final if final else math.nan for first, final in zip(firsts, lasts, strict=True)]

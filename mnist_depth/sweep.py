@@ -198,9 +198,7 @@ def _tasks(
     configs: Sequence[RunConfig], folders: dict[RunConfig, Path], options: Options, threads: int, stop: _Stop
 ) -> list[Task]:
     round_name = uuid.uuid4().hex
-    return [
-        Task(config, folders[config], options, threads, stop.file, os.getpid(), round_name) for config in configs
-    ]
+    return [Task(config, folders[config], options, threads, stop.file, os.getpid(), round_name) for config in configs]
 
 
 def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task]]:
@@ -209,8 +207,8 @@ def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[
 
     try:
         with _engine(options, workers):
-            parallel = joblib.Parallel(batch_size=1)
-            outcomes = parallel(joblib.delayed(_work)(task) for task in tasks)
+            one_by_one: dict[str, Any] = {"batch_size": 1}
+            outcomes = joblib.Parallel(**one_by_one)(joblib.delayed(_work)(task) for task in tasks)
     except KeyboardInterrupt:
         _kill_workers()
         raise
@@ -308,7 +306,9 @@ def _work(task: Task) -> Outcome:
         return Outcome(task.folder, "failed", str(error))
     except Exception as error:  # one run's failure is recorded and must not end the others
         _record_failure(task.folder)
-        return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        return Outcome(
+            task.folder, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        )
     return Outcome(task.folder, status)
 
 

@@ -77,7 +77,7 @@ class Plan:
 class BlockModel(keras.Model):
     """A functional model that trains on blocks of indices into arrays that it holds.
 
-    `BlockModel(inputs, outputs)` shares the layers and variables of the model whose inputs and outputs it is given.
+    `BlockModel(input, output)` shares the layers and variables of the model whose input and output it is given.
     `train_step` takes int32 [steps, batch_size]; rows that start with -1 are padding.
     """
 
@@ -109,9 +109,10 @@ class BlockModel(keras.Model):
 
     def _update(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """One optimizer step, as Keras' own `train_step` takes it; returns the loss."""
-        with tf.GradientTape() as tape:
+        tape: Any = tf.GradientTape()
+        with tape:
             logits = self(images, training=True)
-            loss = self.compute_loss(images, labels, logits, training=True)
+            loss: Any = self.compute_loss(images, labels, logits, training=True)
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
         weights = self.trainable_weights
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
@@ -175,9 +176,10 @@ def index_blocks(plan: Plan, seed: int, first_round: int = 0) -> Iterator[tuple[
 
 def prepare(model: keras.Model, split: Split, plan: Plan, **compile_options: Any) -> BlockModel:
     """A compiled BlockModel over `model`'s layers that trains on `split`."""
-    trainee = BlockModel(model.inputs, model.outputs, name=model.name)
+    trainee = BlockModel(model.input, model.output, name=model.name)
     trainee.hold(split, plan.steps_per_block)
-    trainee.compile(jit_compile=True, **compile_options)
+    options: dict[str, Any] = {"jit_compile": True, **compile_options}
+    trainee.compile(**options)
     return trainee
 
 

@@ -1,0 +1,96 @@
+"""Every flag of the command line, and the help that lists them; absl flags live here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from mnist_depth.config import FIELDS, RunConfig, default_of
+from mnist_depth.errors import UserError
+from mnist_depth.sweep import ENGINES
+
+FlagValues = flags.FlagValues
+
+DEFINERS: dict[str, Callable[..., Any]] = {
+    "str": flags.DEFINE_string,
+    "int": flags.DEFINE_integer,
+    "float": flags.DEFINE_float,
+}
+
+INSTRUMENTS = ("none", "light", "standard", "full")
+
+
+def define() -> FlagValues:
+    """A fresh set of flags; a RunConfig flag that is not given is None."""
+    values = FlagValues()
+    for name, spec in FIELDS.items():
+        default, text = default_of(name), spec.metadata["help"]
+        if name == "dataset":
+            text += "; auto is mnist where it is prepared or can be fetched, else digits"
+            default = "auto"
+        shown = text if default is None else f"{text} (default: {default})"
+        DEFINERS[str(spec.type)](name, None, shown, flag_values=values)
+    _define_running(values)
+    _define_board(values)
+    return values
+
+
+def _define_running(values: FlagValues) -> None:
+    text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
+    text("logdir", "logs", "folder of all runs, as TensorBoard spells it", flag_values=values)
+    text("data_dir", None, "folder of datasets prepared by tensorflow-datasets", flag_values=values)
+    whole("seeds", None, "number of seeds per configuration, counted from --seed", flag_values=values)
+    switch("quick", False, "the study's small version", flag_values=values)
+    switch("dry_run", False, "print the runs, their time and disk; write nothing", flag_values=values)
+    whole("workers", None, "worker processes (default: one per core)", flag_values=values)
+    flags.DEFINE_enum("engine", "local", list(ENGINES), "where workers run", flag_values=values)
+    text("engine_address", None, "address of the Ray or Dask cluster", flag_values=values)
+    flags.DEFINE_enum("instruments", "standard", INSTRUMENTS, "how much is measured", flag_values=values)
+    switch("overwrite", False, "train again and replace runs that are there", flag_values=values)
+    switch("deterministic", False, "bit-identical for any number of threads, slower", flag_values=values)
+    switch("quiet", False, "no progress lines", flag_values=values)
+
+
+def _define_board(values: FlagValues) -> None:
+    text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
+    whole("port", 6006, "port of the board; the next free one when it is taken", flag_values=values)
+    text("remote", None, "user@host:/path of logs on another machine, reached through SSH", flag_values=values)
+    whole("attach", None, "port of a board that already runs on the other machine", flag_values=values)
+    switch("open_browser", False, "open the board in a browser", flag_values=values)
+    switch("bind_all", False, "serve the board to the whole network", flag_values=values)
+    switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
+    text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)
+    text("out", None, "report: the HTML file to write", flag_values=values)
+
+
+def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
+    """The flags and the words that are not flags. Raises UserError for a flag or value that is not valid."""
+    values = define()
+    try:
+        words = values(argv)
+    except flags.Error as error:
+        raise UserError(f"{str(error).splitlines()[0]}; see python -m mnist_depth --help") from None
+    return values, words[1:]
+
+
+def config_overrides(values: FlagValues) -> dict[str, Any]:
+    """The RunConfig fields that were given as flags; `--dataset=auto` is not one."""
+    given = {name: values[name].value for name in FIELDS if values[name].value is not None}
+    if given.get("dataset") == "auto":
+        del given["dataset"]
+    return given
+
+
+def help_text() -> str:
+    """Every flag in three groups, one line each."""
+    values = define()
+    groups = {"Network and training (any of them overrides a study's default)": list(FIELDS)}
+    board = ["port", "remote", "attach", "open_browser", "bind_all", "i_know_this_board_has_no_password", "data", "out"]
+    groups["Running"] = [name for name in values if name not in RunConfig.__dataclass_fields__ and name not in board]
+    groups["Looking"] = board
+    return "\n".join(
+        f"\n{title}:\n" + "\n".join(f"  --{name:<24} {values[name].help}" for name in names)
+        for title, names in groups.items()
+    )

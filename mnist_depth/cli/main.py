@@ -1,0 +1,34 @@
+"""Parse the command line, find the command, turn what a user can cause into one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from mnist_depth.cli import commands, flags
+from mnist_depth.errors import UserError
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; `argv` starts with the program's name. Returns the exit code."""
+    try:
+        if {"-h", "--help", "help"} & set(argv[1:]):
+            print(f"{commands.usage()}\n{flags.help_text()}")
+            return 0
+        values, words = flags.parse(argv)
+        name, *rest = words or ["study"]
+        if name not in commands.COMMANDS:
+            raise UserError(f"unknown command {name!r}; valid: {', '.join(commands.COMMANDS)}")
+        return commands.COMMANDS[name].run(rest, values)
+    except UserError as error:
+        print(f"mnist_depth: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("mnist_depth: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

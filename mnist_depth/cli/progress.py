@@ -1,0 +1,124 @@
+"""Progress of runs, read from their folders: a live line per run, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mnist_depth import records
+from mnist_depth.errors import UserError
+
+POLL_SECONDS = 0.5
+
+
+class Progress(NamedTuple):
+    """How far a run is: epochs done and planned, and its last scores."""
+
+    epoch: float
+    epochs: int
+    scores: dict[str, float]
+
+
+def read(folder: Path) -> Progress | None:
+    """How far a run is; None before it has begun."""
+    try:
+        record = records.read_json(folder / records.CONFIG)
+        config, sizes = record["config"], record["dataset"]["sizes"]
+        steps_per_epoch = max(1, sizes["train"] // config["batch_size"])
+        epochs = int(config["epochs"])
+    except (UserError, KeyError, TypeError, ZeroDivisionError):
+        return None
+    step, scores = _last_scores(folder / records.METRICS)
+    return Progress(min(epochs, step / steps_per_epoch), epochs, scores)
+
+
+def _last_scores(path: Path, tail: int = 65_536) -> tuple[int, dict[str, float]]:
+    """The last step on disk, and the last loss and test accuracy."""
+    scores: dict[str, float] = {}
+    step = 0
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - tail))
+        for text in file:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                line: dict[str, Any] = json.loads(text)
+                step = max(step, int(line["step"]))
+                if "accuracy" in line["scalars"]:
+                    scores[f"{line['run']} accuracy"] = float(line["scalars"]["accuracy"])
+                    scores[f"{line['run']} loss"] = float(line["scalars"]["loss"])
+    return step, scores
+
+
+def scores_text(scores: dict[str, float]) -> str:
+    if "train loss" not in scores or "test accuracy" not in scores:
+        return ""
+    return f"loss {scores['train loss']:.4f}  test accuracy {scores['test accuracy']:.2%}"
+
+
+@contextlib.contextmanager
+def watch(folders: Sequence[Path]) -> Iterator[None]:
+    """Show the progress of these run folders until the block ends."""
+    done = threading.Event()
+    show = _live if sys.stdout.isatty() else _plain
+    thread = threading.Thread(target=show, args=(folders, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def name_of(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _plain(folders: Sequence[Path], done: threading.Event) -> None:
+    """One line when a run begins and one when it ends."""
+    begun: set[Path] = set()
+    ended: set[Path] = set()
+    last_look = False
+    while not last_look:
+        last_look = done.wait(POLL_SECONDS)
+        for folder in folders:
+            if folder not in begun and read(folder) is not None:
+                begun.add(folder)
+                print(f"started   {name_of(folder)}", flush=True)
+            if folder not in ended and (folder / records.DONE).exists():
+                ended.add(folder)
+                found = read(folder)
+                count = f"[{len(ended)}/{len(folders)}]"
+                print(f"finished  {name_of(folder)}  {scores_text(found.scores) if found else ''}  {count}", flush=True)
+
+
+def _live(folders: Sequence[Path], done: threading.Event) -> None:
+    """A bar per run under way, and one for all of them with the time left."""
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
+    with Bars(*columns, TimeRemainingColumn(), refresh_per_second=4) as bars:
+        total = bars.add_task(f"{len(folders)} runs", total=float(len(folders)), text="")
+        tasks: dict[Path, Any] = {}
+        ended = 0
+        last_look = False
+        while not last_look:
+            last_look = done.wait(POLL_SECONDS)
+            share = 0.0
+            ended = sum((folder / records.DONE).exists() for folder in folders)
+            for folder in folders:
+                found = read(folder)
+                if found is None:
+                    continue
+                share += found.epoch / found.epochs
+                if folder not in tasks:
+                    tasks[folder] = bars.add_task(name_of(folder), total=float(found.epochs), text="")
+                text = f"epoch {found.epoch:.0f}/{found.epochs}  {scores_text(found.scores)}"
+                bars.update(tasks[folder], completed=found.epoch, text=text)
+                if len(folders) > 8 and (folder / records.DONE).exists():
+                    bars.update(tasks[folder], visible=False)
+            bars.update(total, completed=share, text=f"{ended}/{len(folders)} finished")

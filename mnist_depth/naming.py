@@ -1,0 +1,6 @@
+"""Names of layers: zero-padded, so that every tool sorts them in depth order."""
+
+
+def layer_name(index: int, depth: int) -> str:
+    """`layer_03` for the third of up to 99 weight layers, `layer_003` in deeper networks; `index` counts from 1."""
+    return f"layer_{index:0{max(2, len(str(depth)))}d}"

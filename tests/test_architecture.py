@@ -1,0 +1,124 @@
+"""The import rules of docs/architecture.md: no arrow runs back up, and light rooms stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "mnist_depth"
+
+FLOORS: list[set[str]] = [
+    {"errors", "version", "naming", "seeds", "quiet", "instrument"},
+    {"registry", "environment"},
+    {
+        "datasets",
+        "networks.activations",
+        "networks.initializers",
+        "networks.optimizers",
+        "networks.options",
+        "networks.wirings",
+        "networks.pretraining",
+        "networks",
+    },
+    {"config"},
+    {"records", "theory", "estimate"},
+    {"networks.block", "networks.layers"},
+    {"networks.models", "networks.pretraining.dbn", "networks.pretraining.lsuv", "networks.ensemble"},
+    {"results", "training", "summaries"},
+    {"checkpoint", "recorder"},
+    {"experiment"},
+    {"sweep"},
+    {"search"},
+    {"studies"},
+    {"board"},
+    {"cli", "examples"},
+    {"__main__", "__init__"},
+]
+"""Rooms from the ground up; a file imports only from lower floors and from its own room."""
+
+HEAVY = {"tensorflow", "keras"}
+
+
+def _modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+def _room(module: str) -> str:
+    """The most exact entry of FLOORS that `module` belongs to."""
+    parts = module.split(".")
+    names = {name for floor in FLOORS for name in floor}
+    for length in range(len(parts), 0, -1):
+        if ".".join(parts[:length]) in names:
+            return ".".join(parts[:length])
+    raise AssertionError(f"{module} is in no room of FLOORS: give it one, and docs/architecture.md a line")
+
+
+def _floor(room: str) -> int:
+    return next(index for index, floor in enumerate(FLOORS) if room in floor)
+
+
+def _imports(tree: ast.AST) -> list[str]:
+    """Modules of this package that a file imports anywhere, but for the sake of types alone."""
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name.removeprefix("mnist_depth.") for name in found if name.startswith("mnist_depth.")]
+
+
+@pytest.mark.parametrize("path", _modules(), ids=_name)
+def test_a_file_imports_only_from_lower_floors(path: Path) -> None:
+    room = _room(_name(path))
+    for imported in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+        target = _room(imported)
+        # Registries of networks call the builders above config lazily: within the house, arrows may run both ways.
+        if target != room and not (room.startswith("networks") and target.startswith("networks")):
+            assert _floor(target) < _floor(room), f"{_name(path)} imports {imported}, which is not below it"
+
+
+def test_instrument_imports_nothing_else_of_ours() -> None:
+    for path in (PACKAGE / "instrument").rglob("*.py"):
+        for imported in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+            assert imported.startswith("instrument"), f"{_name(path)} imports {imported}"
+
+
+LIGHT = [
+    "mnist_depth",
+    "mnist_depth.cli",
+    "mnist_depth.cli.listing",
+    "mnist_depth.config",
+    "mnist_depth.records",
+    "mnist_depth.studies",
+    "mnist_depth.sweep",
+    "mnist_depth.theory",
+    "mnist_depth.board.server",
+    "mnist_depth.board.remote",
+    "mnist_depth.results.report",
+    "mnist_depth.results.plots",
+    "mnist_depth.results.diagnosis",
+]
+
+
+def test_light_rooms_do_not_import_tensorflow() -> None:
+    code = f"import sys\nfor name in {LIGHT!r}:\n    __import__(name)\nprint(sorted(set(sys.modules) & {HEAVY!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
