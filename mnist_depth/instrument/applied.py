@@ -1,0 +1,258 @@
+"""The gradients and updates that training really applies, seen from inside the compiled step.
+
+For the duration of training the optimizer instance's `apply` is shadowed by a function that measures, where the schedule
+says so, and calls the original. It therefore works in any `train_step`, also in one that loops over many minibatches
+per call. Measurements wait in a ring buffer on the device until the callback drains it.
+
+The gradient is that of the loss: after loss unscaling, before clipping and weight decay. What these do shows in the
+update, which is the variable after minus the variable before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mnist_depth.instrument import names
+from mnist_depth.instrument.schedule import Schedule
+from mnist_depth.instrument.statistics import VARIABLE_SUBJECTS, choose, evaluate
+
+CAPACITY = 1024
+"""Measurements that fit into the buffer between two drains; a compiled block of minibatches should hold fewer."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scalars of one update, by tag; `step` counts updates, this one included."""
+
+    step: int
+    scalars: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Whole arrays of one update: subject (gradient, update) -> variable -> array."""
+
+    step: int
+    arrays: dict[str, dict[str, NDArray[Any]]]
+
+
+class Tap:
+    """Measures inside `optimizer.apply`. Attach it with `tapped`, read it with `drain` and `snapshot`."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        statistics: Collection[str],
+        schedule: Schedule,
+        *,
+        snapshots: Collection[str] = (),
+        snapshot_schedule: Schedule,
+        variables: str | None = None,
+    ) -> None:
+        self.model = model
+        self.optimizer = innermost(model.optimizer)
+        found = names.trainable_variables(model)
+        self._names = {id(v): n for n, v in found.items() if variables is None or re.search(variables, n)}
+        self._chosen = choose(statistics, VARIABLE_SUBJECTS)
+        self._schedule, self._snapshot_schedule = schedule, snapshot_schedule
+        self._columns = [f"{quantity}/{name}" for name in self._names.values() for quantity in self._chosen]
+        self._filled: set[str] = set()
+        self._needs_before = "update" in snapshots or any(s.subject == "update" for s in self._chosen.values())
+        self._snapshots = tuple(snapshots)
+        self._allocate([v for v in found.values() if id(v) in self._names])
+
+    def _allocate(self, variables: Sequence[Any]) -> None:
+        """Buffers on the device, made before the training step is traced."""
+
+        def like(variable: Any) -> tf.Variable:
+            return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False)
+
+        self._rows = CAPACITY if self._columns else 1
+        self._buffer = tf.Variable(tf.zeros([self._rows, max(len(self._columns), 1)]), trainable=False)
+        self._steps = tf.Variable(tf.zeros([self._rows], tf.int64), trainable=False)
+        self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._armed = tf.Variable([False, False], trainable=False)
+        self._snapshot_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+        self._before = {id(v): like(v) for v in variables} if self._needs_before else {}
+        self._taken = {subject: {id(v): like(v) for v in variables} for subject in self._snapshots}
+        self._seen_in_snapshot: dict[str, set[int]] = {subject: set() for subject in self._snapshots}
+        self._drained = 0
+        self._snapshot_read = -1
+
+    def arm(self, scalars: bool, snapshot: bool) -> None:
+        """Measure the very next update, whatever the step schedule says: how epoch schedules reach into the step."""
+        if scalars or snapshot:
+            self._armed.assign([scalars, snapshot])
+
+    def drain(self) -> list[Row]:
+        """Measurements since the last drain, oldest first."""
+        count = int(self._count.numpy())
+        rows, steps = self._rows, self._steps.numpy()
+        fresh = range(max(self._drained, count - rows), count)
+        lost = count - self._drained - len(fresh)
+        self._drained = count
+        if not fresh:
+            return []
+        if lost:
+            raise ValueError(
+                f"{lost} measurements were overwritten: measure fewer than {rows} steps per call of the step"
+            )
+        table = self._buffer.numpy()
+        return [Row(int(steps[at % rows]), self._scalars(table[at % rows])) for at in fresh]
+
+    def _scalars(self, row: NDArray[np.float32]) -> dict[str, float]:
+        return {tag: value for tag, value in zip(self._columns, row.tolist(), strict=False) if tag in self._filled}
+
+    def snapshot(self) -> Snapshot | None:
+        """The arrays of the last due update since the last call, None where there was none."""
+        step = int(self._snapshot_step.numpy())
+        if step == self._snapshot_read:
+            return None
+        self._snapshot_read = step
+        arrays = {
+            subject: {
+                name: self._taken[subject][key].numpy()
+                for key, name in self._names.items()
+                if key in self._seen_in_snapshot[subject]
+            }
+            for subject in self._snapshots
+        }
+        return Snapshot(step, arrays)
+
+    def before(self, variables: Sequence[Any]) -> None:
+        """In the step, ahead of the update: keep the weights where they will be needed."""
+        self._step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64) + 1
+        self._due = self._schedule.due_in_graph(self._step) | self._armed[0]
+        self._snapshot_due = self._snapshot_schedule.due_in_graph(self._step) | self._armed[1]
+        if self._before:
+            tf.cond(self._due | self._snapshot_due, lambda: self._keep(variables), lambda: False)
+
+    def _keep(self, variables: Sequence[Any]) -> bool:
+        for variable in variables:
+            if id(variable) in self._before:
+                self._before[id(variable)].assign(tf.convert_to_tensor(variable.value))
+        return True
+
+    def after(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+        """In the step, behind the update: measure."""
+        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if id(v) in self._names]
+        if self._columns:
+            tf.cond(self._due, lambda: self._record(pairs), lambda: False)
+        if self._snapshots:
+            tf.cond(self._snapshot_due, lambda: self._take(pairs), lambda: False)
+
+    def _subjects(self, gradient: Any, variable: Any) -> dict[str, tf.Tensor]:
+        weight = tf.convert_to_tensor(variable.value)
+        subjects = {"weight": weight}
+        if gradient is not None:
+            subjects["gradient"] = _unscaled(self.optimizer, tf.convert_to_tensor(gradient))
+        if self._before:
+            subjects["update"] = weight - self._before[id(variable)]
+        return subjects
+
+    def _record(self, pairs: Sequence[tuple[Any, Any]]) -> bool:
+        values: dict[str, tf.Tensor] = {}
+        for gradient, variable in pairs:
+            name = self._names[id(variable)]
+            found = evaluate(self._chosen, self._subjects(gradient, variable))
+            values.update({f"{quantity}/{name}": value for quantity, value in found.items()})
+        self._filled.update(values)
+        missing = tf.constant(float("nan"))
+        row = tf.stack([values.get(column, missing) for column in self._columns])
+        at = self._count % self._rows
+        self._buffer.scatter_nd_update(tf.reshape(at, [1, 1]), row[None])
+        self._steps.scatter_nd_update(tf.reshape(at, [1, 1]), self._step[None])
+        self._count.assign_add(1)
+        self._armed.assign(tf.stack([tf.constant(False), self._armed[1]]))
+        return True
+
+    def _take(self, pairs: Sequence[tuple[Any, Any]]) -> bool:
+        for gradient, variable in pairs:
+            subjects = self._subjects(gradient, variable)
+            for subject in self._snapshots:
+                if subject in subjects:
+                    self._taken[subject][id(variable)].assign(subjects[subject])
+                    self._seen_in_snapshot[subject].add(id(variable))
+        self._snapshot_step.assign(self._step)
+        self._armed.assign(tf.stack([self._armed[0], tf.constant(False)]))
+        return True
+
+
+def innermost(optimizer: Any) -> Any:
+    """The optimizer that updates the weights, without the loss scaling around it."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def _unscaled(optimizer: Any, gradient: tf.Tensor) -> tf.Tensor:
+    scale = optimizer.loss_scale_factor
+    return gradient if scale is None else gradient / scale
+
+
+class Attachment:
+    """The taps on one optimizer while a model trains; several callbacks share one."""
+
+    def __init__(self, model: keras.Model, optimizer: Any) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.taps: list[Tap] = []
+        self._original = optimizer.apply
+        self._untapped = getattr(model, "train_function", None)
+        object.__setattr__(optimizer, "apply", self._apply())
+
+    def _apply(self) -> Callable[..., Any]:
+        def apply(grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
+            gradients = list(grads)
+            given = self.optimizer._trainable_variables if trainable_variables is None else trainable_variables
+            variables = list(given)
+            for tap in self.taps:
+                tap.before(variables)
+            result = self._original(gradients, trainable_variables)
+            for tap in self.taps:
+                tap.after(gradients, variables)
+            return result
+
+        apply.attachment = self  # pyright: ignore[reportFunctionMemberAccess]
+        return apply
+
+    def remove(self) -> None:
+        """Leave optimizer and model as they were found."""
+        object.__delattr__(self.optimizer, "apply")
+        self.model.train_function = self._untapped
+
+
+def attach(tap: Tap) -> None:
+    """Start measuring: the model's training function is traced anew, with the tap inside."""
+    attachment = getattr(tap.optimizer.apply, "attachment", None)
+    if attachment is None:
+        attachment = Attachment(tap.model, tap.optimizer)
+        tap.model.make_train_function(force=True)
+    attachment.taps.append(tap)
+
+
+def detach(tap: Tap) -> None:
+    """Stop measuring; with the last tap the optimizer's own `apply` and the model's own training function come back."""
+    attachment = getattr(tap.optimizer.apply, "attachment", None)
+    if attachment is not None and tap in attachment.taps:
+        attachment.taps.remove(tap)
+        if not attachment.taps:
+            attachment.remove()
+
+
+@contextlib.contextmanager
+def tapped(tap: Tap) -> Iterator[Tap]:
+    """Attach for the duration of a `with` block."""
+    attach(tap)
+    try:
+        yield tap
+    finally:
+        detach(tap)

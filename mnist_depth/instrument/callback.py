@@ -1,0 +1,233 @@
+"""Who measures: a Keras callback that joins schedule, probe, tap and writer."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from mnist_depth.instrument.applied import Tap, attach, detach, innermost
+from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
+from mnist_depth.instrument.presets import PRESETS
+from mnist_depth.instrument.probe import Measurement, Probe
+from mnist_depth.instrument.schedule import Schedule, never
+from mnist_depth.instrument.writers.events import EventWriter
+from mnist_depth.instrument.writers.protocol import Writer
+
+Gradients = Literal["probe", "applied", "both"]
+
+
+class DepthGauge(keras.callbacks.Callback):
+    """Writes gradients, weights, updates and activations of any Keras model while `fit` trains it.
+
+    model.fit(x, y, callbacks=[DepthGauge("logs/run", probe=(x[:256], y[:256]))])
+
+    `target` is a folder (event files go to its `train` and `validation` runs) or a Writer. `probe` is a fixed batch
+    (x, y) or (x, y, sample_weight), measured in inference mode unless `training`. `gradients` says whose gradients are
+    written: those on the probe (tags `probe_gradient_...`), those that training applied (`gradient_...`) or both; the
+    default is the probe's where there is one. `schedule` and `histograms` replace the preset's schedules, `layers` and
+    `variables` are regular expressions on names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)`
+    stands in for a model that is compiled without one. The step of every point is the number of updates applied.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str] | Writer,
+        probe: Sequence[Any] | None = None,
+        *,
+        preset: str = "standard",
+        schedule: Schedule | None = None,
+        histograms: Schedule | None = None,
+        gradients: Gradients | None = None,
+        layers: str | None = None,
+        variables: str | None = None,
+        training: bool = False,
+        graph: bool = True,
+        hparams: Mapping[str, bool | int | float | str] | None = None,
+        epoch_scalars: bool = True,
+        loss: Callable[[Any, Any], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if preset not in PRESETS:
+            raise ValueError(f"unknown preset {preset!r}; valid: {', '.join(PRESETS)}")
+        self.preset = PRESETS[preset]
+        self.schedule = schedule or self.preset.schedule
+        self.histogram_schedule = (histograms or self.preset.histogram_schedule) if self.preset.histograms else never()
+        self.gradients = _whose(gradients, probe is not None)
+        self._owns_writer = not isinstance(target, Writer)
+        self.writer, self._validation = _writers(target)
+        self._batch, self._loss, self._training = probe, loss, training
+        self._layers, self._variables = layers, variables
+        self._graph, self._hparams, self._epoch_scalars = graph, hparams, epoch_scalars
+        self._probe: Probe | None = None
+        self._tap: Tap | None = None
+        self._step = 0
+        self.first_nonfinite: tuple[int, str] | None = None
+        """Step and tag of the first NaN or infinity."""
+
+    # Keras' hooks
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._step = self._iterations()
+        if self._step:
+            self.writer.truncate_after(self._step)
+        self._prepare()
+        if self._hparams:
+            self.writer.write_hparams(self._hparams)
+        if self._step == 0 and (self.schedule.due_at_start() or self.histogram_schedule.due_at_start()):
+            self._measure(arrays=self.histogram_schedule.due_at_start())
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._tap is not None:
+            self._tap.arm(self.schedule.due_epoch(epoch), self.histogram_schedule.due_epoch(epoch))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        before, self._step = self._step, self._iterations()
+        scalars = self.schedule.due_between(before, self._step)
+        arrays = self.histogram_schedule.due_between(before, self._step)
+        if scalars or arrays:
+            self._drain()
+            self._measure(arrays=arrays)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._drain()
+        arrays = self.histogram_schedule.due_epoch(epoch + 1)
+        if arrays or self.schedule.due_epoch(epoch + 1):
+            self._measure(arrays=arrays)
+        if self._epoch_scalars:
+            self._write_logs(logs or {})
+        self.writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._drain()
+        self.detach()
+        self.writer.flush()
+        if self._owns_writer:
+            self.writer.close()
+            if self._validation is not None:
+                self._validation.close()
+
+    def detach(self) -> None:
+        """Leave model and optimizer as found; `fit` does this at its end, call it where `fit` raised."""
+        if self._tap is not None:
+            detach(self._tap)
+
+    # Inside
+
+    def _iterations(self) -> int:
+        return int(np.asarray(innermost(self.model.optimizer).iterations))
+
+    def _prepare(self) -> None:
+        """Build probe and tap once; both live on when `fit` is called again."""
+        if self._batch is not None and (self._probe is None or self._probe.model is not self.model):
+            self._probe = Probe(
+                self.model,
+                self._batch,
+                self.preset.statistics,
+                training=self._training,
+                layers=self._layers,
+                variables=self._variables,
+                loss=self._loss,
+            )
+        if self._tap is None or self._tap.model is not self.model:
+            self._tap = self._make_tap()
+        if self._tap is not None:
+            attach(self._tap)
+
+    def _make_tap(self) -> Tap | None:
+        if self.model.distribute_strategy.num_replicas_in_sync > 1:
+            warnings.warn(
+                "several replicas: applied gradients and updates are not measured, the probe's are", stacklevel=2
+            )
+            return None
+        applied = self.gradients != "probe"
+        statistics = [n for n in self.preset.statistics if applied or not n.startswith("gradient_")]
+        subjects = {name.removesuffix("_log10") for name in self.preset.histograms}
+        snapshots = sorted(subjects & ({"gradient", "update"} if applied else {"update"}))
+        return Tap(
+            self.model,
+            statistics,
+            self.schedule,
+            snapshots=snapshots,
+            snapshot_schedule=self.histogram_schedule,
+            variables=self._variables,
+        )
+
+    def _drain(self) -> None:
+        """Write what the tap has seen since the last time."""
+        if self._tap is None:
+            return
+        for row in self._tap.drain():
+            self._write_scalars(row.step, row.scalars)
+        snapshot = self._tap.snapshot()
+        if snapshot is not None:
+            self._write_histograms(snapshot.step, snapshot.arrays)
+
+    def _measure(self, arrays: bool) -> None:
+        """Probe the model as it is now."""
+        if self._probe is None:
+            return
+        subjects = {name.removesuffix("_log10") for name in self.preset.histograms} - {"update"} if arrays else set()
+        measured = self._probe.measure(subjects)
+        self._write_scalars(self._step, self._own_scalars(measured))
+        self._write_histograms(
+            self._step,
+            {"probe_gradient" if subject == "gradient" else subject: of for subject, of in measured.arrays.items()},
+        )
+
+    def _own_scalars(self, measured: Measurement) -> dict[str, float]:
+        """Without what the tap writes from training itself."""
+        tapped = self._tap is not None and self._step > 0
+        applied_only = self.gradients == "applied"
+        return {
+            tag: value
+            for tag, value in measured.scalars.items()
+            if not (tapped and tag.startswith("weight_")) and not (applied_only and tag.startswith("probe_gradient_"))
+        }
+
+    def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        self.writer.write_scalars(step, scalars)
+        if self.first_nonfinite is None:
+            bad = next((tag for tag, value in scalars.items() if not math.isfinite(value)), None)
+            if bad is not None:
+                self.first_nonfinite = (step, bad)
+                warnings.warn(f"first non-finite value at step {step}: {bad}", stacklevel=2)
+
+    def _write_histograms(self, step: int, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        bars: dict[str, Histogram | None] = {}
+        for subject, of in arrays.items():
+            for name, values in of.items():
+                bars[f"{subject}/{name}"] = histogram(values)
+                if subject.removeprefix("probe_") == "gradient" and "gradient_log10" in self.preset.histograms:
+                    bars[f"{subject}_log10/{name}"] = log10_histogram(values)
+        self.writer.write_histograms(step, {tag: value for tag, value in bars.items() if value is not None})
+
+    def _write_logs(self, logs: Mapping[str, Any]) -> None:
+        """What `fit` itself reports at the end of an epoch."""
+        training = {name: float(value) for name, value in logs.items() if not name.startswith("val_")}
+        validation = {name[4:]: float(value) for name, value in logs.items() if name.startswith("val_")}
+        self._write_scalars(self._step, training)
+        if self._validation is not None:
+            self._validation.write_scalars(self._step, validation)
+        else:
+            self._write_scalars(self._step, {f"validation_{name}": value for name, value in validation.items()})
+
+
+def _whose(gradients: Gradients | None, has_probe: bool) -> Gradients:
+    if gradients not in (None, "probe", "applied", "both"):
+        raise ValueError(f"unknown gradients {gradients!r}; valid: probe, applied, both")
+    if gradients in ("probe", "both") and not has_probe:
+        raise ValueError(f"gradients={gradients!r} needs a probe: probe=(x, y)")
+    return gradients or ("probe" if has_probe else "applied")
+
+
+def _writers(target: str | os.PathLike[str] | Writer) -> tuple[Writer, Writer | None]:
+    if isinstance(target, Writer):
+        return target, None
+    folder = os.fspath(target)
+    return EventWriter(os.path.join(folder, "train")), EventWriter(os.path.join(folder, "validation"))

@@ -1,0 +1,137 @@
+"""When to measure: sets of steps and epochs, joined with `|`.
+
+A schedule is asked from Python (by the probe, between calls of the compiled step) and from inside the compiled step (by
+the tap on the optimizer), so each one says the same thing twice: for a Python int and for a tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+class Schedule:
+    """A set of steps (optimizer updates, 0 = before training) and of epochs (1-based, 0 = before training)."""
+
+    def due_between(self, after: int, upto: int) -> bool:
+        """Whether a due step lies in (after, upto]."""
+        return False
+
+    def due_epoch(self, epoch: int) -> bool:
+        """Whether the end of this epoch is due."""
+        return False
+
+    def due_in_graph(self, step: Any) -> Any:
+        """Whether a step is due: int64 [] tensor -> bool [] tensor."""
+        return step < 0
+
+    def due_at_start(self) -> bool:
+        """Whether the untrained model is due."""
+        return self.due_between(-1, 0) or self.due_epoch(0)
+
+    def __or__(self, other: Schedule) -> Schedule:
+        return Union(self, other)
+
+
+@dataclass(frozen=True)
+class Never(Schedule):
+    """Nothing is due."""
+
+
+@dataclass(frozen=True)
+class EverySteps(Schedule):
+    """Steps 0, n, 2n, ..."""
+
+    n: int
+
+    def due_between(self, after: int, upto: int) -> bool:
+        return upto // self.n > after // self.n
+
+    def due_in_graph(self, step: Any) -> Any:
+        return step % self.n == 0
+
+
+@dataclass(frozen=True)
+class EveryEpochs(Schedule):
+    """The ends of epochs n, 2n, ... and the start of training."""
+
+    n: int
+
+    def due_epoch(self, epoch: int) -> bool:
+        return epoch % self.n == 0
+
+
+@dataclass(frozen=True)
+class AtSteps(Schedule):
+    """A given set of steps, ascending."""
+
+    steps: tuple[int, ...]
+
+    def due_between(self, after: int, upto: int) -> bool:
+        return any(after < step <= upto for step in self.steps)
+
+    def due_in_graph(self, step: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.reduce_any(tf.equal(step, tf.constant(self.steps, tf.int64)))
+
+
+@dataclass(frozen=True)
+class Union(Schedule):
+    """Whatever either of two schedules holds."""
+
+    left: Schedule
+    right: Schedule
+
+    def due_between(self, after: int, upto: int) -> bool:
+        return self.left.due_between(after, upto) or self.right.due_between(after, upto)
+
+    def due_epoch(self, epoch: int) -> bool:
+        return self.left.due_epoch(epoch) or self.right.due_epoch(epoch)
+
+    def due_in_graph(self, step: Any) -> Any:
+        return self.left.due_in_graph(step) | self.right.due_in_graph(step)
+
+
+def _positive(n: int, what: str) -> int:
+    if n < 1:
+        raise ValueError(f"{what} must be at least 1, not {n}")
+    return n
+
+
+def never() -> Schedule:
+    """Nothing is due."""
+    return Never()
+
+
+def every_steps(n: int) -> Schedule:
+    """Every n updates: steps 0, n, 2n, ... ValueError unless n >= 1."""
+    return EverySteps(_positive(n, "every_steps"))
+
+
+def every_epochs(n: int) -> Schedule:
+    """Before training and at the end of every n-th epoch. ValueError unless n >= 1."""
+    return EveryEpochs(_positive(n, "every_epochs"))
+
+
+def at_steps(steps: Iterable[int]) -> Schedule:
+    """At given steps; 0 is the untrained model. ValueError for a negative one."""
+    chosen = tuple(sorted(set(steps)))
+    if chosen and chosen[0] < 0:
+        raise ValueError(f"at_steps takes steps from 0 on, not {chosen[0]}")
+    return AtSteps(chosen)
+
+
+def log_spaced(last: int, points: int = 50) -> Schedule:
+    """Step 0 and about `points` steps from 1 to `last`, evenly spaced on a logarithmic axis, each at most once."""
+    _positive(last, "the last step of log_spaced")
+    _positive(points, "the points of log_spaced")
+    exponents = (i / max(points - 1, 1) for i in range(points))
+    return at_steps([0, last, *(round(last**exponent) for exponent in exponents)])
+
+
+def at_most(points: int, total_steps: int) -> Schedule:
+    """Every n updates, with the smallest n that leaves at most `points` of `total_steps` updates."""
+    return every_steps(max(1, math.ceil(total_steps / _positive(points, "the points of at_most"))))

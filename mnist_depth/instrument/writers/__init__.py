@@ -1,0 +1,1 @@
+"""Where measurements go: event files, JSON lines, memory, or several at once."""

@@ -1,0 +1,130 @@
+"""Write TensorBoard event files, many values in one summary.
+
+The protos are built by hand: several times cheaper than `tf.summary`, and one event per step instead of one per value.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.hparams import api as hparams_api
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from mnist_depth.instrument.histograms import Histogram
+
+
+class EventWriter:
+    """One run's event file under `logdir`, opened at the first write; any path that TensorFlow can write to."""
+
+    def __init__(self, logdir: str | os.PathLike[str]) -> None:
+        self.logdir = os.fspath(logdir)
+        self._file: EventFileWriter | None = None
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        self._add_values(
+            step, [summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        )
+
+    def write_histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
+        metadata = histogram_metadata.create_summary_metadata(display_name=None, description=None)
+        self._add_values(step, [_value(tag, _bins(bars), metadata) for tag, bars in histograms.items()])
+
+    def write_text(self, step: int, texts: Mapping[str, str]) -> None:
+        metadata = text_metadata.create_summary_metadata(display_name=None, description=None)
+        self._add_values(step, [_value(tag, _strings([text.encode()], []), metadata) for tag, text in texts.items()])
+
+    def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        metadata = image_metadata.create_summary_metadata(
+            display_name=None,
+            description=None,
+            converted_to_tensor=False,  # pyright: ignore[reportCallIssue]
+        )
+        self._add_values(step, [_value(tag, _image(pixels), metadata) for tag, pixels in images.items()])
+
+    def write_graph(self, graph_def: Any) -> None:
+        self._add(event_pb2.Event(graph_def=graph_def.SerializeToString()))
+
+    def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
+        self._add(event_pb2.Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
+
+    def truncate_after(self, step: int) -> None:
+        """Tell readers to forget later points; the file itself only grows."""
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._add(event_pb2.Event(step=step + 1, session_log=start))
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _add_values(self, step: int, values: list[summary_pb2.Summary.Value]) -> None:
+        if values:
+            self._add(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=values)))
+
+    def _add(self, event: event_pb2.Event) -> None:
+        if self._file is None:
+            self._file = EventFileWriter(self.logdir)
+        event.wall_time = time.time()
+        self._file.add_event(event)
+
+
+def _value(
+    tag: str, tensor: tensor_pb2.TensorProto, metadata: summary_pb2.SummaryMetadata
+) -> summary_pb2.Summary.Value:
+    return summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
+
+
+def _shape(sizes: list[int]) -> tensor_shape_pb2.TensorShapeProto:
+    return tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in sizes])
+
+
+def _bins(bars: Histogram) -> tensor_pb2.TensorProto:
+    """The histogram plugin's tensor: float64 [bins, 3] of left edge, right edge, count."""
+    table = np.stack([bars.edges[:-1], bars.edges[1:], bars.counts], axis=1)
+    return tensor_pb2.TensorProto(
+        dtype=types_pb2.DT_DOUBLE, tensor_shape=_shape(list(table.shape)), tensor_content=table.astype("<f8").tobytes()
+    )
+
+
+def _strings(values: list[bytes], shape: list[int]) -> tensor_pb2.TensorProto:
+    return tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=_shape(shape), string_val=values)
+
+
+def _image(pixels: NDArray[np.uint8]) -> tensor_pb2.TensorProto:
+    """The image plugin's tensor: width, height, PNG."""
+    height, width, _ = pixels.shape
+    return _strings([str(width).encode(), str(height).encode(), png(pixels)], [3])
+
+
+PNG_COLOR_TYPES = {1: 0, 3: 2, 4: 6}
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode [height, width, channels] (grey, RGB or RGBA). ValueError for other shapes or types."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in PNG_COLOR_TYPES:
+        raise ValueError(f"an image is uint8 [height, width, 1, 3 or 4], not {pixels.dtype} {list(pixels.shape)}")
+    height, width, channels = pixels.shape
+    rows = np.zeros((height, 1 + width * channels), np.uint8)  # every row starts with its filter, 0 = none
+    rows[:, 1:] = pixels.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, PNG_COLOR_TYPES[channels], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

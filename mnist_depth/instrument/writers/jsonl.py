@@ -1,0 +1,103 @@
+"""Write JSON lines: one file of scalars, one of histograms, for readers that know neither TensorFlow nor TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_depth.instrument.histograms import Histogram
+
+METRICS, HISTOGRAMS = "metrics.jsonl", "histograms.jsonl"
+
+
+class JsonLinesWriter:
+    """Appends to `metrics.jsonl` and `histograms.jsonl` in a folder; writers of several runs may share the folder.
+
+    Non-finite scalars stand as the strings "nan", "inf", "-inf". `epoch` is the 1-based epoch that a step belongs to
+    (0 before training), null unless `steps_per_epoch` is given.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], run: str = "train", steps_per_epoch: int | None = None) -> None:
+        self.folder = Path(folder)
+        self.run = run
+        self.steps_per_epoch = steps_per_epoch
+        self._files: dict[str, TextIO] = {}
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        if scalars:
+            epoch = None if self.steps_per_epoch is None else math.ceil(step / self.steps_per_epoch)
+            values = {tag: _number(value) for tag, value in scalars.items()}
+            self._append(METRICS, {**self._head(step), "epoch": epoch, "wall_time": time.time(), "scalars": values})
+
+    def write_histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
+        for tag, bars in histograms.items():
+            body = {"tag": tag, "edges": bars.edges.tolist(), "counts": bars.counts.tolist()}
+            self._append(HISTOGRAMS, {**self._head(step), "wall_time": time.time(), **body})
+
+    def write_text(self, step: int, texts: Mapping[str, str]) -> None:
+        """Nothing: the files hold numbers only."""
+
+    def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Nothing: the files hold numbers only."""
+
+    def write_graph(self, graph_def: Any) -> None:
+        """Nothing: the files hold numbers only."""
+
+    def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
+        """Nothing: the files hold measurements only."""
+
+    def truncate_after(self, step: int) -> None:
+        """Rewrite both files without this run's later lines, each whole or not at all."""
+        self.close()
+        for name in (METRICS, HISTOGRAMS):
+            path = self.folder / name
+            if path.exists():
+                kept = [line for line in _whole_lines(path) if not self._is_later(json.loads(line), step)]
+                temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
+                temporary.write_text("".join(kept), encoding="utf-8")
+                temporary.replace(path)
+
+    def flush(self) -> None:
+        for file in self._files.values():
+            file.flush()
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _head(self, step: int) -> dict[str, Any]:
+        return {"run": self.run, "step": step}
+
+    def _is_later(self, line: Mapping[str, Any], step: int) -> bool:
+        return line["run"] == self.run and line["step"] > step
+
+    def _append(self, name: str, line: Mapping[str, Any]) -> None:
+        if name not in self._files:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._files[name] = (self.folder / name).open("a", encoding="utf-8")
+        self._files[name].write(json.dumps(line) + "\n")
+
+
+def _number(value: float) -> float | str:
+    value = float(value)
+    return value if math.isfinite(value) else str(value)
+
+
+def _whole_lines(path: Path) -> Iterator[str]:
+    """Lines that parse: a killed writer may have left half of the last one."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                json.loads(line)
+            except ValueError:
+                continue
+            yield line

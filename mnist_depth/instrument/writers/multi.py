@@ -1,0 +1,55 @@
+"""Write to several places at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_depth.instrument.histograms import Histogram
+from mnist_depth.instrument.writers.protocol import Writer
+
+
+class MultiWriter:
+    """Passes every call on to each writer in turn."""
+
+    def __init__(self, *writers: Writer) -> None:
+        self.writers = writers
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        for writer in self.writers:
+            writer.write_scalars(step, scalars)
+
+    def write_histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
+        for writer in self.writers:
+            writer.write_histograms(step, histograms)
+
+    def write_text(self, step: int, texts: Mapping[str, str]) -> None:
+        for writer in self.writers:
+            writer.write_text(step, texts)
+
+    def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        for writer in self.writers:
+            writer.write_images(step, images)
+
+    def write_graph(self, graph_def: Any) -> None:
+        for writer in self.writers:
+            writer.write_graph(graph_def)
+
+    def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
+        for writer in self.writers:
+            writer.write_hparams(hparams, trial_id)
+
+    def truncate_after(self, step: int) -> None:
+        for writer in self.writers:
+            writer.truncate_after(step)
+
+    def flush(self) -> None:
+        for writer in self.writers:
+            writer.flush()
+
+    def close(self) -> None:
+        for writer in self.writers:
+            writer.close()
