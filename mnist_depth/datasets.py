@@ -223,6 +223,16 @@ def _gate(truth: tuple[int, int, int, int], data_dir: str | None) -> Arrays:
     return dict(zip(ARRAYS, (inputs, labels, inputs, labels), strict=True))
 
 
+def _gaussian(data_dir: str | None) -> Arrays:
+    """N(0, 1) noise, 1,000 x 100, with random labels: the input of the lectures' look at activations."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    inputs = [random.standard_normal((1_000, 100)).astype(np.float32) for _ in range(2)]
+    labels = [random.integers(0, 10, 1_000).astype(np.int32) for _ in range(2)]
+    return dict(zip(ARRAYS, (inputs[0], labels[0], inputs[1], labels[1]), strict=True))
+
+
 def cache_dir() -> Path:
     """Where decoded arrays are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnist_depth"
@@ -290,6 +300,9 @@ DATASETS: dict[str, DatasetEntry] = {
     ),
     "digits": DatasetEntry(
         "1,797 handwritten digits inside scikit-learn, resized to 28x28", _digits, epochs=60, validation=150
+    ),
+    "gaussian": DatasetEntry(
+        "1,000 inputs of N(0, 1) noise, 100 wide, with random labels", _gaussian, features=100, validation=0
     ),
     "xor": DatasetEntry(
         "exclusive or of two bits", partial(_gate, (0, 1, 1, 0)), epochs=10_000, features=2, classes=2, validation=0

@@ -107,7 +107,7 @@ class _Run:
         self.plan = training.Plan(len(data.train), config.batch_size, config.epochs)
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
         self.writers: Writers = {
-            name: MultiWriter([EventWriter(folder / name), JsonLinesWriter(folder, run=name)])
+            name: MultiWriter(EventWriter(folder / name), JsonLinesWriter(folder, name, self.plan.steps_per_epoch))
             for name in ("train", "validation", "test")
         }
 

@@ -117,3 +117,12 @@ def test_a_named_dataset_that_cannot_be_had_is_one_line_with_a_way_out() -> None
 
 def test_auto_takes_prepared_mnist(mnist_dir: str) -> None:
     assert datasets.resolve_auto(mnist_dir)[0] == "mnist"
+
+
+def test_gaussian_noise_is_standard_and_its_splits_differ() -> None:
+    noise = datasets.load("gaussian")
+    assert noise.train.images.shape == noise.test.images.shape == (1_000, 100)
+    # 100,000 draws: standard errors of mean and variance are 0.0032 and 0.0045.
+    assert abs(noise.train.images.mean()) < 0.0095
+    assert noise.train.images.var() == pytest.approx(1, abs=0.0135)
+    assert not np.array_equal(noise.train.images, noise.test.images)
