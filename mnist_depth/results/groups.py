@@ -1,0 +1,179 @@
+"""Runs that differ only in their seed, taken together: labels, means and spreads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_depth import records
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.records import HistogramPoint, RunRecord
+
+SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
+"""Config fields whose values need no name before them in a label."""
+
+
+class Curve(NamedTuple):
+    """Mean and standard deviation over seeds at every step; a deviation of nan means one seed only."""
+
+    steps: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation of one number over seeds; nan deviation for a single seed."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one configuration, one per seed."""
+
+    label: str
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def config(self) -> RunConfig:
+        return self.runs[0].config
+
+    @cached_property
+    def metrics(self) -> list[dict[str, float]]:
+        """The final figures of every run that has any, training time included."""
+        return [final_metrics(run) for run in self.runs if run.done]
+
+    @cached_property
+    def scalars(self) -> list[dict[tuple[str, str], NDArray[np.float64]]]:
+        """Of every run: (run, tag) -> [points, 2] steps and values, in the order of writing."""
+        return [_scalars(record) for record in self.runs]
+
+    @cached_property
+    def last_histograms(self) -> list[dict[str, HistogramPoint]]:
+        """Of every run: tag -> the last usable histogram."""
+        return [_last_histograms(record) for record in self.runs]
+
+    def spread(self, metric: str) -> Spread | None:
+        """Mean and deviation of a final figure over the seeds that have it."""
+        values = [metrics[metric] for metrics in self.metrics if metric in metrics]
+        if not values:
+            return None
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return Spread(float(np.mean(values)), deviation)
+
+    def curve(self, run: str, tag: str) -> Curve | None:
+        """One tag over training, mean and deviation over the seeds; None where no run has a finite value."""
+        series = [tags.get((run, tag)) for tags in self.scalars]
+        return _over_seeds([points for points in series if points is not None])
+
+
+def final_metrics(record: RunRecord) -> dict[str, float]:
+    """The figures of done.json as numbers; what is not a number is left out."""
+    given: dict[str, Any] = {"seconds": record.done.get("seconds"), **_mapping(record.done.get("metrics"))}
+    numbers = {}
+    for name, value in given.items():
+        try:
+            numbers[name] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return numbers
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _scalars(record: RunRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
+    lists: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for point in record.points:
+        lists.setdefault((point.run, point.tag), []).append((point.step, point.value))
+    return {key: np.array(points, float) for key, points in lists.items()}
+
+
+def _last_histograms(record: RunRecord) -> dict[str, HistogramPoint]:
+    last: dict[str, HistogramPoint] = {}
+    for point in record.histograms():
+        if len(point.edges) == len(point.counts) + 1 and sum(point.counts) > 0:
+            last[point.tag] = point
+    return last
+
+
+def _over_seeds(series: Sequence[NDArray[np.float64]]) -> Curve | None:
+    points = np.concatenate(series) if series else np.empty((0, 2))
+    points = points[np.isfinite(points[:, 1])]
+    if not len(points):
+        return None
+    steps, where, counts = np.unique(points[:, 0], return_inverse=True, return_counts=True)
+    mean = np.bincount(where, points[:, 1]) / counts
+    squares = np.bincount(where, (points[:, 1] - mean[where]) ** 2)
+    deviation = np.sqrt(squares / np.where(counts > 1, counts - 1, np.nan))
+    return Curve(steps, mean, deviation)
+
+
+# Reading and naming
+
+
+def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
+    """Every run folder at or below `root`, and one line about each that cannot be used."""
+    runs, notes = [], []
+    for path in sorted(root.rglob(records.CONFIG)):
+        try:
+            record = records.read_run(path.parent)
+            _try_points(record)
+        except UserError as error:
+            notes.append(str(error))
+        else:
+            runs.append(record)
+    return runs, notes
+
+
+def _try_points(record: RunRecord) -> None:
+    """Read the metrics now, so that a damaged file is told of once and in one place."""
+    try:
+        _ = record.points
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{record.folder / records.METRICS} is damaged ({type(error).__name__}); left out") from None
+
+
+def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
+    """Groups of runs that differ only in the seed, labeled by what differs between groups, in a natural order."""
+    by_config: dict[tuple[str, str], list[RunRecord]] = {}
+    for run in runs:
+        by_config.setdefault((run.study, run.config.slug), []).append(run)
+    fields = varying_fields(runs)
+    several_studies = len({run.study for run in runs}) > 1
+    groups = []
+    for members in sorted(by_config.values(), key=lambda members: _order(members[0], fields)):
+        label = label_of(members[0].config, fields)
+        prefix = f"{members[0].study}: " if several_studies else ""
+        groups.append(Group(prefix + label, tuple(sorted(members, key=lambda run: run.seed))))
+    return groups
+
+
+def varying_fields(runs: Sequence[RunRecord]) -> list[str]:
+    """The config fields that do not have one value in all runs, the seed aside."""
+    configs = [run.config.to_dict() for run in runs]
+    return [name for name in (configs[0] if configs else {}) if name != "seed" and len({c[name] for c in configs}) > 1]
+
+
+def label_of(config: RunConfig, fields: Sequence[str]) -> str:
+    """What tells this config from the others: `sigmoid, depth 9`; the slug where nothing does."""
+    return ", ".join(_words(name, getattr(config, name)) for name in fields) or config.slug
+
+
+def _words(name: str, value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if name in SELF_EXPLAINING else f"{name.replace('_', ' ')} {text}"
+
+
+def _order(run: RunRecord, fields: Sequence[str]) -> tuple[Any, ...]:
+    return (run.study, *(getattr(run.config, name) for name in fields))

@@ -1,0 +1,123 @@
+"""A finished figure and the ways it leaves the program: PNG, SVG, and SVG inside a page that may be dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mnist_depth.errors import UserError
+
+INK, GRID, PAPER = "#1b1f24", "#c9ced7", "#fdfefe"
+"""Text and axes, grid lines, and the ground that outlines are drawn in.
+
+No data is drawn in these three: in a page they are replaced by the page's own colors, dark or light.
+"""
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+"""Okabe & Ito 2008, safe for color-blind readers, without the yellow that paper swallows."""
+
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""With the colors, so that black and white print tells the lines apart."""
+
+NARROW, WIDE = 4.8, 7.6
+"""Inches. Narrow figures keep 9-point text readable on a phone; wide ones scroll there."""
+
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mnist_depth",
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, the name of its files, a caption, and a text that says what it shows to those who cannot see it."""
+
+    name: str
+    caption: str
+    alt: str
+    figure: Figure
+    wide: bool = False
+
+
+def canvas(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure of `rows` stacked axes in the report's style, not known to pyplot."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend for the whole figure, under it, in as many columns as the labels leave room for."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    characters = figure.get_figwidth() * 14
+    columns = max(1, min(len(labels), int(characters / (max(map(len, labels)) + 6))))
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, labelcolor=INK, handlelength=3.0)
+
+
+def save(picture: Picture, folder: Path) -> None:
+    """Write `<name>.png` and `<name>.svg`, on white ground."""
+    for suffix in ("png", "svg"):
+        path = folder / f"{picture.name}.{suffix}"
+        metadata = {"Title": picture.caption, "Description": picture.alt}
+        if suffix == "svg":
+            metadata |= {"Date": None, "Creator": None}
+        try:
+            with matplotlib.rc_context(STYLE):
+                picture.figure.savefig(path, dpi=160, facecolor="white", metadata=metadata)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def inline_svg(picture: Picture) -> str:
+    """The figure as an <svg> element for a page: text stays text, ink and grid take the page's colors.
+
+    Ids are made unique to the figure, the size is left to the page, and the alternative text is the element's label.
+    """
+    stream = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        picture.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", svg)
+    for color, name in ((INK, "currentColor"), (GRID, "var(--grid)"), (PAPER, "var(--paper)")):
+        svg = svg.replace(color, name)
+    return _labeled(svg, picture)
+
+
+def _labeled(svg: str, picture: Picture) -> str:
+    """Swap the root's size for an accessible name."""
+    head, rest = svg.split(">", 1)
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
+    label = escape(picture.alt, {'"': "&quot;"})
+    return f'{head} role="img" aria-label="{label}"><title>{escape(picture.caption)}</title>{rest}'

@@ -1,0 +1,202 @@
+"""Diagnosing live Keras models of every kind, saved files, and files that should not be trusted."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_depth.errors import UserError
+from mnist_depth.results.diagnosis import diagnose, judge, render
+from mnist_depth.results.measurements import from_files, from_model
+
+keras: Any = importlib.import_module("keras")
+
+RNG = np.random.default_rng(3)
+IMAGES = (RNG.random((64, 784)) * (RNG.random((64, 784)) < 0.3)).astype(np.float32)
+LABELS = RNG.integers(0, 10, 64)
+
+
+def dense_stack(activation: str, initializer: Any, depth: int = 9, width: int = 128) -> Any:
+    """A plain network; `initializer(index)` makes a fresh, seeded initializer."""
+    layers = [
+        keras.layers.Dense(width, activation, kernel_initializer=initializer(index), name=f"dense_{index}")
+        for index in range(1, depth)
+    ]
+    model = keras.Sequential(
+        [keras.Input((784,)), *layers, keras.layers.Dense(10, kernel_initializer=initializer(depth), name="logits")]
+    )
+    return compiled(model)
+
+
+def compiled(model: Any) -> Any:
+    """Without XLA, whose compilation would be most of this file's time; the saved model is measured with it."""
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    return model
+
+
+def glorot(index: int) -> Any:
+    return keras.initializers.GlorotNormal(seed=index)
+
+
+@pytest.mark.parametrize(
+    ("activation", "initializer", "verdicts"),
+    [
+        ("sigmoid", glorot, {"vanishing"}),
+        ("relu", lambda index: keras.initializers.HeNormal(seed=index), {"healthy"}),
+        ("relu", lambda index: keras.initializers.RandomNormal(stddev=1.0, seed=index), {"exploding", "not finite"}),
+        ("relu", lambda index: keras.initializers.Zeros(), {"dead"}),
+        ("sigmoid", lambda index: keras.initializers.Zeros(), {"dead"}),
+        ("tanh", glorot, {"healthy"}),
+    ],
+)
+def test_networks_of_the_lectures(activation, initializer, verdicts):
+    assert diagnose(dense_stack(activation, initializer), IMAGES, LABELS).verdict in verdicts
+
+
+def test_measuring_changes_nothing():
+    model = dense_stack("sigmoid", glorot, depth=3)
+    before = [np.array(weight) for weight in model.get_weights()]
+    diagnose(model, IMAGES, LABELS)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_functional_model_with_convolution_batch_norm_and_a_skip():
+    inputs = keras.Input((28, 28, 1))
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="stem")(inputs)
+    branch = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3, padding="same", name="conv")(x))
+    x = keras.layers.Add()([x, keras.layers.ReLU()(branch)])
+    x = keras.layers.Dense(16, "relu", name="head")(keras.layers.GlobalAveragePooling2D()(x))
+    model = compiled(keras.Model(inputs, keras.layers.Dense(10, name="logits")(keras.layers.Dropout(0.5)(x))))
+    diagnosis = diagnose(model, IMAGES.reshape(-1, 28, 28, 1), LABELS)
+    assert [layer.name for layer in diagnosis.layers] == ["stem", "conv", "head", "logits"]
+    assert diagnosis.verdict == "healthy"
+    assert from_model(model, IMAGES.reshape(-1, 28, 28, 1), LABELS).traits == {
+        "activation": "relu",
+        "batch_norm": "used",
+        "wiring": "residual",
+        "optimizer": "sgd",
+    }
+
+
+class Subclassed(keras.Model):
+    """Layers held in attributes, called in an order of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = keras.layers.Dense(10)
+        self.first = keras.layers.Dense(32, activation="sigmoid")
+        self.second = keras.layers.Dense(32, activation="sigmoid")
+
+    def call(self, x):
+        return self.out(self.second(self.first(x)))
+
+
+def test_a_subclassed_model_is_measured_in_the_order_of_its_calls():
+    model = Subclassed()
+    model(IMAGES)
+    diagnosis = diagnose(compiled(model), IMAGES, LABELS)
+    assert [layer.name for layer in diagnosis.layers] == [model.first.name, model.second.name, model.out.name]
+    assert all(value is not None and value > 0 for value in diagnosis.gradients)
+
+
+@pytest.mark.parametrize("labels", [LABELS, np.eye(10)[LABELS]])
+def test_a_model_that_is_not_compiled_gets_the_usual_loss(labels):
+    model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(10, "softmax")])
+    assert diagnose(model, IMAGES, labels).verdict == "healthy"
+
+
+def test_a_batch_that_does_not_fit_is_a_user_error():
+    with pytest.raises(UserError, match="cannot be measured on this batch"):
+        diagnose(dense_stack("relu", glorot, depth=2), IMAGES[:, :5], LABELS)
+
+
+def test_a_model_without_weights_is_a_user_error():
+    with pytest.raises(UserError, match="no weight layer"):
+        diagnose(compiled(keras.Sequential([keras.Input((784,)), keras.layers.Rescaling(2.0)])), IMAGES, LABELS)
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "model.keras"
+    model = dense_stack("sigmoid", glorot)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def batch(tmp_path) -> Path:
+    np.savez(tmp_path / "batch.npz", x=IMAGES, y=LABELS)
+    return tmp_path / "batch.npz"
+
+
+def test_a_saved_model_and_batch(saved, batch):
+    diagnosis = judge(from_files(saved, batch))
+    assert diagnosis.verdict == "vanishing"
+    assert "Measured: model.keras on the 64 examples of batch.npz." in render(diagnosis)
+
+
+def test_files_that_are_missing_or_of_another_kind(saved, batch, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.npz is missing"):
+        from_files(saved, tmp_path / "nowhere.npz")
+    with pytest.raises(UserError, match=r"nowhere\.keras is missing"):
+        from_files(tmp_path / "nowhere.keras", batch)
+    with pytest.raises(UserError, match=r"not a \.keras file"):
+        from_files(tmp_path / "model.h5", batch)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04broken"])
+def test_damaged_files(saved, batch, tmp_path, content):
+    (tmp_path / "bad.npz").write_bytes(content)
+    (tmp_path / "bad.keras").write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.npz is not a readable"):
+        from_files(saved, tmp_path / "bad.npz")
+    with pytest.raises(UserError, match=r"Keras cannot load .*bad\.keras"):
+        from_files(tmp_path / "bad.keras", batch)
+
+
+class Evil:
+    """Writes a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_pickled_arrays_are_refused(saved, tmp_path):
+    np.savez(tmp_path / "evil.npz", x=np.array([Evil(tmp_path / "ran")], object), y=LABELS[:1])
+    with pytest.raises(UserError, match="not a readable"):
+        from_files(saved, tmp_path / "evil.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_inside_a_model_file_is_refused(batch, tmp_path):
+    layers = [keras.Input((784,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(10)]
+    compiled(keras.Sequential(layers)).save(tmp_path / "lambda.keras")
+    with pytest.raises(UserError, match="in safe mode"):
+        from_files(tmp_path / "lambda.keras", batch)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": IMAGES}, "has no array 'y'"),
+        ({"x": IMAGES, "y": LABELS[:5]}, "same number of examples"),
+        ({"x": IMAGES[:0], "y": LABELS[:0]}, "at least one"),
+        ({"x": np.array("text"), "y": LABELS}, "same number of examples"),
+    ],
+)
+def test_batches_of_the_wrong_shape(saved, tmp_path, arrays, message):
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(UserError, match=message):
+        from_files(saved, tmp_path / "odd.npz")
