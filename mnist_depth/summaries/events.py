@@ -15,22 +15,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # pyright: ignore[reportAttributeAccessIssue]
-from tensorboard.compat.proto.tensor_pb2 import TensorProto  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboard.plugins.image import metadata as image_metadata
-from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_depth.errors import UserError
+from mnist_depth.summaries.protos import Event, Message, Summary
 
 _PREFIX, _OWNER = "events.out.tfevents", "mnist_depth"
 
 
-def replace_events(folder: Path, kind: str, events: Iterable[Event]) -> None:
+def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
     """Make `events` the content of the one file of this `kind` in `folder`; an unchanged file is not touched.
 
     The new file gets a name of its own, because TensorBoard goes on reading the file that it opened under an old name.
@@ -50,32 +48,20 @@ def replace_events(folder: Path, kind: str, events: Iterable[Event]) -> None:
         raise UserError(f"cannot write event files to {folder}: {error.strerror or error}") from error
 
 
-def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Event:
+def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Message:
     """One event with a scalar per tag, all at one step; non-finite values are kept as they are."""
-    return Event(
-        wall_time=wall_time,
-        step=step,
-        summary=Summary(
-            value=[
-                Summary.Value(
-                    tag=tag,
-                    tensor=TensorProto(dtype="DT_FLOAT", float_val=[np.float32(value)]),
-                    metadata=scalar_metadata.create_summary_metadata("", ""),
-                )
-                for tag, value in values.items()
-            ]
-        ),
-    )
+    points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    return Event(wall_time=wall_time, step=step, summary=Summary(value=points))
 
 
-def text(tag: str, markdown: str, wall_time: float) -> Event:
+def text(tag: str, markdown: str, wall_time: float) -> Message:
     """One event with a text, rendered as markdown, at step 0."""
     metadata = text_metadata.create_summary_metadata("", "")
     return tensor(tag, make_tensor_proto(markdown.encode(), dtype=np.object_, shape=()), metadata, wall_time)
 
 
-def image(tag: str, pixels: np.ndarray, wall_time: float, step: int = 0) -> Event:
-    """One event with an image: `pixels` is uint8, [height, width, 3]."""
+def image(tag: str, pixels: NDArray[np.uint8], wall_time: float, step: int = 0) -> Message:
+    """One event with an image: `pixels` is [height, width, 3]."""
     height, width, _ = pixels.shape
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG", optimize=True)
@@ -84,14 +70,13 @@ def image(tag: str, pixels: np.ndarray, wall_time: float, step: int = 0) -> Even
     return tensor(tag, make_tensor_proto(parts, dtype=np.object_, shape=(3,)), metadata, wall_time, step)
 
 
-def tensor(tag: str, value: TensorProto, metadata: SummaryMetadata, wall_time: float, step: int = 0) -> Event:
+def tensor(tag: str, value: Message, metadata: Message, wall_time: float, step: int = 0) -> Message:
     """One event with one tensor of a plugin."""
-    return Event(
-        wall_time=wall_time, step=step, summary=Summary(value=[Summary.Value(tag=tag, tensor=value, metadata=metadata)])
-    )
+    summary = Summary(value=[Summary.Value(tag=tag, tensor=value, metadata=metadata)])
+    return Event(wall_time=wall_time, step=step, summary=summary)
 
 
-def _records(events: Iterable[Event]) -> bytes:
+def _records(events: Iterable[Message]) -> bytes:
     """The bytes of an event file; empty when there are no events. Equal events give equal bytes."""
     file = io.BytesIO()
     writer = RecordWriter(file)

@@ -1,0 +1,125 @@
+"""Gradient against depth, drawn by TensorBoard itself: scalars whose step is the number of the layer.
+
+Every snapshot of training is an event run of its own (`depth/start`, `depth/epoch_001`, ..., `depth/end`), so that one
+chart shows the quantity over the layers with a curve per snapshot. Layer 1 is next to the input. Tags:
+`by_layer/<quantity>` and `by_layer/log10_<quantity>`, in which gradients of all sizes can be seen at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mnist_depth.records import RunRecord
+from mnist_depth.summaries.events import replace_events, scalars
+from mnist_depth.summaries.protos import Message
+from mnist_depth.summaries.series import Series
+
+FOLDER, START, END, THEORY = "depth", "start", "end", "theory"
+PREDICTED = "pre_activation_gradient_norm"
+"""The quantity that theory predicts: the norm of dL/dz."""
+
+QUANTITIES = {
+    "gradient_norm": "gradient_norm/{}/kernel",
+    "probe_gradient_norm": "probe_gradient_norm/{}/kernel",
+    PREDICTED: "pre_activation_gradient_norm/{}",
+    "update_ratio": "update_ratio/{}/kernel",
+    "activation_std": "activation_std/{}",
+    "activation_std_across_samples": "activation_std_across_samples/{}",
+    "saturated_share": "saturated_share/{}",
+}
+"""Quantity -> tag of one layer in the `train` run."""
+
+LOGARITHMIC = frozenset(QUANTITIES) - {"activation_std", "saturated_share"}
+
+Profile = dict[str, list[Series]]
+"""Quantity -> a series per layer, layer 1 first."""
+
+
+def write_depth_profile(
+    record: RunRecord, series: Mapping[tuple[str, str], Series], theory: Sequence[float] | None = None
+) -> None:
+    """Write the snapshots of a run; `theory` is the predicted norm of dL/dz per layer, in any unit.
+
+    The prediction is scaled to the measured value of the output layer at the start. Snapshots that no longer belong to
+    the run are removed.
+    """
+    profile = _profile(series)
+    folder = record.folder / FOLDER
+    snapshots = _snapshots(record, profile) if profile else {}
+    for name, step in snapshots.items():
+        replace_events(folder / name, FOLDER, _events(profile, step))
+    curve = _scaled(theory, profile)
+    if curve:
+        wall_time = profile[PREDICTED][-1].wall_times[0]
+        events = [scalars(layer, _with_log(PREDICTED, value), wall_time) for layer, value in enumerate(curve, start=1)]
+        replace_events(folder / THEORY, FOLDER, events)
+    _remove_others(folder, {*snapshots, *([THEORY] if curve else [])})
+
+
+def _profile(series: Mapping[tuple[str, str], Series]) -> Profile:
+    names = sorted({match[1] for _, tag in series if (match := re.fullmatch(r".*/(layer_\d+)(/kernel)?", tag))})
+    found: Profile = {}
+    for quantity, pattern in QUANTITIES.items():
+        layers = [series.get(("train", pattern.format(name))) for name in names]
+        if layers and all(layers):
+            found[quantity] = [layer for layer in layers if layer]
+    return found
+
+
+def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
+    """Name -> step: the start, epochs 1, 3, 10, 30, ... and the end."""
+    measured = next(iter(profile.values()))[0].steps
+    first, last = min(layers[0].steps[0] for layers in profile.values()), measured[-1]
+    found = {START: first}
+    per_epoch = _steps_per_epoch(record)
+    epoch, power = 1, 0
+    while per_epoch and epoch * per_epoch < last:
+        found[f"epoch_{epoch:03d}"] = epoch * per_epoch
+        power += 1
+        epoch = round(10 ** (power / 2))
+    return found | {END: last}
+
+
+def _steps_per_epoch(record: RunRecord) -> int:
+    """0 where the record does not say how many images there were."""
+    examples = record.record.get("dataset", {}).get("sizes", {}).get("train", 0)
+    return max(1, examples // record.config.batch_size) if examples else 0
+
+
+def _events(profile: Profile, step: int) -> list[Message]:
+    """One event per layer, every quantity as measured nearest to `step`."""
+    depth = len(next(iter(profile.values())))
+    events = []
+    for layer in range(depth):
+        values: dict[str, float] = {}
+        wall_time = 0.0
+        for quantity, layers in profile.items():
+            at = layers[layer].nearest(step)
+            values |= _with_log(quantity, layers[layer].values[at])
+            wall_time = max(wall_time, layers[layer].wall_times[at])
+        events.append(scalars(layer + 1, values, wall_time))
+    return events
+
+
+def _with_log(quantity: str, value: float) -> dict[str, float]:
+    values = {f"by_layer/{quantity}": value}
+    if quantity in LOGARITHMIC and 0 < value < math.inf:
+        values[f"by_layer/log10_{quantity}"] = math.log10(value)
+    return values
+
+
+def _scaled(theory: Sequence[float] | None, profile: Profile) -> list[float]:
+    if theory is None or PREDICTED not in profile or len(theory) != len(profile[PREDICTED]) or not theory[-1]:
+        return []
+    scale = profile[PREDICTED][-1].values[0] / theory[-1]
+    return [value * scale for value in theory] if math.isfinite(scale) else []
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.is_dir() and path.name not in names:
+                replace_events(path, FOLDER, [])

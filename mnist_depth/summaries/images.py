@@ -1,0 +1,100 @@
+"""Pictures for the Images tab, as uint8 [height, width, 3]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+Pixels = NDArray[np.uint8]
+
+MOST_FILTERS = 64
+MAGNIFY = 3
+"""Pixels of the picture per pixel of a filter."""
+INCHES, DOTS_PER_INCH = (8.0, 3.6), 100
+
+
+def filters(kernel: ArrayLike, side: int) -> Pixels:
+    """The incoming weights of the first units as small pictures: red positive, blue negative, white zero.
+
+    `kernel` is [side * side, units]; all pictures share one scale, which ends at the 99th percentile of |weight|, so
+    that one large weight does not hide the others. Weights that are not finite are gray.
+    """
+    weights = np.asarray(kernel, float)[:, :MOST_FILTERS]
+    columns = math.ceil(math.sqrt(weights.shape[1]))
+    rows = math.ceil(weights.shape[1] / columns)
+    cell = side * MAGNIFY + 2
+    picture = np.full((rows * cell, columns * cell, 3), 255, np.uint8)
+    colored = _diverging(weights)
+    for unit in range(weights.shape[1]):
+        top, left = unit // columns * cell, unit % columns * cell
+        tile = colored[:, unit].reshape(side, side, 3).repeat(MAGNIFY, 0).repeat(MAGNIFY, 1)
+        picture[top : top + side * MAGNIFY, left : left + side * MAGNIFY] = tile
+    return picture
+
+
+def _diverging(weights: NDArray[np.float64]) -> Pixels:
+    finite = np.isfinite(weights)
+    largest = np.percentile(np.abs(weights[finite]), 99) if finite.any() else 0.0
+    scaled = np.where(finite, weights, 0.0) / (2 * (largest or 1.0)) + 0.5
+    colors = matplotlib.colormaps["RdBu_r"](np.clip(scaled, 0, 1), bytes=True)[..., :3].copy()
+    colors[~finite] = 128
+    return colors
+
+
+def heat_map(steps: Sequence[float], values: ArrayLike, title: str) -> Pixels:
+    """Layer x step, logarithmic color: `values` is [layers, steps], layer 1 at the bottom.
+
+    Zeros, negative and non-finite values have no logarithm and are left white.
+    """
+    table = np.asarray(values, float)
+    usable = np.isfinite(table) & (table > 0)
+    figure = Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.add_subplot()
+    if usable.any():
+        norm = LogNorm(table[usable].min(), table[usable].max() * (1 + 1e-6))
+        layers = np.arange(len(table) + 1) + 0.5
+        mesh = axes.pcolormesh(_edges(steps), layers, np.where(usable, table, np.nan), norm=norm, cmap="viridis")
+        figure.colorbar(mesh)
+    axes.set(title=title, xlabel="step", ylabel="layer", yticks=range(1, len(table) + 1, math.ceil(len(table) / 12)))
+    return _render(figure)
+
+
+def _edges(steps: Sequence[float]) -> NDArray[np.float64]:
+    """Borders half-way between the steps."""
+    centers = np.asarray(steps, float)
+    if len(centers) == 1:
+        return np.array([centers[0] - 0.5, centers[0] + 0.5])
+    middles = (centers[1:] + centers[:-1]) / 2
+    return np.concatenate([[2 * centers[0] - middles[0]], middles, [2 * centers[-1] - middles[-1]]])
+
+
+def confusion(counts: ArrayLike) -> Pixels:
+    """A confusion matrix: `counts` is [classes, classes], rows the true class, columns the predicted one.
+
+    Color is the share of the true class; the numbers are images.
+    """
+    table = np.asarray(counts, float)
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(5.2, 5.0), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(table):
+        if count:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8, color=color)
+    classes = range(len(table))
+    axes.set(title="test images", xlabel="predicted", ylabel="true", xticks=classes, yticks=classes)
+    return _render(figure)
+
+
+def _render(figure: Figure) -> Pixels:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,62 @@
+"""Markdown for the Text tab: what the run is, how to repeat it, what was found."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from mnist_depth.config import RunConfig
+from mnist_depth.records import RunRecord
+
+
+def config_table(config: RunConfig) -> str:
+    """A table of every field; what differs from the default stands in bold."""
+    usual = RunConfig(dataset=config.dataset, optimizer=config.optimizer)
+    rows = []
+    for spec in fields(config):
+        value = getattr(config, spec.name)
+        shown = _escape(value)
+        shown = shown if value == getattr(usual, spec.name) else f"**{shown}**"
+        rows.append(f"| {spec.name} | {shown} | {_escape(spec.metadata['help'])} |")
+    return "\n".join(["| field | value | meaning |", "|---|---|---|", *rows])
+
+
+def reproduce(record: RunRecord) -> str:
+    """The command that trains this run alone, the command that was typed, and what it ran on."""
+    parts = ["This run alone:", _code(_command(record.config))]
+    if typed := record.record.get("command"):
+        parts += ["It was trained by:", _code(str(typed))]
+    for title in ("dataset", "environment"):
+        if isinstance(record.record.get(title), Mapping):
+            parts += [f"{title.capitalize()}:", _table(record.record[title])]
+    return "\n\n".join(parts)
+
+
+def _command(config: RunConfig) -> str:
+    """The dataset, which has no fixed default, and every field that is not the default."""
+    usual = RunConfig(dataset=config.dataset).to_dict() | {"dataset": None}
+    flags = [f"--{name}={value}" for name, value in config.to_dict().items() if value != usual[name]]
+    return shlex.join(["python", "-m", "mnist_depth", "train", *flags])
+
+
+def preformatted(plain: str) -> str:
+    """Plain text, kept as it is."""
+    return _code(plain)
+
+
+def _code(plain: str) -> str:
+    """An indented block: whatever the text holds, it cannot end the block."""
+    return "\n".join(f"    {line}" for line in plain.splitlines())
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = [f"| {_escape(name)} | {_escape(value)} |" for name, value in values.items()]
+    return "\n".join(["| what | value |", "|---|---|", *rows])
+
+
+def _escape(value: Any) -> str:
+    """Text that markdown shows as it is, on one line."""
+    text = " ".join(str(value).split())
+    return "".join(f"\\{character}" if character in "\\`*_{}[]<>()#+!|~" else character for character in text)
