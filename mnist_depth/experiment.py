@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from mnist_depth import environment, records
 from mnist_depth.config import RunConfig
@@ -58,14 +57,15 @@ def run(
     instruments: str = "standard",
     data_dir: str | None = None,
     overwrite: bool = False,
+    score_test: bool = True,
     command: str = "",
     owner: str = "",
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Train `config` into `folder`, resuming what is half done: `finished`, `diverged` or `stopped`.
 
-    A finished run is not touched. Raises UserError when the folder holds another run or cannot be written, Busy when
-    another process is at it.
+    A finished run is not touched. `score_test` False leaves the test split alone (a search). Raises UserError when the
+    folder holds another run or cannot be written, Busy when another process is at it.
     """
     with records.claim(folder, owner):
         if overwrite:
@@ -74,7 +74,7 @@ def run(
             return records.read_run(folder).status
         data = load(config.dataset, data_dir, config.train_examples)
         _write_config(folder, config, data, command)
-        return _Run(config, folder, data).train(instruments, stop)
+        return _Run(config, folder, data, score_test).train(instruments, stop)
 
 
 def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) -> None:
@@ -102,13 +102,14 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
 class _Run:
     """One run under way: the compiled model, its writers and its checkpoint."""
 
-    def __init__(self, config: RunConfig, folder: Path, data: Dataset) -> None:
+    def __init__(self, config: RunConfig, folder: Path, data: Dataset, score_test: bool) -> None:
         self.config, self.folder, self.data = config, folder, data
+        self.scored = {"validation": data.validation} | ({"test": data.test} if score_test else {})
         self.plan = training.Plan(len(data.train), config.batch_size, config.epochs)
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
         self.writers: Writers = {
             name: MultiWriter(EventWriter(folder / name), JsonLinesWriter(folder, name, self.plan.steps_per_epoch))
-            for name in ("train", "validation", "test")
+            for name in ("train", *self.scored)
         }
 
     def train(self, instruments: str, stop: Callable[[], bool]) -> str:
@@ -120,7 +121,7 @@ class _Run:
             writer.truncate_after(self.plan.steps_after(first_round))
         recorder = Recorder(
             self.plan,
-            training.Scorer(trainee, self._scored(), models.loss(self.config), models.metrics(self.config)[0]),
+            training.Scorer(trainee, self.scored, models.loss(self.config), models.metrics(self.config)[0]),
             self.writers,
             first_round=first_round,
             save=lambda rounds: self.checkpoint.save(trainee, rounds, time.perf_counter() - started),
@@ -148,9 +149,6 @@ class _Run:
             loss=models.loss(self.config),
             metrics=models.metrics(self.config),
         )
-
-    def _scored(self) -> dict[str, Any]:
-        return {"validation": self.data.validation, "test": self.data.test}
 
     def _gauges(self, instruments: str) -> list[keras.callbacks.Callback]:
         if instruments == "none":
@@ -181,11 +179,31 @@ class _Run:
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
 
 
+def score_on_test(folder: Path, data_dir: str | None = None) -> None:
+    """Score a finished run that left the test split alone, once: the figures join its record and its test curve."""
+    with records.claim(folder):
+        record = records.read_run(folder)
+        if "test_accuracy" in record.done["metrics"]:
+            return
+        config, data = record.config, load(record.config.dataset, data_dir)
+        model = models.build(config)
+        model.load_weights(folder / records.WEIGHTS)
+        scores = training.Scorer(model, {"test": data.test}, models.loss(config), models.metrics(config)[0])()["test"]
+        writer = MultiWriter(EventWriter(folder / "test"), JsonLinesWriter(folder, "test"))
+        writer.write_scalars(record.done["steps"], scores)
+        writer.close()
+        figures = {f"test_{name}": records.encode(value) for name, value in scores.items()}
+        metrics = {**record.done["metrics"], **figures}
+        records.write_atomic(folder / records.DONE, json.dumps({**record.done, "metrics": metrics}, indent=1))
+
+
 def _summary(record: records.RunRecord, data: Dataset) -> dict[str, float | str]:
     """The figures of a run that tables and studies use, by name."""
     figures: dict[str, float] = {"largest_class_share": float(np.bincount(data.test.labels).max() / len(data.test))}
     for run in ("train", "validation", "test"):
         steps, accuracies = record.series(run, "accuracy")
+        if not steps:
+            continue
         _, losses = record.series(run, "loss")
         figures |= {f"{run}_loss": losses[-1], f"{run}_accuracy": accuracies[-1]}
         best = max(range(len(accuracies)), key=accuracies.__getitem__)

@@ -20,13 +20,8 @@ from typing import Any, NamedTuple
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
+from mnist_depth.engines import engine, kill_local_workers
 from mnist_depth.errors import UserError
-
-ENGINES: dict[str, str] = {
-    "local": "one process per worker on this machine (joblib with loky)",
-    "ray": "a Ray cluster; needs mnist_depth[ray]",
-    "dask": "a Dask cluster; needs mnist_depth[dask]",
-}
 
 ATTEMPTS = 2
 """How often a run may take its worker down before it counts as failed."""
@@ -48,11 +43,10 @@ class Options:
     data_dir: str | None = None
     overwrite: bool = False
     deterministic: bool = False
+    score_test: bool = True
     command: str = ""
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise UserError(f"unknown engine {self.engine!r}; valid: {', '.join(ENGINES)}")
         if self.workers is not None and not 1 <= self.workers <= 1024:
             raise UserError(f"workers must be a whole number from 1 to 1024, not {self.workers}")
 
@@ -206,16 +200,16 @@ def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[
     import joblib
 
     try:
-        with _engine(options, workers):
+        with engine(options.engine, workers, options.engine_address):
             one_by_one: dict[str, Any] = {"batch_size": 1}
             outcomes = joblib.Parallel(**one_by_one)(joblib.delayed(_work)(task) for task in tasks)
     except KeyboardInterrupt:
-        _kill_workers()
+        kill_local_workers()
         raise
     except UserError:
         raise
     except Exception:  # what an engine raises when a worker dies differs by engine; every result of the call is lost
-        _kill_workers()
+        kill_local_workers()
         done = {task.folder: found for task in tasks if (found := _found(task))}
         running = [task for task in tasks if task.folder not in done and _was_running(task)]
         if not done and not running:
@@ -237,51 +231,6 @@ def _was_running(task: Task) -> bool:
     return records.owner_of(task.folder) == task.round
 
 
-@contextlib.contextmanager
-def _engine(options: Options, workers: int) -> Iterator[None]:
-    """Choose joblib's backend for the block; an engine that is not installed or not reached is one clear line."""
-    import joblib
-
-    if options.engine == "local":
-        with joblib.parallel_config(backend="loky", n_jobs=workers):
-            yield
-        return
-    with contextlib.ExitStack() as stack:
-        _connect(options, workers, stack)
-        stack.enter_context(joblib.parallel_config(backend=options.engine, n_jobs=workers))
-        yield
-
-
-def _connect(options: Options, workers: int, stack: contextlib.ExitStack) -> None:
-    try:
-        if options.engine == "ray":
-            import ray
-            from ray.util.joblib import register_ray
-
-            if not ray.is_initialized():
-                ray.init(address=options.engine_address, log_to_driver=False, logging_level="ERROR")
-                stack.callback(ray.shutdown)
-            register_ray()
-        else:
-            from dask.distributed import Client
-
-            local: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-            where = {"address": options.engine_address} if options.engine_address else local
-            stack.enter_context(Client(**where))
-    except ImportError:
-        raise UserError(
-            f"--engine={options.engine} is not installed; run: pip install 'mnist_depth[{options.engine}]'"
-        ) from None
-    except (OSError, ConnectionError, ValueError) as error:
-        raise UserError(f"--engine={options.engine} cannot be reached at {options.engine_address}: {error}") from None
-
-
-def _kill_workers() -> None:
-    from joblib.externals.loky import get_reusable_executor
-
-    get_reusable_executor().shutdown(wait=False, kill_workers=True)
-
-
 def _work(task: Task) -> Outcome:
     """In a worker: train one run, and turn whatever happens into an outcome."""
     with contextlib.suppress(ValueError):
@@ -296,6 +245,7 @@ def _work(task: Task) -> Outcome:
             instruments=task.options.instruments,
             data_dir=task.options.data_dir,
             overwrite=task.options.overwrite,
+            score_test=task.options.score_test,
             command=task.options.command,
             owner=task.round,
             stop=lambda: _stopping(task),
@@ -306,9 +256,7 @@ def _work(task: Task) -> Outcome:
         return Outcome(task.folder, "failed", str(error))
     except Exception as error:  # one run's failure is recorded and must not end the others
         _record_failure(task.folder)
-        return Outcome(
-            task.folder, "failed", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        )
+        return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error)[:500].strip()}".splitlines()[0])
     return Outcome(task.folder, status)
 
 

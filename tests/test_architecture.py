@@ -31,6 +31,7 @@ FLOORS: list[set[str]] = [
     {"results", "training", "summaries"},
     {"checkpoint", "recorder"},
     {"experiment"},
+    {"engines"},
     {"sweep"},
     {"search"},
     {"studies"},

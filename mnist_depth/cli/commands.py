@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +67,41 @@ def train(words: list[str], values: flags.FlagValues) -> int:
     return _ending(result, options)
 
 
+def search(words: list[str], values: flags.FlagValues) -> int:
+    """Search learning rate, weight decay and chosen fields; print the best trials."""
+    from mnist_depth import search as searching
+
+    if words:
+        raise UserError(f"search takes flags only, not {words[0]!r}")
+    overrides = flags.config_overrides(values)
+    plan = searching.Plan(values.trials, values.rounds, values.sampler, values.halving, overrides.pop("seed", 0))
+    space = replace(searching.DEFAULT_SPACE, choices=searching.parse_choices(values.choose))
+    options = replace(_options("search", values), score_test=False)
+    results: list[sweep.Result] = []
+
+    def train_round(configs: Sequence[RunConfig]) -> sweep.Result:
+        results.append(_sweep(configs, options, values))
+        return results[-1]
+
+    base = {"dataset": _dataset(values), **searching.BASE, **overrides}
+    trials = searching.search(base, space, plan, options, train_round)
+    for place, trial in enumerate(trials[: values.best], 1):
+        print(trial.line(place))
+    if all(result.complete for result in results):
+        print(_winner(trials[0].config, options))
+    print(terminal.where_to_look(options.logdir))
+    return max(_ending(result, options) for result in results)
+
+
+def _winner(config: RunConfig, options: sweep.Options) -> str:
+    """Score the best trial on the test split, once, and say how it did."""
+    from mnist_depth.experiment import score_on_test
+
+    folder = run_folder(options.logdir, options.study, config)
+    score_on_test(folder, options.data_dir)
+    return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
+
+
 def list_names(words: list[str], values: flags.FlagValues) -> int:
     """Print the registries: a line for every name that a flag takes."""
     from mnist_depth.cli.listing import LISTS, text
@@ -106,6 +142,7 @@ def board(words: list[str], values: flags.FlagValues) -> int:
 COMMANDS: dict[str, Command] = {
     "study": Command("NAME  train a study's runs and answer its question (alone: depth9)", study),
     "train": Command("      train one run from flags", train),
+    "search": Command("      random search of learning rate, weight decay and --choose fields", search),
     "list": Command("[WHAT] every study, dataset, activation, ... by name", list_names),
     "theory": Command("      what mean-field theory predicts for a network", theory),
     "board": Command("      TensorBoard on loopback, here or on another machine", board),

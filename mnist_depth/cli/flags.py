@@ -8,8 +8,9 @@ from typing import Any
 from absl import flags
 
 from mnist_depth.config import FIELDS, RunConfig, default_of
+from mnist_depth.engines import ENGINES
 from mnist_depth.errors import UserError
-from mnist_depth.sweep import ENGINES
+from mnist_depth.search import SAMPLERS
 
 FlagValues = flags.FlagValues
 
@@ -62,7 +63,18 @@ def _define_board(values: FlagValues) -> None:
     switch("bind_all", False, "serve the board to the whole network", flag_values=values)
     switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
     text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)
+    _define_search(values)
     text("out", None, "report: the HTML file to write", flag_values=values)
+
+
+def _define_search(values: FlagValues) -> None:
+    text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
+    whole("trials", 100, "configurations per round of a search", flag_values=values)
+    whole("rounds", 2, "rounds of a search; each narrows the range around the best fifth", flag_values=values)
+    flags.DEFINE_enum("sampler", "random", list(SAMPLERS), "who proposes; tpe is Optuna's", flag_values=values)
+    switch("halving", False, "successive halving through Optuna: weak trials get fewer epochs", flag_values=values)
+    text("choose", "", "other fields to search: FIELD=VALUE,VALUE;FIELD=...", flag_values=values)
+    whole("best", 10, "lines of the best trials to print", flag_values=values)
 
 
 def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
@@ -88,7 +100,10 @@ def help_text() -> str:
     values = define()
     groups = {"Network and training (any of them overrides a study's default)": list(FIELDS)}
     board = ["port", "remote", "attach", "open_browser", "bind_all", "i_know_this_board_has_no_password", "data", "out"]
-    groups["Running"] = [name for name in values if name not in RunConfig.__dataclass_fields__ and name not in board]
+    searching = ["trials", "rounds", "sampler", "halving", "choose", "best"]
+    grouped = {*RunConfig.__dataclass_fields__, *board, *searching}
+    groups["Running"] = [name for name in values if name not in grouped]
+    groups["Searching"] = searching
     groups["Looking"] = board
     return "\n".join(
         f"\n{title}:\n" + "\n".join(f"  --{name:<24} {values[name].help}" for name in names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from mnist_depth.datasets import DATASETS
+from mnist_depth.engines import ENGINES
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
@@ -13,7 +14,6 @@ from mnist_depth.networks.pretraining import PRETRAININGS
 from mnist_depth.networks.wirings import WIRINGS
 from mnist_depth.registry import Entry
 from mnist_depth.studies import STUDIES
-from mnist_depth.sweep import ENGINES
 
 
 def _entries(registry: Mapping[str, Entry]) -> dict[str, str]:
@@ -36,7 +36,7 @@ LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
     "batch_norms": lambda: BATCH_NORMS,
     "pretrainings": lambda: _entries(PRETRAININGS),
     "logits_activations": lambda: LOGITS_ACTIVATIONS,
-    "engines": lambda: ENGINES,
+    "engines": lambda: {name: summary for name, (summary, _) in ENGINES.items()},
 }
 
 
