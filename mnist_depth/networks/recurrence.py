@@ -20,7 +20,7 @@ def gradient_by_time_step(
     from step t to the next: the output of a simple RNN or GRU, the cell state of an LSTM. The cells are unrolled by
     hand, because Keras' own loop hides the states from the gradient tape. Nothing is changed in the model.
     """
-    rows = keras.Model(model.inputs, model.get_layer("rows").output)(images, training=False)
+    rows = keras.Model(model.input, model.get_layer("rows").output)(images, training=False)
     states: dict[str, list[Any]] = {}
     tape: Any = tf.GradientTape()
     with tape:

@@ -63,7 +63,7 @@ def initialize(
     sample = images[np.sort(chosen)]
     results = []
     for index, block in enumerate(blocks(model), 1):
-        inputs = np.asarray(keras.Model(model.inputs, block.input)(sample, training=False), np.float64)
+        inputs = np.asarray(keras.Model(model.input, block.input)(sample, training=False), np.float64)
         orthogonal = keras.initializers.Orthogonal(seed=derive(config.seed, "pretraining", index))
         result = _scale(block, np.asarray(orthogonal((inputs.shape[1], block.units)), np.float64), inputs, scope)
         results.append(result)
