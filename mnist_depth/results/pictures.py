@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -32,6 +34,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NARROW, WIDE = 4.8, 7.6
 """Inches. Narrow figures keep 9-point text readable on a phone; wide ones scroll there."""
 
+CHARACTERS, LEGEND_LINE = 14.5, 0.19
+"""Characters of a legend in an inch, and inches for one line of it."""
+
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mnist_depth",
@@ -45,6 +50,7 @@ STYLE: Any = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
+    "legend.fontsize": 8.5,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -66,22 +72,32 @@ class Picture:
     wide: bool = False
 
 
+def styled(draw: Callable[..., Picture]) -> Callable[..., Picture]:
+    """Draw in the report's style, whatever the caller's Matplotlib settings are, and leave those alone."""
+
+    @wraps(draw)
+    def drawn(*args: Any, **options: Any) -> Picture:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **options)
+
+    return drawn
+
+
 def canvas(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure of `rows` stacked axes in the report's style, not known to pyplot."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    """An empty figure of `rows` stacked axes, not known to pyplot."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
 
 
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend for the whole figure, under it, in as many columns as the labels leave room for."""
-    handles, labels = axes.get_legend_handles_labels()
-    if not handles:
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """One legend under the whole figure, which grows by its height; as many columns as the labels leave room for."""
+    if not labels:
         return
-    characters = figure.get_figwidth() * 14
-    columns = max(1, min(len(labels), int(characters / (max(map(len, labels)) + 6))))
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns, labelcolor=INK, handlelength=3.0)
+    columns = max(1, min(len(labels), int(figure.get_figwidth() * CHARACTERS / (max(map(len, labels)) + 8))))
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, handlelength=3.0)
 
 
 def save(picture: Picture, folder: Path) -> None:

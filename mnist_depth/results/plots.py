@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from mnist_depth.results.pictures import (
     Picture,
     canvas,
     legend_below,
+    styled,
 )
 
 Array = NDArray[np.float64]
@@ -61,6 +63,7 @@ class Density(NamedTuple):
 # Curves
 
 
+@styled
 def curves(name: str, lines: Mapping[str, Curve], *, ylabel: str, log: bool = False, percent: bool = False) -> Picture:
     """Means over seeds against optimizer steps, with a band of one standard deviation."""
     figure, (axes,) = canvas(NARROW, 3.4)
@@ -72,11 +75,11 @@ def curves(name: str, lines: Mapping[str, Curve], *, ylabel: str, log: bool = Fa
         band = np.nan_to_num(deviation)
         if band.any():
             axes.fill_between(curve.steps, mean - band, mean + band, color=style["color"], alpha=0.2, linewidth=0)
-    if log:
+    if log and _decades(axes) > 1:
         axes.set_yscale("log")
     axes.set_xlabel("optimizer steps")
     axes.set_ylabel(f"{ylabel} (%)" if percent else ylabel)
-    legend_below(figure, axes)
+    legend_below(figure, *axes.get_legend_handles_labels())
     ends = "; ".join(f"{label} ends at {_number(factor * line.mean[-1])}" for label, line in lines.items())
     seeded = any(np.isfinite(line.deviation).any() for line in lines.values())
     caption = f"{ylabel}, mean over seeds and one standard deviation" if seeded else ylabel
@@ -98,39 +101,48 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> Curve:
 # Gradient against layer
 
 
+@styled
 def gradient_by_layer(name: str, profiles: Mapping[str, Profile], *, ylabel: str, moment: str) -> Picture:
     """Measured norms as dots with the deviation over seeds, theory as lines, on a log scale."""
     figure, (axes,) = canvas(NARROW, 3.6)
     layers = list(dict.fromkeys(layer for profile in profiles.values() for layer in profile.layers))
     place = {layer: index for index, layer in enumerate(sorted(layers), start=1)}
-    for index, (label, profile) in enumerate(profiles.items()):
-        x = [place[layer] for layer in profile.layers]
-        style = _line_style(index)
-        if profile.theory is not None:
-            axes.plot(
-                x, 10**profile.theory, color=style["color"], linestyle=style["linestyle"], label=f"{label}, theory"
-            )
-        low, high = (10 ** (profile.mean + sign * np.nan_to_num(profile.deviation)) for sign in (-1, 1))
-        middle = 10**profile.mean
-        axes.errorbar(
-            x,
-            middle,
-            yerr=np.array([middle - low, high - middle]),
-            fmt=style["marker"],
-            color=style["color"],
-            markersize=5,
-            capsize=2,
-            label=f"{label}, measured",
-        )
+    for index, profile in enumerate(profiles.values()):
+        _draw_profile(axes, [place[layer] for layer in profile.layers], profile, _line_style(index))
     axes.set_yscale("log")
+    if _decades(axes) < 1:
+        middle = math.sqrt(math.prod(axes.dataLim.intervaly))
+        axes.set_ylim(middle / 10, middle * 10)
     axes.set_xticks(list(place.values()), [_short(layer) for layer in place])
     _spare_ticks(axes, len(place))
     axes.set_xlabel("layer (1 is next to the input)")
     axes.set_ylabel(ylabel)
-    legend_below(figure, axes)
+    predicted = any(profile.theory is not None for profile in profiles.values())
+    keys = [Line2D([], [], **_key_style(index, predicted)) for index in range(len(profiles))]
+    legend_below(figure, keys, list(profiles))
     said = "; ".join(_profile_words(label, profile) for label, profile in profiles.items())
-    caption = f"{_capital(ylabel)} against layer, {moment}"
+    caption = f"{_capital(ylabel)} against layer, {moment}{': dots measured, lines theory' if predicted else ''}"
     return Picture(name, caption, f"Chart with a log scale, {ylabel} against layer, {moment}: {said}.", figure)
+
+
+def _draw_profile(axes: Axes, x: Sequence[int], profile: Profile, style: dict[str, Any]) -> None:
+    if profile.theory is not None:
+        axes.plot(x, 10**profile.theory, color=style["color"], linestyle=style["linestyle"], linewidth=1.4)
+    spread = np.nan_to_num(profile.deviation)
+    middle, low, high = (10 ** (profile.mean + sign * spread) for sign in (0, -1, 1))
+    axes.errorbar(
+        x,
+        middle,
+        yerr=np.array([middle - low, high - middle]),
+        fmt=style["marker"],
+        color=style["color"],
+        markersize=5,
+        capsize=2,
+    )
+
+
+def _key_style(index: int, predicted: bool) -> dict[str, Any]:
+    return _line_style(index) | ({} if predicted else {"linestyle": ""})
 
 
 def _profile_words(label: str, profile: Profile) -> str:
@@ -147,6 +159,7 @@ def _profile_words(label: str, profile: Profile) -> str:
 # Distributions
 
 
+@styled
 def distributions(name: str, panels: Mapping[str, Mapping[str, Density]], *, xlabel: str, caption: str) -> Picture:
     """Overlaid densities, one panel per layer, one outline per group."""
     figure, rows = canvas(NARROW, 0.9 + 1.5 * len(panels), len(panels))
@@ -165,7 +178,7 @@ def distributions(name: str, panels: Mapping[str, Mapping[str, Density]], *, xla
         axes.set_ylabel("density")
         axes.sharex(rows[-1])
     rows[-1].set_xlabel(xlabel)
-    legend_below(figure, rows[0])
+    legend_below(figure, *rows[0].get_legend_handles_labels())
     said = "; ".join(
         f"{layer}: " + ", ".join(f"{label} peaks at {_peak(density)}" for label, density in densities.items())
         for layer, densities in panels.items()
@@ -181,6 +194,7 @@ def _peak(density: Density) -> str:
 # Grids
 
 
+@styled
 def heat_map(
     name: str,
     values: Array,
@@ -251,6 +265,7 @@ def _extremes(values: Array, rows: Sequence[str], columns: Sequence[str], percen
     return f"largest {words[0]}, smallest {words[1]}"
 
 
+@styled
 def phase_diagram(
     name: str,
     values: Array,
@@ -283,7 +298,7 @@ def phase_diagram(
         )
         top = line_x[int(np.argmax(line_y))]
         said = f" Theory's trainable depth, 6 xi, is largest at sigma_w {top:.3g}."
-        legend_below(figure, axes)
+        legend_below(figure, *axes.get_legend_handles_labels())
     axes.grid(False)
     axes.set_xlim(*_edges(x)[[0, -1]])
     axes.set_ylim(*_edges(y)[[0, -1]])
@@ -310,6 +325,12 @@ def _edges(centers: Array) -> Array:
 def _line_style(index: int) -> dict[str, Any]:
     at = index % MOST_LINES
     return {"color": COLORS[at], "linestyle": LINES[at], "marker": MARKERS[at], "linewidth": 1.6, "markersize": 4}
+
+
+def _decades(axes: Axes) -> float:
+    """Powers of ten that the positive data span."""
+    low, high = axes.dataLim.intervaly
+    return math.log10(high / low) if 0 < low < high < math.inf else 0.0
 
 
 def _spare_ticks(axes: Axes, count: int) -> None:
