@@ -33,6 +33,8 @@ REGISTRIES: dict[str, Mapping[str, Entry]] = {
 ALIASES: dict[str, Mapping[str, str]] = {"activation": activations.ALIASES, "initializer": initializers.ALIASES}
 """Other names that a field accepts."""
 
+TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
+
 LONGEST_SLUG = 120
 """File systems allow 255 bytes for a name; TensorBoard's run list shows far less."""
 
@@ -101,9 +103,10 @@ class RunConfig:
             if value is None and spec.name in ("learning_rate", "epochs"):
                 continue
             if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
-                self._set(spec.name, float(value))
-            elif type(value).__name__ != wanted:
-                raise UserError(f"{spec.name} must be a {wanted}, not {value!r}")
+                value = float(value) if abs(value) < 2**1023 else math.inf
+                self._set(spec.name, value)
+            if type(value).__name__ != wanted:
+                raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {value!r}")
 
     def _check_ranges(self) -> None:
         for name in ("depth", "width", "batch_size", "epochs", "pretraining_epochs"):
@@ -197,7 +200,10 @@ class RunConfig:
 
     @property
     def slug(self) -> str:
-        """A readable name of everything but the seed: the core fields, then whatever is not the default."""
+        """A readable name of everything but the seed: the core fields, then whatever is not the default.
+
+        What it cannot say, because it is too long or a number has more than six digits, goes into a hash at the end.
+        """
         core = f"{self.dataset}-d{self.depth:02d}-{self.activation}-{self.initializer}"
         rest = [f"{self.optimizer}{self.learning_rate:g}"] + [
             spec.metadata["tag"] + _readable(getattr(self, spec.name))
@@ -205,8 +211,10 @@ class RunConfig:
             if spec.name not in CORE_FIELDS and getattr(self, spec.name) != self._default(spec)
         ]
         slug = "-".join([core, *rest]).replace(":", "_").replace(",", "_")
-        if len(slug) > LONGEST_SLUG:
-            slug = f"{slug[: LONGEST_SLUG - 9]}-{hashlib.sha256(slug.encode()).hexdigest()[:8]}"
+        exact = [value for value in self.to_dict().values() if isinstance(value, float)]
+        if len(slug) > LONGEST_SLUG or any(float(f"{value:g}") != value for value in exact):
+            digest = hashlib.sha256(f"{slug}{exact}".encode()).hexdigest()[:8]
+            slug = f"{slug[: LONGEST_SLUG - 9]}-{digest}"
         return slug
 
     def _default(self, spec: Field[Any]) -> Any:
