@@ -118,7 +118,8 @@ class _Run:
         first_round, seconds = self.checkpoint.restore(trainee) if self.checkpoint.exists else (0, 0.0)
         started -= seconds
         for writer in self.writers.values():
-            writer.truncate_after(self.plan.steps_after(first_round))
+            # Without a checkpoint even the points of step 0 will be written again.
+            writer.truncate_after(self.plan.steps_after(first_round) if first_round else -1)
         recorder = Recorder(
             self.plan,
             training.Scorer(trainee, self.scored, models.loss(self.config), models.metrics(self.config)[0]),
