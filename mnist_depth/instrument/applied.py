@@ -1,8 +1,8 @@
 """The gradients and updates that training really applies, seen from inside the compiled step.
 
-For the duration of training the optimizer instance's `apply` is shadowed by a function that measures, where the schedule
-says so, and calls the original. It therefore works in any `train_step`, also in one that loops over many minibatches
-per call. Measurements wait in a ring buffer on the device until the callback drains it.
+For the duration of training the optimizer instance's `apply` is shadowed by a function that measures, where the
+schedule says so, and calls the original. It therefore works in any `train_step`, also in one that loops over many
+minibatches per call. Measurements wait in a ring buffer on the device until the callback drains it.
 
 The gradient is that of the loss: after loss unscaling, before clipping and weight decay. What these do shows in the
 update, which is the variable after minus the variable before.
@@ -68,6 +68,7 @@ class Tap:
         self._filled: set[str] = set()
         self._needs_before = "update" in snapshots or any(s.subject == "update" for s in self._chosen.values())
         self._snapshots = tuple(snapshots)
+        self.tapped_function: tuple[Any, Any] | None = None
         self._allocate([v for v in found.values() if id(v) in self._names])
 
     def _allocate(self, variables: Sequence[Any]) -> None:
@@ -79,14 +80,19 @@ class Tap:
         self._rows = CAPACITY if self._columns else 1
         self._buffer = tf.Variable(tf.zeros([self._rows, max(len(self._columns), 1)]), trainable=False)
         self._steps = tf.Variable(tf.zeros([self._rows], tf.int64), trainable=False)
-        self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._armed = tf.Variable([False, False], trainable=False)
-        self._snapshot_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+        self._count = tf.Variable(tf.zeros([], tf.int64), trainable=False)
+        self._armed = tf.Variable(tf.zeros([2], tf.bool), trainable=False)
+        self._snapshot_step = tf.Variable(-tf.ones([], tf.int64), trainable=False)
         self._before = {id(v): like(v) for v in variables} if self._needs_before else {}
         self._taken = {subject: {id(v): like(v) for v in variables} for subject in self._snapshots}
         self._seen_in_snapshot: dict[str, set[int]] = {subject: set() for subject in self._snapshots}
         self._drained = 0
         self._snapshot_read = -1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to measure."""
+        return not self._columns and not self._snapshots
 
     def arm(self, scalars: bool, snapshot: bool) -> None:
         """Measure the very next update, whatever the step schedule says: how epoch schedules reach into the step."""
@@ -160,15 +166,14 @@ class Tap:
         return subjects
 
     def _record(self, pairs: Sequence[tuple[Any, Any]]) -> bool:
-        values: dict[str, tf.Tensor] = {}
-        for gradient, variable in pairs:
-            name = self._names[id(variable)]
-            found = evaluate(self._chosen, self._subjects(gradient, variable))
-            values.update({f"{quantity}/{name}": value for quantity, value in found.items()})
-        self._filled.update(values)
-        missing = tf.constant(float("nan"))
-        row = tf.stack([values.get(column, missing) for column in self._columns])
-        at = self._count % self._rows
+        subjects = {self._names[id(variable)]: self._subjects(gradient, variable) for gradient, variable in pairs}
+        tags, values = evaluate(self._chosen, subjects)
+        self._filled.update(tags)
+        # Statistics come grouped by shape; columns that this trace does not fill take the NaN at the end.
+        place = {tag: index for index, tag in enumerate(tags)}
+        order = [place.get(column, len(tags)) for column in self._columns]
+        row = tf.gather(tf.concat([values, [float("nan")]], axis=0), order)
+        at = tf.convert_to_tensor(self._count) % self._rows
         self._buffer.scatter_nd_update(tf.reshape(at, [1, 1]), row[None])
         self._steps.scatter_nd_update(tf.reshape(at, [1, 1]), self._step[None])
         self._count.assign_add(1)
@@ -224,6 +229,17 @@ class Attachment:
         apply.attachment = self  # pyright: ignore[reportFunctionMemberAccess]
         return apply
 
+    def train_through(self, earlier: tuple[Any, Any] | None) -> tuple[Any, Any]:
+        """Give the model a training function to trace anew, or the one that an earlier training traced with this tap.
+
+        Takes and returns the pair of the model's own function and the tapped one.
+        """
+        if earlier is not None and earlier[0] is self._untapped and self._untapped is not None:
+            self.model.train_function = earlier[1]
+        else:
+            self.model.make_train_function(force=True)
+        return self._untapped, self.model.train_function
+
     def remove(self) -> None:
         """Leave optimizer and model as they were found."""
         object.__delattr__(self.optimizer, "apply")
@@ -231,11 +247,11 @@ class Attachment:
 
 
 def attach(tap: Tap) -> None:
-    """Start measuring: the model's training function is traced anew, with the tap inside."""
+    """Start measuring: the model's training function is traced with the tap inside, once per tap."""
     attachment = getattr(tap.optimizer.apply, "attachment", None)
     if attachment is None:
         attachment = Attachment(tap.model, tap.optimizer)
-        tap.model.make_train_function(force=True)
+        tap.tapped_function = attachment.train_through(tap.tapped_function)
     attachment.taps.append(tap)
 
 

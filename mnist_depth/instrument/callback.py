@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from mnist_depth.instrument.applied import Tap, attach, detach, innermost
+from mnist_depth.instrument.graph import op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
+from mnist_depth.instrument.nonfinite import first_nonfinite
 from mnist_depth.instrument.presets import PRESETS
-from mnist_depth.instrument.probe import Measurement, Probe
+from mnist_depth.instrument.probe import PROBE, Measurement, Probe
 from mnist_depth.instrument.schedule import Schedule, never
 from mnist_depth.instrument.writers.events import EventWriter
 from mnist_depth.instrument.writers.protocol import Writer
@@ -79,6 +81,8 @@ class DepthGauge(keras.callbacks.Callback):
         self._prepare()
         if self._hparams:
             self.writer.write_hparams(self._hparams)
+        if self._step == 0 and self._graph:
+            self._write_graph()
         if self._step == 0 and (self.schedule.due_at_start() or self.histogram_schedule.due_at_start()):
             self._measure(arrays=self.histogram_schedule.due_at_start())
 
@@ -119,44 +123,67 @@ class DepthGauge(keras.callbacks.Callback):
 
     # Inside
 
+    @property
+    def _trained(self) -> keras.Model:
+        return cast(keras.Model, self.model)
+
     def _iterations(self) -> int:
-        return int(np.asarray(innermost(self.model.optimizer).iterations))
+        return int(np.asarray(innermost(self._trained.optimizer).iterations))
 
     def _prepare(self) -> None:
         """Build probe and tap once; both live on when `fit` is called again."""
-        if self._batch is not None and (self._probe is None or self._probe.model is not self.model):
+        if self._batch is not None and (self._probe is None or self._probe.model is not self._trained):
             self._probe = Probe(
-                self.model,
+                self._trained,
                 self._batch,
                 self.preset.statistics,
+                [name for name in self.preset.histograms if name not in ("update", "gradient_log10")],
                 training=self._training,
                 layers=self._layers,
                 variables=self._variables,
                 loss=self._loss,
             )
-        if self._tap is None or self._tap.model is not self.model:
+        if self._tap is None or self._tap.optimizer is not innermost(self._trained.optimizer):
             self._tap = self._make_tap()
         if self._tap is not None:
             attach(self._tap)
 
+    def _write_graph(self) -> None:
+        """Once per run: TensorBoard cannot reconcile two graphs."""
+        self._graph = False
+        try:
+            self.writer.write_graph(op_graph(self._trained, self._graph_batch(), self._loss))
+        except Exception as error:  # whatever a foreign model may raise when it is traced once more
+            warnings.warn(f"no graph is written: {str(error).strip().splitlines()[0]}", stacklevel=2)
+
+    def _graph_batch(self) -> Sequence[Any]:
+        """The probe, or zeros where the model declares its inputs."""
+        if self._batch is not None:
+            return self._batch
+        inputs = getattr(self._trained, "inputs", None)
+        if not inputs:
+            raise ValueError("a subclassed model needs a probe")
+        return (tf.nest.map_structure(lambda i: tf.zeros([n or 1 for n in i.shape], i.dtype), inputs),)
+
     def _make_tap(self) -> Tap | None:
-        if self.model.distribute_strategy.num_replicas_in_sync > 1:
+        if self._trained.distribute_strategy.num_replicas_in_sync > 1:
             warnings.warn(
                 "several replicas: applied gradients and updates are not measured, the probe's are", stacklevel=2
             )
             return None
         applied = self.gradients != "probe"
         statistics = [n for n in self.preset.statistics if applied or not n.startswith("gradient_")]
-        subjects = {name.removesuffix("_log10") for name in self.preset.histograms}
-        snapshots = sorted(subjects & ({"gradient", "update"} if applied else {"update"}))
-        return Tap(
-            self.model,
+        tapped = ("gradient", "update") if applied else ("update",)
+        snapshots = [name for name in self.preset.histograms if name in tapped]
+        tap = Tap(
+            self._trained,
             statistics,
             self.schedule,
             snapshots=snapshots,
             snapshot_schedule=self.histogram_schedule,
             variables=self._variables,
         )
+        return None if tap.is_idle else tap
 
     def _drain(self) -> None:
         """Write what the tap has seen since the last time."""
@@ -172,12 +199,11 @@ class DepthGauge(keras.callbacks.Callback):
         """Probe the model as it is now."""
         if self._probe is None:
             return
-        subjects = {name.removesuffix("_log10") for name in self.preset.histograms} - {"update"} if arrays else set()
-        measured = self._probe.measure(subjects)
+        measured = self._probe.measure(arrays)
         self._write_scalars(self._step, self._own_scalars(measured))
         self._write_histograms(
             self._step,
-            {"probe_gradient" if subject == "gradient" else subject: of for subject, of in measured.arrays.items()},
+            {PROBE + subject if subject == "gradient" else subject: of for subject, of in measured.arrays.items()},
         )
 
     def _own_scalars(self, measured: Measurement) -> dict[str, float]:
@@ -187,25 +213,34 @@ class DepthGauge(keras.callbacks.Callback):
         return {
             tag: value
             for tag, value in measured.scalars.items()
-            if not (tapped and tag.startswith("weight_")) and not (applied_only and tag.startswith("probe_gradient_"))
+            if not (tapped and tag.startswith("weight_")) and not (applied_only and tag.startswith(f"{PROBE}gradient_"))
         }
 
     def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self.writer.write_scalars(step, scalars)
-        if self.first_nonfinite is None:
-            bad = next((tag for tag, value in scalars.items() if not math.isfinite(value)), None)
-            if bad is not None:
-                self.first_nonfinite = (step, bad)
-                warnings.warn(f"first non-finite value at step {step}: {bad}", stacklevel=2)
+        bad = first_nonfinite(scalars) if self.first_nonfinite is None else None
+        if bad is not None:
+            self.first_nonfinite = (step, bad)
+            warnings.warn(f"first non-finite value at step {step}: {bad}", stacklevel=2)
+            self.writer.write_text(step, {"non_finite": f"first non-finite value at step {step}: `{bad}`"})
 
     def _write_histograms(self, step: int, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        """The arrays as histograms; what has no place on an axis stands beside them as shares."""
         bars: dict[str, Histogram | None] = {}
+        shares: dict[str, float] = {}
         for subject, of in arrays.items():
             for name, values in of.items():
-                bars[f"{subject}/{name}"] = histogram(values)
-                if subject.removeprefix("probe_") == "gradient" and "gradient_log10" in self.preset.histograms:
+                bars[f"{subject}/{name}"] = plain = histogram(values)
+                shares[f"{subject}_nonfinite_share/{name}"] = plain.nonfinite / np.size(values) if plain else 1.0
+                if subject.removeprefix(PROBE) == "gradient" and "gradient_log10" in self.preset.histograms:
                     bars[f"{subject}_log10/{name}"] = log10_histogram(values)
+                    shares[f"{subject}_zero_share/{name}"] = 1 - np.count_nonzero(values) / np.size(values)
         self.writer.write_histograms(step, {tag: value for tag, value in bars.items() if value is not None})
+        self.writer.write_scalars(step, {tag: value for tag, value in shares.items() if self._is_new(tag)})
+
+    def _is_new(self, tag: str) -> bool:
+        """Whether the preset does not write this tag as a scalar of its own."""
+        return tag.partition("/")[0].removeprefix(PROBE) not in self.preset.statistics
 
     def _write_logs(self, logs: Mapping[str, Any]) -> None:
         """What `fit` itself reports at the end of an epoch."""

@@ -36,7 +36,7 @@ def _usable(value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _shadowed(instance: Any, attribute: str, replacement: Any) -> Iterator[None]:
+def shadowed(instance: Any, attribute: str, replacement: Any) -> Iterator[None]:
     """Replace an attribute of one instance, past Keras' own attribute tracking."""
     own = vars(instance)
     before = own.get(attribute)
@@ -103,8 +103,8 @@ def catching(layers: Mapping[str, keras.Layer], watch: Callable[[tf.Tensor], Non
     catcher = _Catcher(watch)
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
-            stack.enter_context(_shadowed(layer, "call", catcher.call(name, layer)))
+            stack.enter_context(shadowed(layer, "call", catcher.call(name, layer)))
             activation = vars(layer).get("activation")
             if callable(activation):
-                stack.enter_context(_shadowed(layer, "activation", catcher.activation(name, activation)))
+                stack.enter_context(shadowed(layer, "activation", catcher.activation(name, activation)))
         yield catcher.caught

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BINS = 60
+
+COMFORTABLE = (1e-30, 1e30)
+"""Widths of a bin for which float32 arithmetic neither underflows nor overflows."""
 
 
 @dataclass(frozen=True)
@@ -24,26 +28,38 @@ class Histogram:
 
 def histogram(values: ArrayLike, bins: int = BINS) -> Histogram | None:
     """Equal bins between the smallest and the largest finite entry; None where no entry is finite."""
-    flat = np.asarray(values, np.float64).ravel()
-    finite = flat[np.isfinite(flat)]
-    return _bin(finite, bins, 0, flat.size - finite.size)
+    finite, broken = _finite(values)
+    return _bin(finite, bins, 0, broken)
 
 
 def log10_histogram(values: ArrayLike, bins: int = BINS) -> Histogram | None:
     """Equal bins of log10 |x| over the non-zero finite entries; None where there is none."""
-    flat = np.abs(np.asarray(values, np.float64).ravel())
+    finite, broken = _finite(values)
+    zeros = finite.size - int(np.count_nonzero(finite))
+    nonzero = finite[finite != 0] if zeros else finite
+    return _bin(np.log10(np.abs(nonzero)), bins, zeros, broken)
+
+
+def _finite(values: ArrayLike) -> tuple[NDArray[Any], int]:
+    """The finite entries in float32 or float64, and how many others there were."""
+    flat = np.asarray(values).ravel()
+    if flat.dtype not in (np.float32, np.float64):
+        flat = flat.astype(np.float32 if flat.dtype.itemsize < 4 else np.float64)
+    if not flat.size or np.isfinite([flat.max(), flat.min()]).all():  # NaN shows in both
+        return flat, 0
     finite = flat[np.isfinite(flat)]
-    positive = finite[finite > 0]
-    return _bin(np.log10(positive), bins, finite.size - positive.size, flat.size - finite.size)
+    return finite, flat.size - finite.size
 
 
-def _bin(values: NDArray[np.float64], bins: int, zeros: int, nonfinite: int) -> Histogram | None:
+def _bin(values: NDArray[Any], bins: int, zeros: int, nonfinite: int) -> Histogram | None:
     if not values.size:
         return None
-    low, high = _span(values.min(), values.max())
+    low, high = _span(float(values.min()), float(values.max()))
+    if not COMFORTABLE[0] < (high - low) / bins < COMFORTABLE[1]:
+        values = values.astype(np.float64)
     # Halves keep the width finite for a span of the largest float64 numbers.
-    position = (values / 2 - low / 2) / (high / 2 - low / 2) * bins
-    index = np.minimum(position.astype(np.int64), bins - 1)
+    position = (values * 0.5 - low / 2) * (bins / (high / 2 - low / 2))
+    index = np.minimum(position.astype(np.intp), bins - 1)
     fractions = np.linspace(0, 1, bins + 1)
     edges = low * (1 - fractions) + high * fractions
     return Histogram(edges, np.bincount(index, minlength=bins).astype(np.float64), zeros, nonfinite)

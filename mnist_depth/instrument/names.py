@@ -52,11 +52,16 @@ def all_layers(model: keras.Model) -> dict[str, keras.Layer]:
     return dict(zip(_unique(path for path, _ in found), (layer for _, layer in found), strict=True))
 
 
-def trainable_variables(model: keras.Model) -> dict[str, Any]:
-    """The model's trainable variables in their own order, each named after the innermost layer that holds it."""
+def variables(model: keras.Model) -> dict[str, Any]:
+    """The model's variables in their own order, each named after the innermost layer that holds it."""
     owners: dict[int, str] = {}
     for path, layer, _ in _walk(model, "", {id(model)}):
-        owners.update({id(variable): f"{path}/{variable.name}" for variable in layer.trainable_variables})
-    variables = model.trainable_variables
-    names = _unique(owners.get(id(variable), variable.name) for variable in variables)
-    return dict(zip(names, variables, strict=True))
+        owners.update({id(variable): f"{path}/{variable.name}" for variable in layer.weights})
+    found = model.weights
+    return dict(zip(_unique(owners.get(id(v), str(v.name)) for v in found), found, strict=True))
+
+
+def trainable_variables(model: keras.Model) -> dict[str, Any]:
+    """Those of the model's variables that training changes, in the model's order."""
+    trainable = {id(variable) for variable in model.trainable_variables}
+    return {name: variable for name, variable in variables(model).items() if id(variable) in trainable}

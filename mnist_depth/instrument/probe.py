@@ -1,12 +1,11 @@
 """How to measure: one forward and one backward pass of a fixed batch, without leaving a trace in the model.
 
-The pass runs in a `keras.StatelessScope`: whatever it would assign (BatchNormalization's averages, seed states, metrics)
-stays in the scope. Each kind of measurement is traced once; a second trace is reported with the argument that changed.
+The pass runs in a `keras.StatelessScope`: whatever it would assign (the averages of BatchNormalization, seed states,
+metrics) stays in the scope. It is traced once; a second trace is reported with what changed.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,113 +19,115 @@ from numpy.typing import NDArray
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.capture import Caught, catching
+from mnist_depth.instrument.forward import Loss, as_tensors, loss_of, predict
 from mnist_depth.instrument.limits import limits
-from mnist_depth.instrument.presets import PRESETS
-from mnist_depth.instrument.statistics import LAYER_SUBJECTS, Statistic, choose, evaluate
+from mnist_depth.instrument.statistics import LAYER_SUBJECTS, STATISTICS, choose, evaluate
 
-Subjects = dict[str, dict[str, Any]]
+PROBE = "probe_"
+"""Stands before the name of a gradient that was measured on a probe, not applied by training."""
 
 
 @dataclass
 class Measurement:
-    """One measurement of one model. Layers stand in the order of their calls, the input's first."""
+    """One measurement of one model."""
 
     scalars: dict[str, float]
     """tag -> value; the tags are `quantity/layer` and `quantity/layer/variable`, and `probe_loss`."""
+    layers: tuple[str, ...]
+    """Every layer measured, in the order of the calls, the input's first."""
     arrays: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     """subject (gradient, weight, activation, activation_gradient, ...) -> layer or variable -> array, if asked for."""
 
     def quantity(self, name: str) -> dict[str, float]:
-        """One quantity over all layers or variables that have it, without the quantity in the key."""
+        """One quantity of all layers or variables that have it, by their names."""
         return {tag.partition("/")[2]: value for tag, value in self.scalars.items() if tag.partition("/")[0] == name}
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Every layer that was measured, in depth order."""
-        return tuple(dict.fromkeys(tag.partition("/")[2] for tag in self.scalars if tag.startswith("activation_")))
 
 
 def measure(
     model: keras.Model,
     x: Any,
-    y: Any,
+    y: Any = None,
     sample_weight: Any = None,
     *,
     training: bool = False,
-    statistics: Collection[str] | None = None,
+    statistics: Collection[str] = tuple(STATISTICS),
     arrays: Collection[str] = (),
     layers: str | None = None,
     variables: str | None = None,
-    loss: Callable[[Any, Any], Any] | None = None,
+    loss: Loss | None = None,
 ) -> Measurement:
     """Measure a built model once, without `fit`; gradients need a compiled loss or `loss(y_true, y_pred)`.
 
-    The gradient of the variables carries the prefix `probe_`. `arrays` names the subjects whose arrays to return.
+    The gradients of variables carry the prefix `probe_`. `arrays` names the subjects whose arrays to return.
     """
-    chosen = PRESETS["full"].statistics if statistics is None else statistics
-    probe = Probe(
-        model, (x, y, sample_weight), chosen, training=training, layers=layers, variables=variables, loss=loss
-    )
-    return probe.measure(arrays)
+    batch = (x, y, sample_weight)
+    probe = Probe(model, batch, statistics, arrays, training=training, layers=layers, variables=variables, loss=loss)
+    return probe.measure(arrays=True)
 
 
 class Probe:
-    """A fixed batch and the functions that measure a model on it."""
+    """A fixed batch and the function that measures a model on it."""
 
     def __init__(
         self,
         model: keras.Model,
         batch: Sequence[Any],
         statistics: Collection[str],
+        arrays: Collection[str] = (),
         *,
         training: bool = False,
         layers: str | None = None,
         variables: str | None = None,
-        loss: Callable[[Any, Any], Any] | None = None,
+        loss: Loss | None = None,
     ) -> None:
         self.model = model
-        self.training = training
-        self.batch = _as_tensors(batch)
-        self._loss = loss
+        self.batch = as_tensors(batch)
+        self._arrays = tuple(arrays)
+        self._training, self._loss = training, loss
         self._of_variables = choose(statistics, ("gradient", "weight"))
         self._of_layers = choose(statistics, LAYER_SUBJECTS)
         self._layers, self._variables = layers, variables
-        self._functions: dict[frozenset[str], Callable[..., Any]] = {}
-        self._tags: dict[frozenset[str], list[str]] = {}
+        self._function: Callable[..., Any] | None = None
         self._signature: dict[str, Any] = {}
+        self._tags: list[str] = []
+        self._found: tuple[str, ...] = ()
 
-    def measure(self, arrays: Collection[str] = ()) -> Measurement:
-        """Every chosen statistic, and the arrays of the named subjects."""
-        wanted = frozenset(arrays)
+    def measure(self, arrays: bool = False) -> Measurement:
+        """Every chosen statistic, and the chosen arrays if asked for."""
         self._guard()
-        if wanted not in self._functions:
-            self._functions[wanted] = self._compiled(wanted)
-        values, caught = self._functions[wanted](*self.batch)
-        scalars = dict(zip(self._tags[wanted], np.asarray(values).tolist(), strict=True))
-        return Measurement(scalars, {key: {n: np.asarray(a) for n, a in of.items()} for key, of in caught.items()})
+        if self._function is None:
+            # Not XLA-compiled: it runs seldom, and compiling it takes longer than a short training.
+            eager = getattr(self.model, "run_eagerly", False)
+            self._function = self._run if eager else tf.function(self._run, autograph=False)
+        values, tensors = self._function(*self.batch)
+        scalars = dict(zip(self._tags, np.asarray(values).tolist(), strict=True))
+        wanted = tensors if arrays else {}
+        return Measurement(
+            {tag: scalars[tag] for tag in self._in_order(scalars)},
+            self._found,
+            {subject: {name: np.asarray(tensor) for name, tensor in of.items()} for subject, of in wanted.items()},
+        )
 
     def _guard(self) -> None:
         """Start afresh where the model has changed, and say so: a silent new trace costs seconds every time."""
         found = {
-            "the trainable variables": tuple(id(v) for v in self.model.trainable_variables),
-            "the layers": tuple(id(layer) for layer in names.all_layers(self.model).values()),
-            "the optimizer": id(getattr(self.model, "optimizer", None)),
+            "trainable variables": tuple(id(v) for v in self.model.trainable_variables),
+            "layers": tuple(id(layer) for layer in names.all_layers(self.model).values()),
+            "optimizer": id(getattr(self.model, "optimizer", None)),
         }
         changed = [what for what, value in self._signature.items() if found[what] != value]
         if changed:
-            warnings.warn(f"the probe is traced anew: {' and '.join(changed)} of the model changed", stacklevel=3)
-            self._functions.clear()
+            warnings.warn(f"the probe is traced anew: the model's {' and '.join(changed)} changed", stacklevel=4)
+            self._function = None
         self._signature = found
 
-    def _compiled(self, wanted: frozenset[str]) -> Callable[..., Any]:
-        def run(x: Any, y: Any, sample_weight: Any) -> tuple[tf.Tensor, Subjects]:
-            return self._run(wanted, x, y, sample_weight)
+    def _in_order(self, scalars: Mapping[str, float]) -> list[str]:
+        """Tags by layer in depth order, then by variable in the model's: they come grouped by shape."""
+        order = [*self._found, *names.trainable_variables(self.model)]
+        place = {name: index for index, name in enumerate(order)}
+        return sorted(scalars, key=lambda tag: place.get(tag.partition("/")[2], -1))
 
-        if getattr(self.model, "run_eagerly", False):
-            return run
-        return tf.function(run, jit_compile=_compiles(self.model), autograph=False)
-
-    def _run(self, wanted: frozenset[str], x: Any, y: Any, sample_weight: Any) -> tuple[tf.Tensor, Subjects]:
+    def _run(self, x: Any, y: Any, sample_weight: Any) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
         variables = names.trainable_variables(self.model)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             values = [tf.convert_to_tensor(variable.value) for variable in variables.values()]
@@ -134,20 +135,16 @@ class Probe:
                 tape.watch(value)
             state = list(zip(variables.values(), values, strict=True))
             with keras.StatelessScope(state, collect_losses=True), catching(self._chosen_layers(), tape.watch) as found:
-                predicted = _call(self.model, x, self.training)
-                loss = self._loss_of(x, y, predicted, sample_weight)
+                predicted = predict(self.model, x, self._training)
+                loss = loss_of(self.model, self._loss, x, y, predicted, sample_weight, self._training)
             scale = _loss_scale(self.model)
-            scaled = None if loss is None else loss * scale if scale is not None else loss
-        pre = [caught.pre_activation for caught in found]
-        sources = [*values, *(caught.output for caught in found), *pre]
+            scaled = loss if loss is None or scale is None else tf.cast(loss, tf.float32) * scale
+        sources = [*values, *(c.output for c in found), *(c.pre_activation for c in found)]
         gradients = _gradients(tape, scaled, sources, scale)
         of_variables = self._variable_subjects(dict(zip(variables, values, strict=True)), gradients)
         of_layers = _layer_subjects(found, gradients[len(values) :])
-        tags: dict[str, tf.Tensor] = {} if loss is None else {"probe_loss": tf.cast(loss, tf.float32)}
-        tags.update(_tagged(self._of_layers, of_layers))
-        tags.update(_tagged(self._of_variables, of_variables, {"gradient": "probe_"}))
-        self._tags[wanted] = list(tags)
-        return tf.stack(list(tags.values())) if tags else tf.zeros([0]), _wanted(wanted, of_variables, of_layers)
+        self._found = tuple(of_layers)
+        return self._evaluate(loss, of_layers, of_variables), self._wanted(of_layers, of_variables)
 
     def _chosen_layers(self) -> dict[str, keras.Layer]:
         """The outer layers; with a regular expression every layer that matches, inner ones included."""
@@ -155,54 +152,30 @@ class Probe:
             return names.outer_layers(self.model)
         return {n: layer for n, layer in names.all_layers(self.model).items() if re.search(self._layers, n)}
 
-    def _loss_of(self, x: Any, y: Any, predicted: Any, sample_weight: Any) -> tf.Tensor | None:
-        try:
-            if self._loss is not None:
-                return tf.reduce_mean(self._loss(y, predicted))
-            if not getattr(self.model, "compiled", False):
-                return None
-            extra = {"training": self.training} if _accepts(self.model.compute_loss, "training") else {}
-            return self.model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=sample_weight, **extra)
-        except Exception as error:  # a loss of the user's may raise anything
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            warnings.warn(f"no gradients on the probe, the rest is measured: {reason}", stacklevel=2)
-            return None
+    def _variable_subjects(self, values: Mapping[str, tf.Tensor], gradients: Sequence[Any]) -> dict[str, Any]:
+        return {
+            name: {"weight": value} | ({} if gradient is None else {"gradient": gradient})
+            for (name, value), gradient in zip(values.items(), gradients, strict=False)
+            if self._variables is None or re.search(self._variables, name)
+        }
 
-    def _variable_subjects(self, values: Mapping[str, tf.Tensor], gradients: Sequence[Any]) -> Subjects:
-        result: Subjects = {}
-        for (name, value), gradient in zip(values.items(), gradients, strict=False):
-            if self._variables is None or re.search(self._variables, name):
-                result[name] = {"weight": value} | ({} if gradient is None else {"gradient": gradient})
-        return result
+    def _evaluate(self, loss: Any, of_layers: dict[str, Any], of_variables: dict[str, Any]) -> tf.Tensor:
+        layer_tags, layer_values = evaluate(self._of_layers, of_layers)
+        variable_tags, variable_values = evaluate(self._of_variables, of_variables)
+        losses = [] if loss is None else [tf.cast(loss, tf.float32)]
+        self._tags = ["probe_loss"] * len(losses) + layer_tags + [_own_tag(tag) for tag in variable_tags]
+        return tf.concat([tf.convert_to_tensor(losses, tf.float32), layer_values, variable_values], axis=0)
 
-
-def _as_tensors(batch: Sequence[Any]) -> tuple[Any, Any, Any]:
-    """(x, y, sample_weight) as `fit` would see them: floating arrays in Keras' default float type."""
-    if not isinstance(batch, (tuple, list)) or not 1 <= len(batch) <= 3:
-        raise ValueError("a probe is (x,), (x, y) or (x, y, sample_weight)")
-
-    def convert(value: Any) -> Any:
-        if value is None or tf.is_tensor(value):
-            return value
-        array = np.asarray(value)
-        return tf.constant(array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array)
-
-    x, y, sample_weight = (tf.nest.map_structure(convert, part) for part in (*batch, None, None)[:3])
-    return x, y, sample_weight
+    def _wanted(self, *groups: Mapping[str, Any]) -> dict[str, dict[str, tf.Tensor]]:
+        """Regroup the arrays that were asked for: subject -> name -> tensor."""
+        return {
+            subject: {name: of[subject] for group in groups for name, of in group.items() if subject in of}
+            for subject in self._arrays
+        }
 
 
-def _accepts(function: Callable[..., Any], argument: str) -> bool:
-    parameters = inspect.signature(function).parameters.values()
-    return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _call(model: keras.Model, x: Any, training: bool) -> Any:
-    return model(x, training=training) if _accepts(model.call, "training") else model(x)
-
-
-def _compiles(model: keras.Model) -> bool:
-    """Compile the probe where `fit` compiles the model, so that both compute the same bits."""
-    return bool(getattr(model, "compiled", False) and model.jit_compile)
+def _own_tag(tag: str) -> str:
+    return PROBE + tag if tag.startswith("gradient") else tag
 
 
 def _loss_scale(model: keras.Model) -> tf.Tensor | None:
@@ -217,8 +190,7 @@ def _gradients(tape: tf.GradientTape, loss: Any, sources: Sequence[Any], scale: 
     """Gradient at each source, dense and unscaled; None where the loss does not depend on it."""
     if loss is None:
         return [None] * len(sources)
-    present = [source for source in sources if source is not None]
-    found = iter(tape.gradient(loss, present))
+    found = iter(tape.gradient(loss, [source for source in sources if source is not None]))
     raw = [None if source is None else next(found) for source in sources]
     dense = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in raw]
     if scale is None:
@@ -226,8 +198,8 @@ def _gradients(tape: tf.GradientTape, loss: Any, sources: Sequence[Any], scale: 
     return [None if gradient is None else tf.cast(gradient, tf.float32) / scale for gradient in dense]
 
 
-def _layer_subjects(found: Sequence[Caught], gradients: Sequence[Any]) -> Subjects:
-    result: Subjects = {}
+def _layer_subjects(found: Sequence[Caught], gradients: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    result = {}
     for index, caught in enumerate(found):
         everything = {
             "activation": caught.output,
@@ -238,22 +210,3 @@ def _layer_subjects(found: Sequence[Caught], gradients: Sequence[Any]) -> Subjec
         }
         result[caught.name] = {subject: value for subject, value in everything.items() if value is not None}
     return result
-
-
-def _tagged(
-    chosen: Mapping[str, Statistic], subjects: Subjects, prefixes: Mapping[str, str] | None = None
-) -> dict[str, tf.Tensor]:
-    prefixes = prefixes or {}
-    return {
-        f"{prefixes.get(chosen[quantity].subject, '')}{quantity}/{name}": value
-        for name, of in subjects.items()
-        for quantity, value in evaluate(chosen, of).items()
-    }
-
-
-def _wanted(wanted: frozenset[str], *groups: Subjects) -> dict[str, dict[str, tf.Tensor]]:
-    """Regroup the arrays asked for: subject -> name -> tensor."""
-    return {
-        subject: {name: of[subject] for group in groups for name, of in group.items() if subject in of}
-        for subject in wanted
-    }

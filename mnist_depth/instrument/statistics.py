@@ -1,14 +1,17 @@
-"""What to measure: named functions of one array, computed inside the compiled step.
+"""What to measure: named functions of arrays, computed inside the compiled step.
 
-Every function takes tensors of any float type and returns one float32 number. The key of `STATISTICS` is the first part
-of the tag. Norms, means and deviations divide by the largest entry before they square, so that a float32 gradient of
-1e-34 is reported as such, not as 0, and one of 1e30 not as infinity. NaN and infinity in the input show in the output.
+The key of `STATISTICS` is the first part of the tag. A function takes several arrays of one shape at once, because a
+deep network repeats its shapes and one operation over nine layers compiles and runs faster than nine.
+
+Norms, means and deviations divide by the largest entry before they square, so that a float32 gradient of 1e-34 is
+reported as such, not as 0, and one of 1e30 not as infinity. An array that holds a NaN or an infinity gives NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -17,90 +20,110 @@ SATURATED = 0.05
 """An output is saturated within this share of the activation's range from one of its limits."""
 
 
-def _rescaled(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The largest finite magnitude m (1 where all are zero), and values / m in float32, non-finite entries as 0."""
-    values = tf.cast(values, tf.float32)
-    finite = tf.where(tf.math.is_finite(values), values, 0.0)
-    largest = tf.reduce_max(tf.abs(finite))
-    largest = tf.where(largest > 0, largest, 1.0)
-    return largest, finite / largest
+class Arrays:
+    """Arrays of one shape, stacked to float32 [arrays, ...], and what several statistics need of them."""
+
+    def __init__(self, arrays: Sequence[tf.Tensor]) -> None:
+        self.stacked = tf.stack([tf.cast(array, tf.float32) for array in arrays])
+
+    @cached_property
+    def flat(self) -> tf.Tensor:
+        """[arrays, entries]."""
+        return tf.reshape(self.stacked, [self.stacked.shape[0], -1])
+
+    @cached_property
+    def magnitude(self) -> tf.Tensor:
+        return tf.abs(self.flat)
+
+    @cached_property
+    def largest(self) -> tf.Tensor:
+        """[arrays]."""
+        return tf.reduce_max(self.magnitude, axis=1)
+
+    @cached_property
+    def unit(self) -> tf.Tensor:
+        """What to divide by: the largest magnitude, 1 where all entries are zero; [arrays]."""
+        return tf.where(self.largest > 0, self.largest, 1.0)
+
+    @cached_property
+    def scaled(self) -> tf.Tensor:
+        """[arrays, entries], between -1 and 1."""
+        return self.flat / self.unit[:, None]
+
+    @cached_property
+    def zero(self) -> tf.Tensor:
+        """bool [arrays, ...]."""
+        return tf.equal(self.stacked, 0.0)
 
 
-def _marked(result: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """`result`, or NaN or infinity where `values` hold one."""
-    result = tf.where(tf.reduce_any(tf.math.is_inf(values)), float("inf"), result)
-    return tf.where(tf.reduce_any(tf.math.is_nan(values)), float("nan"), result)
+def _share(condition: tf.Tensor) -> tf.Tensor:
+    """[arrays, ...] -> [arrays]."""
+    return tf.reduce_mean(tf.cast(condition, tf.float32), axis=tuple(range(1, condition.shape.rank)))
 
 
-def norm(values: tf.Tensor) -> tf.Tensor:
+def norm(arrays: Arrays) -> tf.Tensor:
     """sqrt(sum x^2)."""
-    largest, scaled = _rescaled(values)
-    return _marked(largest * tf.sqrt(tf.reduce_sum(tf.square(scaled))), values)
+    return arrays.unit * tf.sqrt(tf.reduce_sum(tf.square(arrays.scaled), axis=1))
 
 
-def rms(values: tf.Tensor) -> tf.Tensor:
+def rms(arrays: Arrays) -> tf.Tensor:
     """sqrt(mean x^2)."""
-    largest, scaled = _rescaled(values)
-    return _marked(largest * tf.sqrt(tf.reduce_mean(tf.square(scaled))), values)
+    return arrays.unit * tf.sqrt(tf.reduce_mean(tf.square(arrays.scaled), axis=1))
 
 
-def mean_abs(values: tf.Tensor) -> tf.Tensor:
+def mean_abs(arrays: Arrays) -> tf.Tensor:
     """mean |x|."""
-    largest, scaled = _rescaled(values)
-    return _marked(largest * tf.reduce_mean(tf.abs(scaled)), values)
+    return arrays.unit * tf.reduce_mean(tf.abs(arrays.scaled), axis=1)
 
 
-def maximum(values: tf.Tensor) -> tf.Tensor:
+def maximum(arrays: Arrays) -> tf.Tensor:
     """max |x|."""
-    finite = tf.where(tf.math.is_finite(values), tf.abs(values), tf.zeros_like(values))
-    return _marked(tf.cast(tf.reduce_max(finite), tf.float32), values)
+    # A compiled maximum passes over NaN.
+    broken = tf.reduce_any(~tf.math.is_finite(arrays.flat), axis=1)
+    return tf.where(broken, float("nan"), arrays.largest)
 
 
-def mean(values: tf.Tensor) -> tf.Tensor:
+def mean(arrays: Arrays) -> tf.Tensor:
     """mean x."""
-    largest, scaled = _rescaled(values)
-    return _marked(largest * tf.reduce_mean(scaled), values)
+    return arrays.unit * tf.reduce_mean(arrays.scaled, axis=1)
 
 
-def std(values: tf.Tensor) -> tf.Tensor:
+def std(arrays: Arrays) -> tf.Tensor:
     """Standard deviation over all entries."""
-    largest, scaled = _rescaled(values)
-    return _marked(largest * tf.math.reduce_std(scaled), values)
+    return arrays.unit * tf.math.reduce_std(arrays.scaled, axis=1)
 
 
-def std_across_samples(values: tf.Tensor) -> tf.Tensor:
-    """How much a unit's output differs between samples: values [samples, ...] -> sqrt(mean over units of the variance)."""
-    largest, scaled = _rescaled(values)
-    return _marked(largest * tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(scaled, axis=0))), values)
+def std_across_samples(arrays: Arrays) -> tf.Tensor:
+    """How much one unit differs between samples, [arrays, samples, ...]: sqrt(mean over units of its variance)."""
+    samples = tf.reshape(arrays.scaled, [arrays.stacked.shape[0], tf.shape(arrays.stacked)[1], -1])
+    return arrays.unit * tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(samples, axis=1), axis=1))
 
 
-def zero_share(values: tf.Tensor) -> tf.Tensor:
+def zero_share(arrays: Arrays) -> tf.Tensor:
     """Share of exact zeros."""
-    return tf.reduce_mean(tf.cast(tf.equal(values, tf.zeros_like(values)), tf.float32))
+    return _share(arrays.zero)
 
 
-def nonfinite_share(values: tf.Tensor) -> tf.Tensor:
+def nonfinite_share(arrays: Arrays) -> tf.Tensor:
     """Share of NaNs and infinities."""
-    return tf.reduce_mean(tf.cast(~tf.math.is_finite(values), tf.float32))
+    return _share(~tf.math.is_finite(arrays.stacked))
 
 
-def dead_share(values: tf.Tensor) -> tf.Tensor:
+def dead_share(arrays: Arrays) -> tf.Tensor:
     """Share of units (last axis) that are exactly zero for every sample and position."""
-    silent = tf.equal(values, tf.zeros_like(values))
-    return tf.reduce_mean(tf.cast(tf.reduce_all(silent, axis=tuple(range(values.shape.rank - 1))), tf.float32))
+    return _share(tf.reduce_all(arrays.zero, axis=tuple(range(1, arrays.zero.shape.rank - 1))))
 
 
-def saturated_share(values: tf.Tensor, limits: tuple[float, float, float]) -> tf.Tensor:
-    """Share of entries near a limit of a bounded activation; `limits` = (at -infinity, at +infinity, range)."""
-    values = tf.cast(values, tf.float32)
-    low, high, width = limits
-    near = (tf.abs(values - low) < SATURATED * width) | (tf.abs(values - high) < SATURATED * width)
-    return tf.reduce_mean(tf.cast(near, tf.float32))
+def saturated_share(arrays: Arrays, limits: Sequence[tuple[float, float, float]]) -> tf.Tensor:
+    """Share of entries near a limit of a bounded activation; `limits` = (at -infinity, at +infinity, range) of each."""
+    low, high, width = (tf.constant(column)[:, None] for column in zip(*limits, strict=True))
+    near = tf.minimum(tf.abs(arrays.flat - low), tf.abs(arrays.flat - high)) < SATURATED * width
+    return _share(near)
 
 
-def ratio(values: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    """||values|| / ||reference||; 0 where both are 0."""
-    return tf.where(tf.equal(norm(values), 0.0), 0.0, norm(values) / norm(reference))
+def ratio(arrays: Arrays, reference: Arrays) -> tf.Tensor:
+    """||x|| / ||reference||; 0 where x is 0."""
+    return tf.math.divide_no_nan(norm(arrays), tf.where(norm(arrays) == 0, 0.0, norm(reference)))
 
 
 @dataclass(frozen=True)
@@ -154,19 +177,46 @@ STATISTICS: dict[str, Statistic] = {
 VARIABLE_SUBJECTS = ("gradient", "weight", "update")
 LAYER_SUBJECTS = ("activation", "activation_gradient", "pre_activation", "pre_activation_gradient")
 
+Subjects = Mapping[str, Mapping[str, Any]]
+"""Layer or variable -> subject -> tensor; the subject `limits` is no tensor but three numbers."""
+
 
 def choose(names: Iterable[str], subjects: Iterable[str]) -> dict[str, Statistic]:
     """The named statistics of some subjects. ValueError that lists the valid names for an unknown one."""
+    names, wanted = list(names), set(subjects)
     unknown = [name for name in names if name not in STATISTICS]
     if unknown:
         raise ValueError(f"unknown statistic {unknown[0]!r}; valid: {', '.join(STATISTICS)}")
-    return {name: STATISTICS[name] for name in names if STATISTICS[name].subject in set(subjects)}
+    return {name: STATISTICS[name] for name in names if STATISTICS[name].subject in wanted}
 
 
-def evaluate(chosen: Mapping[str, Statistic], subjects: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """Every chosen statistic whose subjects exist: name -> float32 [] tensor."""
-    return {
-        name: statistic.function(subjects[statistic.subject], *(subjects[other] for other in statistic.beside))
-        for name, statistic in chosen.items()
-        if all(key in subjects for key in (statistic.subject, *statistic.beside))
-    }
+def evaluate(chosen: Mapping[str, Statistic], subjects: Subjects) -> tuple[list[str], tf.Tensor]:
+    """Every chosen statistic of everything whose subjects exist: tags `quantity/name` and float32 [tags]."""
+    tags: list[str] = []
+    values: list[tf.Tensor] = [tf.zeros([0])]
+    for members in _alike(subjects):
+        stacked = {key: _stack(key, [subjects[name][key] for name in members]) for key in subjects[members[0]]}
+        for quantity, statistic in chosen.items():
+            needed = (statistic.subject, *statistic.beside)
+            if all(key in stacked for key in needed):
+                values.append(statistic.function(*(stacked[key] for key in needed)))
+                tags.extend(f"{quantity}/{name}" for name in members)
+    return tags, tf.concat(values, axis=0)
+
+
+def _alike(subjects: Subjects) -> list[list[str]]:
+    """Names whose subjects agree in kind and shape."""
+    groups: dict[Any, list[str]] = {}
+    for name, of in subjects.items():
+        groups.setdefault(tuple(_kind(name, key, value) for key, value in of.items()), []).append(name)
+    return list(groups.values())
+
+
+def _kind(name: str, key: str, value: Any) -> tuple[Any, ...]:
+    if key == "limits":
+        return (key,)
+    return (key, tuple(value.shape)) if value.shape.is_fully_defined() else (key, name)
+
+
+def _stack(key: str, values: Sequence[Any]) -> Any:
+    return values if key == "limits" else Arrays(values)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.hparams import api as hparams_api
 from tensorboard.plugins.image import metadata as image_metadata
@@ -22,6 +21,15 @@ from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from mnist_depth.instrument.histograms import Histogram
+from mnist_depth.instrument.writers.protos import (
+    DOUBLE,
+    STRING,
+    Event,
+    SessionLog,
+    Summary,
+    TensorProto,
+    TensorShape,
+)
 
 
 class EventWriter:
@@ -32,9 +40,7 @@ class EventWriter:
         self._file: EventFileWriter | None = None
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._add_values(
-            step, [summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        )
+        self._add_values(step, [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()])
 
     def write_histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
         metadata = histogram_metadata.create_summary_metadata(display_name=None, description=None)
@@ -53,15 +59,15 @@ class EventWriter:
         self._add_values(step, [_value(tag, _image(pixels), metadata) for tag, pixels in images.items()])
 
     def write_graph(self, graph_def: Any) -> None:
-        self._add(event_pb2.Event(graph_def=graph_def.SerializeToString()))
+        self._add(Event(graph_def=graph_def.SerializeToString()))
 
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
-        self._add(event_pb2.Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
+        self._add(Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
 
     def truncate_after(self, step: int) -> None:
         """Tell readers to forget later points; the file itself only grows."""
-        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._add(event_pb2.Event(step=step + 1, session_log=start))
+        start = SessionLog(status=SessionLog.START)
+        self._add(Event(step=step + 1, session_log=start))
 
     def flush(self) -> None:
         if self._file is not None:
@@ -72,40 +78,38 @@ class EventWriter:
             self._file.close()
             self._file = None
 
-    def _add_values(self, step: int, values: list[summary_pb2.Summary.Value]) -> None:
+    def _add_values(self, step: int, values: list[Any]) -> None:
         if values:
-            self._add(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=values)))
+            self._add(Event(step=step, summary=Summary(value=values)))
 
-    def _add(self, event: event_pb2.Event) -> None:
+    def _add(self, event: Any) -> None:
         if self._file is None:
             self._file = EventFileWriter(self.logdir)
         event.wall_time = time.time()
         self._file.add_event(event)
 
 
-def _value(
-    tag: str, tensor: tensor_pb2.TensorProto, metadata: summary_pb2.SummaryMetadata
-) -> summary_pb2.Summary.Value:
-    return summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
+def _value(tag: str, tensor: Any, metadata: Any) -> Any:
+    return Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
 
 
-def _shape(sizes: list[int]) -> tensor_shape_pb2.TensorShapeProto:
-    return tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in sizes])
+def _shape(sizes: list[int]) -> Any:
+    return TensorShape(dim=[TensorShape.Dim(size=size) for size in sizes])
 
 
-def _bins(bars: Histogram) -> tensor_pb2.TensorProto:
+def _bins(bars: Histogram) -> Any:
     """The histogram plugin's tensor: float64 [bins, 3] of left edge, right edge, count."""
     table = np.stack([bars.edges[:-1], bars.edges[1:], bars.counts], axis=1)
-    return tensor_pb2.TensorProto(
-        dtype=types_pb2.DT_DOUBLE, tensor_shape=_shape(list(table.shape)), tensor_content=table.astype("<f8").tobytes()
+    return TensorProto(
+        dtype=DOUBLE, tensor_shape=_shape(list(table.shape)), tensor_content=table.astype("<f8").tobytes()
     )
 
 
-def _strings(values: list[bytes], shape: list[int]) -> tensor_pb2.TensorProto:
-    return tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=_shape(shape), string_val=values)
+def _strings(values: list[bytes], shape: list[int]) -> Any:
+    return TensorProto(dtype=STRING, tensor_shape=_shape(shape), string_val=values)
 
 
-def _image(pixels: NDArray[np.uint8]) -> tensor_pb2.TensorProto:
+def _image(pixels: NDArray[np.uint8]) -> Any:
     """The image plugin's tensor: width, height, PNG."""
     height, width, _ = pixels.shape
     return _strings([str(width).encode(), str(height).encode(), png(pixels)], [3])

@@ -1,4 +1,4 @@
-"""Write JSON lines: one file of scalars, one of histograms, for readers that know neither TensorFlow nor TensorBoard."""
+"""Write JSON lines, one file of scalars and one of histograms, for readers without TensorFlow and TensorBoard."""
 
 from __future__ import annotations
 

@@ -1,0 +1,142 @@
+"""The picture of a model for the Graphs tab: one box per layer, named as the layer is.
+
+A plain trace puts the whole model into one closed box and buries it under variable reads, identities and control edges.
+Here every layer's `call` opens its own scope, variables carry their names, and what only serves execution is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mnist_depth.instrument import names
+from mnist_depth.instrument.capture import shadowed
+from mnist_depth.instrument.forward import Loss, as_tensors, loss_of, predict
+
+OUTSIDE = "outside_of_layers/"
+"""Scope of what the model computes between its layers; such nodes are shown without a box."""
+
+TRANSPARENT = ("Identity", "ReadVariableOp")
+"""Operations that only pass their input on."""
+
+
+def op_graph(model: keras.Model, batch: Sequence[Any], loss: Loss | None = None) -> tf.compat.v1.GraphDef:
+    """The forward pass and the loss of a model, from a batch (x,), (x, y) or (x, y, sample_weight), fit for reading.
+
+    Variables stand as nodes named after their paths. Nothing of the model changes.
+    """
+    parts = dict(zip(("input", "label", "sample_weight"), as_tensors(batch), strict=True))
+    specs = [tf.nest.map_structure(lambda t, n=name: _spec(t, n), part) for name, part in parts.items()]
+
+    def forward(x: Any, y: Any, sample_weight: Any) -> Any:
+        with tf.name_scope(OUTSIDE):
+            predicted = predict(model, x, training=False)
+        if y is None:
+            return predicted
+        with tf.name_scope("loss/"):
+            return predicted, loss_of(model, loss, x, y, predicted, sample_weight, training=False)
+
+    with _scopes(model), keras.StatelessScope(collect_losses=True):
+        traced = tf.function(forward, autograph=False).get_concrete_function(*specs)
+    definition = traced.graph.as_graph_def()
+    outputs = [output.op.name for output in traced.outputs]
+    renamed = {node.name: node.name.rpartition("/")[2] for node in definition.node if node.name.startswith(OUTSIDE)}
+    readable = _readable(definition, outputs, renamed | _variable_names(model, traced.graph))
+    readable.library.CopyFrom(definition.library)
+    return readable
+
+
+def _spec(tensor: Any, name: str) -> Any:
+    return None if tensor is None else tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+
+
+@contextlib.contextmanager
+def _scopes(model: keras.Model) -> Iterator[None]:
+    """Every layer's operations under the layer's own path, wherever it is called from."""
+
+    def scoped(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with tf.name_scope(path):
+                return call(*args, **kwargs)
+
+        return inside
+
+    boxes = {f"{name}/": layer for name, layer in names.all_layers(model).items()}
+    with contextlib.ExitStack() as stack:
+        # A trailing slash makes the scope absolute; Keras' own scopes around it stay empty.
+        for path, layer in boxes.items():
+            stack.enter_context(shadowed(layer, "call", scoped(path, layer.call)))
+        yield
+
+
+def _variable_names(model: keras.Model, graph: Any) -> dict[str, str]:
+    """The placeholder of each captured variable -> the variable's path."""
+    paths = {id(variable.value.handle): path for path, variable in names.variables(model).items()}
+    return {inner.op.name: paths[id(outer)] for outer, inner in graph.captures if id(outer) in paths}
+
+
+def _source(edge: str) -> str:
+    """The node that an edge comes from: `name`, `name:1` -> `name`."""
+    return edge.partition(":")[0]
+
+
+def _readable(
+    definition: tf.compat.v1.GraphDef, outputs: list[str], renamed: Mapping[str, str]
+) -> tf.compat.v1.GraphDef:
+    """Only what the outputs depend on, without control edges, pass-through nodes cut out, and with better names."""
+    renamed = _without_clashes(definition, renamed)
+    nodes = {node.name: node for node in definition.node}
+
+    def resolved(edge: str) -> str:
+        while nodes[_source(edge)].op in TRANSPARENT:
+            edge = nodes[_source(edge)].input[0]
+        return edge
+
+    result, seen = tf.compat.v1.GraphDef(versions=definition.versions), set()
+    waiting = [_source(resolved(output)) for output in outputs]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        edges = [resolved(edge) for edge in nodes[name].input if not edge.startswith("^")]
+        waiting.extend(_source(edge) for edge in edges)
+        _add(result, nodes[name], edges, renamed)
+    return result
+
+
+def _add(
+    graph: tf.compat.v1.GraphDef, node: tf.compat.v1.NodeDef, edges: list[str], renamed: Mapping[str, str]
+) -> None:
+    copy = graph.node.add()
+    copy.CopyFrom(node)
+    copy.name = renamed.get(node.name, node.name)
+    if node.op == "Placeholder" and node.attr["dtype"].type == tf.resource.as_datatype_enum:
+        copy.op = "VarHandleOp"
+    del copy.input[:]
+    for edge in edges:
+        source, colon, port = edge.partition(":")
+        copy.input.append(renamed.get(source, source) + colon + port)
+
+
+def _without_clashes(definition: tf.compat.v1.GraphDef, renamed: Mapping[str, str]) -> dict[str, str]:
+    """Number the new names that two nodes want; a name may also not be the path of a box."""
+    taken = {part for node in definition.node if node.name not in renamed for part in _paths(node.name)}
+    result = {}
+    for old, new in renamed.items():
+        free, count = new, 1
+        while free in taken:
+            free, count = f"{new}_{count}", count + 1
+        taken.add(free)
+        result[old] = free
+    return result
+
+
+def _paths(name: str) -> list[str]:
+    """`a/b/c` -> `a`, `a/b`, `a/b/c`."""
+    parts = name.split("/")
+    return ["/".join(parts[: end + 1]) for end in range(len(parts))]

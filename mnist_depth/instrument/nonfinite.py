@@ -1,0 +1,25 @@
+"""Where the first NaN or infinity appeared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+
+def first_nonfinite(scalars: Mapping[str, float]) -> str | None:
+    """The tag of the measurement that went bad first, in the order in which a training step computes them.
+
+    Forward through the layers, the loss, then the gradients from the last variable back to the first.
+    """
+    bad = [tag for tag, value in scalars.items() if not math.isfinite(value)]
+    if not bad:
+        return None
+    return min(enumerate(bad), key=lambda item: _place(*item))[1]
+
+
+def _place(index: int, tag: str) -> tuple[int, int]:
+    if tag.startswith(("activation_gradient", "pre_activation_gradient", "gradient", "probe_gradient")):
+        return (2, -index)
+    if tag.startswith(("activation", "pre_activation")):
+        return (0, index)
+    return (1, index) if "/" not in tag else (3, index)
