@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mnist_depth.instrument.writers.protocol import Writer
 from mnist_depth.networks.block import blocks
 
 
@@ -34,7 +35,7 @@ def gradient_by_time_step(
     return {name: np.array([_mean_norm(gradient) for gradient in steps]) for name, steps in gradients.items()}
 
 
-def write(writer: Any, gradients: dict[str, np.ndarray]) -> None:
+def write(writer: Writer, gradients: dict[str, np.ndarray]) -> None:
     """Write `time_gradient_norm/layer_01` ... as curves over time: the step of a point is its time step, from 1."""
     for step, norms in enumerate(zip(*gradients.values(), strict=True), 1):
         tags = (f"time_gradient_norm/{name}" for name in gradients)

@@ -13,6 +13,7 @@ from scipy.special import expit, logsumexp
 
 from mnist_depth import datasets
 from mnist_depth.config import RunConfig
+from mnist_depth.instrument import MemoryWriter
 from mnist_depth.networks import models
 from mnist_depth.networks.block import blocks
 from mnist_depth.networks.pretraining import PRETRAININGS, dbn, lsuv, pictures, rbm
@@ -23,24 +24,6 @@ from mnist_depth.registry import lookup
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:
     return datasets.load("digits").train.images
-
-
-class Tape:
-    """A writer that remembers."""
-
-    def __init__(self) -> None:
-        self.scalars: list[tuple[int, dict[str, float]]] = []
-        self.images: list[tuple[int, dict[str, np.ndarray]]] = []
-        self.histograms: list[tuple[int, dict[str, Any]]] = []
-
-    def write_scalars(self, step: int, values: dict[str, float]) -> None:
-        self.scalars.append((step, values))
-
-    def write_images(self, step: int, values: dict[str, np.ndarray]) -> None:
-        self.images.append((step, values))
-
-    def write_histograms(self, step: int, values: dict[str, Any]) -> None:
-        self.histograms.append((step, values))
 
 
 def _pretrain(model: keras.Model, config: RunConfig, images: np.ndarray, **options: Any) -> None:
@@ -71,15 +54,14 @@ def test_none_changes_nothing(digits: np.ndarray) -> None:
 )
 def test_lsuv_gives_unit_variance_on_real_images(options: dict[str, Any], digits: np.ndarray) -> None:
     config = RunConfig(depth=5, width=24, pretraining="lsuv", **options)
-    model, lines = models.build(config), []
-    tape = Tape()
-    _pretrain(model, config, digits, writer=tape, progress=lines.append)
+    model, lines, writer = models.build(config), [], MemoryWriter()
+    _pretrain(model, config, digits, writer=writer, progress=lines.append)
     for sums in _sums(model, digits):
         assert abs(sums.var() - 1) <= lsuv.TOLERANCE + 0.05, "measured on all images, scaled on 1,000 of them"
-    assert len(lines) == len(blocks(model)) == len(tape.scalars)
+    assert len(lines) == len(blocks(model))
     assert lines[0].startswith("lsuv layer_01: variance 1.0")
-    assert tape.scalars[-1][0] == len(blocks(model))
-    assert set(tape.scalars[0][1]) == {"lsuv_variance", "lsuv_iterations"}
+    assert set(writer.scalars) == {"lsuv_variance", "lsuv_iterations"}
+    assert list(writer.scalars["lsuv_variance"]) == list(range(1, len(lines) + 1))
 
 
 def test_lsuv_across_samples_keeps_images_apart_where_lsuv_does_not(digits: np.ndarray) -> None:
@@ -190,28 +172,31 @@ def _dbn(images: np.ndarray, seed: int = 0, **options: Any) -> tuple[keras.Model
 
 
 def test_dbn_fills_the_hidden_layers_and_reports(digits: np.ndarray) -> None:
-    tape, lines = Tape(), []
-    model, machines = _dbn(digits[:500], writer=tape, progress=lines.append)
+    writer, lines = MemoryWriter(), []
+    model, machines = _dbn(digits[:500], writer=writer, progress=lines.append)
     for block, machine in zip(blocks(model)[:-1], machines, strict=True):
         np.testing.assert_array_equal(block.kernel, machine.kernel)
         np.testing.assert_array_equal(block.bias, machine.hidden_bias)
     untouched = models.build(RunConfig(depth=3, width=12))
     np.testing.assert_array_equal(blocks(model)[-1].kernel, blocks(untouched)[-1].kernel)
 
-    steps = [45, 90, 45, 90]
-    assert [step for step, _ in tape.scalars] == [step for step, _ in tape.histograms] == steps
-    assert [step for step, _ in tape.images] == steps
-    assert set(tape.scalars[0][1]) == {"reconstruction_error/layer_01", "free_energy_gap/layer_01"}
-    assert set(tape.histograms[2][1]) == {"rbm_kernel/layer_02"}
-    filters = tape.images[2][1]["filters/layer_02"]
-    copies = tape.images[2][1]["reconstructions/layer_02"]
+    layers = ("layer_01", "layer_02")
+    quantities = ("reconstruction_error", "free_energy_gap")
+    assert set(writer.scalars) == {f"{quantity}/{layer}" for quantity in quantities for layer in layers}
+    assert set(writer.histograms) == {f"rbm_kernel/{layer}" for layer in layers}
+    assert set(writer.images) == {
+        f"{picture}/{layer}" for picture in ("filters", "reconstructions") for layer in layers
+    }
+    for series in (*writer.scalars.values(), *writer.histograms.values(), *writer.images.values()):
+        assert list(series) == [45, 90], "450 images in minibatches of 10, two epochs"
+    filters, copies = (writer.images[f"{name}/layer_02"][90] for name in ("filters", "reconstructions"))
     assert (filters.shape, filters.dtype) == ((224, 224, 1), np.uint8)
     assert (copies.shape, copies.dtype) == ((56, 280, 1), np.uint8)
     np.testing.assert_array_equal(copies[:28, :28, 0].ravel(), digits[0])
     assert lines[0].startswith("dbn layer_01 epoch 1/2: reconstruction error 0.")
     assert len(lines) == 4
-    errors = [values["reconstruction_error/layer_01"] for _, values in tape.scalars[:2]]
-    assert errors[1] < errors[0]
+    errors = writer.scalars["reconstruction_error/layer_01"]
+    assert errors[90] < errors[45]
 
 
 def test_dbn_repeats_bit_for_bit_and_seeds_differ(digits: np.ndarray) -> None:

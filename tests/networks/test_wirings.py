@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.instrument import MemoryWriter
 from mnist_depth.networks import models, recurrence
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 784), np.uint8)
@@ -109,16 +110,9 @@ def test_time_gradient_of_a_linear_network_is_a_power_of_its_kernel() -> None:
 
 
 def test_time_gradients_are_written_over_time() -> None:
-    class Tape:
-        def __init__(self) -> None:
-            self.points: list[tuple[int, dict[str, float]]] = []
-
-        def write_scalars(self, step: int, values: dict[str, float]) -> None:
-            self.points.append((step, values))
-
-    tape = Tape()
-    recurrence.write(tape, {"layer_01": np.array([1.0, 2.0]), "layer_02": np.array([3.0, 4.0])})
-    assert tape.points == [
-        (1, {"time_gradient_norm/layer_01": 1.0, "time_gradient_norm/layer_02": 3.0}),
-        (2, {"time_gradient_norm/layer_01": 2.0, "time_gradient_norm/layer_02": 4.0}),
-    ]
+    writer = MemoryWriter()
+    recurrence.write(writer, {"layer_01": np.array([1.0, 2.0]), "layer_02": np.array([3.0, 4.0])})
+    assert writer.scalars == {
+        "time_gradient_norm/layer_01": {1: 1.0, 2: 2.0},
+        "time_gradient_norm/layer_02": {1: 3.0, 2: 4.0},
+    }

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from mnist_depth.config import RunConfig
 from mnist_depth.instrument.histograms import histogram
+from mnist_depth.instrument.writers.protocol import Writer
 from mnist_depth.networks.block import blocks
 from mnist_depth.networks.pretraining import pictures, rbm
 from mnist_depth.networks.pretraining.rbm import RBM
@@ -33,7 +34,7 @@ def pretrain(
     images: np.ndarray,
     gibbs_steps: int,
     *,
-    writer: Any = None,
+    writer: Writer | None = None,
     progress: Progress | None = None,
 ) -> list[RBM]:
     """Train one RBM per hidden layer by CD-`gibbs_steps` on `images` (uint8 [n, 784]) and put it into `model`.
@@ -85,7 +86,7 @@ class Report:
         examples: Any,
         data: Any,
         held_out: Any,
-        writer: Any,
+        writer: Writer | None,
         progress: Progress | None,
     ) -> None:
         self.layer = layer

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
 from mnist_depth.config import RunConfig
+from mnist_depth.instrument.writers.protocol import Writer
 from mnist_depth.networks.block import Block, blocks
 from mnist_depth.seeds import derive
 
@@ -50,7 +50,7 @@ def initialize(
     images: np.ndarray,
     scope: str = "all",
     *,
-    writer: Any = None,
+    writer: Writer | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[Scaled]:
     """Set the kernels of every weight layer of `model`; `images` are training inputs [n, features].
