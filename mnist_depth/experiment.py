@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mnist_depth import environment, records
 from mnist_depth.config import RunConfig
-from mnist_depth.datasets import Dataset, load
+from mnist_depth.datasets import Dataset, Split, load
 from mnist_depth.errors import UserError
 from mnist_depth.naming import layer_name
 from mnist_depth.quiet import silenced
@@ -31,7 +31,7 @@ with silenced():
     from mnist_depth.networks.pretraining import PRETRAININGS
     from mnist_depth.recorder import Recorder
 
-PROBE_EXAMPLES = 1_000
+PROBE_EXAMPLES = 256
 """Size of the fixed batch that the instruments measure on: the first validation images."""
 
 INSTRUMENTS = ("none", "light", "standard", "full")
@@ -99,6 +99,21 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
         raise UserError(f"{folder} was begun with other {config.dataset} data; pass --overwrite to start it again")
 
 
+def gauges(instruments: str, writer: MultiWriter, probe: Split, plan: training.Plan) -> list[keras.callbacks.Callback]:
+    """The callbacks that measure a run: gradients as applied, everything else on the fixed batch `probe`."""
+    if instruments == "none":
+        return []
+    return [
+        DepthGauge(
+            writer,
+            probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
+            preset=instruments,
+            gradients="both",
+            epoch_scalars=False,
+        )
+    ]
+
+
 class _Run:
     """One run under way: the compiled model, its writers and its checkpoint."""
 
@@ -128,7 +143,7 @@ class _Run:
             save=lambda rounds: self.checkpoint.save(trainee, rounds, time.perf_counter() - started),
             stop=stop,
         )
-        callbacks = [*self._gauges(instruments), recorder]
+        callbacks = [*gauges(instruments, self.writers["train"], self.data.validation, self.plan), recorder]
         training.fit(trainee, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
         for writer in self.writers.values():
             writer.close()
@@ -150,20 +165,6 @@ class _Run:
             loss=models.loss(self.config),
             metrics=models.metrics(self.config),
         )
-
-    def _gauges(self, instruments: str) -> list[keras.callbacks.Callback]:
-        if instruments == "none":
-            return []
-        probe = self.data.validation
-        return [
-            DepthGauge(
-                self.writers["train"],
-                probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
-                preset=instruments,
-                gradients="both",
-                epoch_scalars=False,
-            )
-        ]
 
     def _complete(self, trainee: training.BlockModel, recorder: Recorder, seconds: float) -> None:
         """Write the final weights and, last of all, the marker."""
