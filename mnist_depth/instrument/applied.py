@@ -173,7 +173,7 @@ class Tap:
         place = {tag: index for index, tag in enumerate(tags)}
         order = [place.get(column, len(tags)) for column in self._columns]
         row = tf.gather(tf.concat([values, [float("nan")]], axis=0), order)
-        at = tf.convert_to_tensor(self._count) % self._rows
+        at = tf.math.floormod(self._count, self._rows)
         self._buffer.scatter_nd_update(tf.reshape(at, [1, 1]), row[None])
         self._steps.scatter_nd_update(tf.reshape(at, [1, 1]), self._step[None])
         self._count.assign_add(1)
