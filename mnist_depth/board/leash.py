@@ -19,8 +19,8 @@ from mnist_depth.board.launcher import MARK
 
 # Reads one line of standard input, the launcher's source, and runs it; unbuffered, so that the rest stays in the pipe.
 BOOT = "import base64,sys;exec(base64.b64decode(sys.stdin.buffer.raw.readline()))"
-# Plenty for our 1,000 points and for every histogram and image of a run; TensorBoard drops points at random beyond.
-SAMPLES = "scalars=5000,histograms=0,images=0,text=0"
+# More than a run writes: beyond, TensorBoard drops points at random. (0, "all" in its help, hides images and texts.)
+SAMPLES = "scalars=5000,histograms=1000,images=200,text=100"
 SECONDS_TO_END = 10
 LONGEST_LINE = 1 << 16
 _PR_SET_PDEATHSIG = 1

@@ -146,7 +146,7 @@ class _Ssh:
 
 
 def _looks_free(port: int) -> bool:
-    """Whether nobody has the port yet: `ssh`, whose word is final, complains on the terminal about one that is taken."""
+    """Whether nobody has the port yet; the word of `ssh` is final, but it complains on the terminal of a taken one."""
     with socket.socket() as probe, contextlib.suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))

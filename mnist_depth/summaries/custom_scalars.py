@@ -14,7 +14,7 @@ from mnist_depth.summaries.protos import Message, layouts
 CATEGORY = "all layers"
 
 CHARTS = {
-    "gradient norm (log axis: first button)": r"gradient_norm/layer_\d+/kernel$",
+    "gradient norm (log axis)": r"gradient_norm/layer_\d+/kernel$",
     "gradient norm on the probe (log axis)": r"probe_gradient_norm/layer_\d+/kernel$",
     "update / weight (log axis)": r"update_ratio/layer_\d+/kernel$",
     "activation standard deviation": r"activation_std/layer_\d+$",
@@ -23,7 +23,7 @@ CHARTS = {
 }
 """Chart title -> regular expression that TensorBoard matches from the start of a tag.
 
-A layout cannot choose a logarithmic axis, so the title says where the button helps.
+A layout cannot choose a logarithmic axis, so the title says where the button below the chart helps.
 """
 
 

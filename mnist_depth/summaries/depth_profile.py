@@ -75,11 +75,8 @@ def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
     first, last = min(layers[0].steps[0] for layers in profile.values()), measured[-1]
     found = {START: first}
     per_epoch = _steps_per_epoch(record)
-    epoch, power = 1, 0
-    while per_epoch and epoch * per_epoch < last:
-        found[f"epoch_{epoch:03d}"] = epoch * per_epoch
-        power += 1
-        epoch = round(10 ** (power / 2))
+    epochs = (factor * 10**power for power in range(10) for factor in (1, 3))
+    found |= {f"epoch_{epoch:03d}": epoch * per_epoch for epoch in epochs if 0 < epoch * per_epoch < last}
     return found | {END: last}
 
 

@@ -64,7 +64,7 @@ def image(tag: str, pixels: NDArray[np.uint8], wall_time: float, step: int = 0) 
     """One event with an image: `pixels` is [height, width, 3]."""
     height, width, _ = pixels.shape
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(file, format="PNG")
     parts = [str(width).encode(), str(height).encode(), file.getvalue()]
     metadata = image_metadata.create_summary_metadata("", "", converted_to_tensor=True)
     return tensor(tag, make_tensor_proto(parts, dtype=np.object_, shape=(3,)), metadata, wall_time, step)

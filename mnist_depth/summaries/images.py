@@ -1,23 +1,29 @@
-"""Pictures for the Images tab, as uint8 [height, width, 3]."""
+"""Pictures for the Images tab, as uint8 [height, width, 3].
+
+TensorBoard shows a picture 350 pixels wide and drops pixels where it has to shrink, so they are made that wide.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
+WIDTH, BORDER, DOTS_PER_INCH = 350, 2, 100
 MOST_FILTERS = 64
-MAGNIFY = 3
-"""Pixels of the picture per pixel of a filter."""
-INCHES, DOTS_PER_INCH = (8.0, 3.6), 100
+STYLE: Any = {"font.size": 7, "axes.titlesize": 8}
 
 
 def filters(kernel: ArrayLike, side: int) -> Pixels:
@@ -29,13 +35,13 @@ def filters(kernel: ArrayLike, side: int) -> Pixels:
     weights = np.asarray(kernel, float)[:, :MOST_FILTERS]
     columns = math.ceil(math.sqrt(weights.shape[1]))
     rows = math.ceil(weights.shape[1] / columns)
-    cell = side * MAGNIFY + 2
+    cell = WIDTH // columns
     picture = np.full((rows * cell, columns * cell, 3), 255, np.uint8)
     colored = _diverging(weights)
     for unit in range(weights.shape[1]):
         top, left = unit // columns * cell, unit % columns * cell
-        tile = colored[:, unit].reshape(side, side, 3).repeat(MAGNIFY, 0).repeat(MAGNIFY, 1)
-        picture[top : top + side * MAGNIFY, left : left + side * MAGNIFY] = tile
+        tile = Image.fromarray(colored[:, unit].reshape(side, side, 3)).resize((cell - BORDER, cell - BORDER))
+        picture[top : top + cell - BORDER, left : left + cell - BORDER] = np.asarray(tile)
     return picture
 
 
@@ -55,15 +61,15 @@ def heat_map(steps: Sequence[float], values: ArrayLike, title: str) -> Pixels:
     """
     table = np.asarray(values, float)
     usable = np.isfinite(table) & (table > 0)
-    figure = Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
-    axes = figure.add_subplot()
-    if usable.any():
-        norm = LogNorm(table[usable].min(), table[usable].max() * (1 + 1e-6))
-        layers = np.arange(len(table) + 1) + 0.5
-        mesh = axes.pcolormesh(_edges(steps), layers, np.where(usable, table, np.nan), norm=norm, cmap="viridis")
-        figure.colorbar(mesh)
-    axes.set(title=title, xlabel="step", ylabel="layer", yticks=range(1, len(table) + 1, math.ceil(len(table) / 12)))
-    return _render(figure)
+    with _figure(200) as (axes, result):
+        if usable.any():
+            norm = LogNorm(table[usable].min(), table[usable].max() * (1 + 1e-6))
+            layers = np.arange(len(table) + 1) + 0.5
+            mesh = axes.pcolormesh(_edges(steps), layers, np.where(usable, table, np.nan), norm=norm, cmap="viridis")
+            axes.figure.colorbar(mesh)
+        ticks = range(1, len(table) + 1, math.ceil(len(table) / 12))
+        axes.set(title=title, xlabel="step", ylabel="layer", yticks=ticks)
+    return result[0]
 
 
 def _edges(steps: Sequence[float]) -> NDArray[np.float64]:
@@ -82,19 +88,25 @@ def confusion(counts: ArrayLike) -> Pixels:
     """
     table = np.asarray(counts, float)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(5.2, 5.0), dpi=DOTS_PER_INCH, layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(table):
-        if count:
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=8, color=color)
-    classes = range(len(table))
-    axes.set(title="test images", xlabel="predicted", ylabel="true", xticks=classes, yticks=classes)
-    return _render(figure)
+    with _figure(WIDTH) as (axes, result):
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(table):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, f"{count:.0f}", ha="center", va="center", color=color)
+        classes = range(len(table))
+        axes.set(title="test images", xlabel="predicted", ylabel="true", xticks=classes, yticks=classes)
+    return result[0]
 
 
-def _render(figure: Figure) -> Pixels:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+@contextmanager
+def _figure(height: int) -> Iterator[tuple[Axes, list[Pixels]]]:
+    """Axes to draw on; the picture stands in the list when the block is left."""
+    result: list[Pixels] = []
+    with matplotlib.rc_context(STYLE):
+        size = (WIDTH / DOTS_PER_INCH, height / DOTS_PER_INCH)
+        figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
+        yield figure.add_subplot(), result
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        result.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())

@@ -35,8 +35,8 @@ def write_seed_bands(records: Sequence[RunRecord]) -> None:
     for name, statistic in STATISTICS.items():
         for run in RUNS:
             replace_events(folder / name / run, KIND, _events(members, run, statistic))
-        about = [text("members", _about(name, finished, records), 0.0)] if members else []
-        replace_events(folder / name, KIND, about)
+    about = [text("members", _about(finished, records), 0.0)] if members else []
+    replace_events(folder / "mean", KIND, about)
 
 
 def _events(
@@ -68,7 +68,7 @@ def _over_members(
     return [(step, value, when[step]) for step, value in zip(steps, result.tolist(), strict=True)]
 
 
-def _about(name: str, finished: Sequence[RunRecord], records: Sequence[RunRecord]) -> str:
+def _about(finished: Sequence[RunRecord], records: Sequence[RunRecord]) -> str:
     left_out = [f"{record.seed} ({record.status})" for record in records if record not in finished]
-    line = f"{name} over seeds {', '.join(str(record.seed) for record in finished)}"
+    line = f"seeds {', '.join(str(record.seed) for record in finished)}"
     return f"{line}; left out: {', '.join(left_out)}" if left_out else line

@@ -42,7 +42,7 @@ def test_two_boards_get_two_ports_and_each_shows_its_own_runs(logdir: Path, tmp_
         assert listens_on(first.port) == {"0100007F"}  # 127.0.0.1 and nothing else
         environment = get(first, "data/environment")
         assert environment["data_location"] == str(logdir)
-        assert environment["debug"]["flags"]["samples_per_plugin"]["histograms"] == 0  # all of them
+        assert environment["debug"]["flags"]["samples_per_plugin"]["histograms"] == 1000
     assert processes_on(tmp_path) == []
 
 
