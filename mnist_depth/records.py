@@ -145,6 +145,18 @@ def find_runs(root: Path) -> list[RunRecord]:
     return runs
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises UserError when a file is in the way or it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder} is, or is below, a file; choose another --logdir") from None
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}; choose another --logdir") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {folder}; choose another --logdir")
+
+
 class Busy(UserError):
     """Another process owns the run folder."""
 
@@ -157,13 +169,9 @@ def claim(folder: Path, owner: str = "") -> Iterator[None]:
 
     Raises Busy when another process owns it, UserError when the folder cannot be made or written.
     """
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a")
-    except FileExistsError:
-        raise UserError(f"{folder} is a file, not a folder; choose another --logdir") from None
-    except NotADirectoryError:
-        raise UserError(f"a part of {folder} is a file, not a folder; choose another --logdir") from None
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --logdir") from None
     with file:

@@ -97,6 +97,8 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     """
     folders = {config: records.run_folder(options.logdir, options.study, config) for config in configs}
     todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
+    if todo:
+        records.make_folder(options.logdir)
     workers = min(options.workers or _cores(), max(1, len(todo)))
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
@@ -152,7 +154,8 @@ def _stop_sign(logdir: Path) -> Iterator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        stop.file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            stop.file.unlink(missing_ok=True)
 
 
 def _train_all(

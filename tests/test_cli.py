@@ -1,0 +1,136 @@
+"""The command line as a user meets it: help at once, one line for every mistake, runs that end in a table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_depth.cli import flags, main
+from mnist_depth.cli.commands import COMMANDS
+from mnist_depth.config import FIELDS
+
+QUICK = ["--dataset=digits", "--depth=2", "--width=8", "--epochs=2", "--quiet"]
+
+
+def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, far from the checkout."""
+    command = [sys.executable, "-m", "mnist_depth", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240, check=False)
+
+
+def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that a user got wrong; it ends in one line and exit code 2."""
+    assert main(["mnist_depth", *words]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("mnist_depth: ")
+    return lines[0]
+
+
+def test_help_names_every_command_and_flag_and_imports_no_tensorflow() -> None:
+    code = "import sys; from mnist_depth.cli import main; main(['x', '--help']); print(list(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in [*COMMANDS, *(f"--{field} " for field in FIELDS), "--logdir", "--workers", "--engine"]:
+        assert name in done.stdout
+    assert "'tensorflow'" not in done.stderr
+    assert "'keras'" not in done.stderr
+
+
+def test_every_flag_has_help() -> None:
+    values = flags.define()
+    assert all(len(str(values[name].help)) > 5 for name in values)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["blah"], "valid: study, train"),
+        (["study", "depth10"], "valid: depth9"),
+        (["--fooo=1"], "fooo"),
+        (["train", "--depth=x"], "depth"),
+        (["train", "--depth=0"], "depth must be"),
+        (["train", "--learning_rate=-0.1"], "learning_rate must be a positive number"),
+        (["train", "--learning_rate=nan"], "learning_rate"),
+        (["train", "--activation=swosh"], "valid: linear, sigmoid"),
+        (["train", "--dataset=imagenet"], "valid: mnist"),
+        (["train", "--dropout=1"], "dropout"),
+        (["train", "extra"], "'extra'"),
+        (["list", "nothing"], "valid: studies"),
+        (["study", "--engine=slurm"], "engine"),
+        (["study", "--workers=0"], "workers"),
+        (["search", "--choose=depth"], "FIELD=VALUE"),
+        (["search", "--trials=0"], "trials"),
+        (["board", "--bind_all"], "i_know_this_board_has_no_password"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    dataset = [] if any(word.startswith("--dataset") for word in words) else ["--dataset=digits"]
+    assert said in fails(capsys, *words, *dataset, f"--logdir={tmp_path / 'logs'}")
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_logdir_that_is_a_file_or_below_one_is_refused_and_not_harmed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "logs"
+    file.write_text("precious")
+    for logdir in (file, file / "below"):
+        assert "logdir" in fails(capsys, "train", *QUICK, f"--logdir={logdir}")
+    assert file.read_text() == "precious"
+
+
+def test_train_leaves_a_run_folder_and_a_second_call_reuses_it(tmp_path: Path) -> None:
+    first = run("train", *QUICK, f"--logdir={tmp_path}")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    assert "test accuracy" in first.stdout
+    assert f"--logdir {tmp_path}" in first.stdout
+    assert "ssh -N -L" in first.stdout
+    (folder,) = (path.parent for path in tmp_path.rglob("done.json"))
+    record = json.loads((folder / "config.json").read_text())
+    assert record["dataset"]["name"] == "digits"
+    assert len(record["dataset"]["checksum"]) == 64
+    assert record["environment"]["libraries"].keys() >= {"tensorflow", "keras"}
+    second = run("train", *QUICK, f"--logdir={tmp_path}")
+    assert "1 of 1 runs are finished already" in second.stdout
+    assert second.returncode == 0
+
+
+def test_the_bare_command_is_the_depth9_study(tmp_path: Path) -> None:
+    done = run("--dataset=digits", "--epochs=1", "--width=16", f"--logdir={tmp_path}", "--instruments=light")
+    assert done.returncode == 0, done.stderr
+    assert "Study depth9:" in done.stdout
+    assert "not tested" in done.stdout
+    assert "Verdict:" in done.stdout
+    slugs = sorted(path.name for path in (tmp_path / "depth9").iterdir() if path.name.startswith("digits"))
+    assert [slug.split("-")[2] for slug in slugs] == ["relu", "sigmoid"]
+
+
+def test_search_prints_the_best_and_scores_the_winner_once(tmp_path: Path) -> None:
+    words = ["search", "--dataset=digits", "--trials=2", "--rounds=2", "--depth=2", "--width=8", "--epochs=1"]
+    words += ["--train_examples=200", f"--logdir={tmp_path}", "--instruments=none", "--quiet"]
+    first = run(*words)
+    assert first.returncode == 0, first.stderr
+    best = [line for line in first.stdout.splitlines() if line.startswith("Best-")]
+    assert len(best) == 4
+    assert best[0].startswith("Best-1 (val acc: ")
+    assert "| lr: " in best[0]
+    assert "weight decay: " in best[0]
+    scored = [path for path in tmp_path.rglob("done.json") if "test_accuracy" in path.read_text()]
+    assert len(scored) == 1
+    second = run(*words)
+    assert [line for line in second.stdout.splitlines() if line.startswith("Best-")] == best
+
+
+def test_list_prints_every_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mnist_depth", "list"]) == 0
+    text = capsys.readouterr().out
+    for name in ("depth9", "fashion_mnist", "glorot_normal", "adam", "residual", "ray"):
+        assert name in text
