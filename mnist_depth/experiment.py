@@ -18,6 +18,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.naming import layer_name
 from mnist_depth.quiet import silenced
 from mnist_depth.registry import lookup
+from mnist_depth.summaries.pages import write_run
 
 with silenced():
     import keras
@@ -178,6 +179,7 @@ class _Run:
             "weights_sha256": hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest(),
         }
         records.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
+        write_run(records.read_run(self.folder))
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mnist_depth.datasets import DATASETS
 from mnist_depth.engines import ENGINES
+from mnist_depth.estimate import study_line
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
@@ -27,7 +28,7 @@ def _optimizers() -> dict[str, str]:
 
 
 LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
-    "studies": lambda: {name: study.question for name, study in STUDIES.items()},
+    "studies": lambda: {name: study_line(name, study).removeprefix(name).strip() for name, study in STUDIES.items()},
     "datasets": lambda: _entries(DATASETS),
     "activations": lambda: _entries(ACTIVATIONS),
     "initializers": lambda: {**_entries(INITIALIZERS), **{alias: f"= {name}" for alias, name in ALIASES.items()}},

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mnist_depth.config import FIELDS
 from mnist_depth.records import RunRecord
 from mnist_depth.studies.study import REPRODUCED, Answer, Study
-
-MARKS = {REPRODUCED: "+"}
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -30,54 +25,27 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def study_table(study: Study, runs: Sequence[RunRecord]) -> str:
-    """One row per configuration: mean and standard deviation over seeds; best first where the study ranks."""
-    groups: dict[str, list[RunRecord]] = {}
-    for run in runs:
-        groups.setdefault(run.slug, []).append(run)
-    members = list(groups.values())
-    if study.rank_by:
-        members.sort(key=lambda group: -_mean(group, str(study.rank_by)))
-    varied = _varied([group[0] for group in members])
-    rows = [[_label(group[0], varied), *(_cell(group, column) for column in study.columns)] for group in members]
-    return table(["run", *(column.replace("_", " ") for column in study.columns)], rows)
+    """One row per configuration: mean and deviation over seeds, the published figure beside it where there is one."""
+    from mnist_depth.results import tables
+    from mnist_depth.results.groups import group_runs
+
+    groups = tables.ranked(group_runs(runs), study.rank_by)
+    header, rows = tables.summary(groups, study.columns)
+    published = [study.published(group.config) for group in groups]
+    named = [[study.label(group.config) or row[0], *row[1:]] for group, row in zip(groups, rows, strict=True)]
+    if any(published):
+        header = [*header, "published"]
+        named = [[*row, figure] for row, figure in zip(named, published, strict=True)]
+    return table(header, named)
 
 
-def _varied(runs: Sequence[RunRecord]) -> list[str]:
-    return [name for name in FIELDS if name != "seed" and len({getattr(run.config, name) for run in runs}) > 1] or [
-        "activation"
-    ]
-
-
-def _label(run: RunRecord, varied: Sequence[str]) -> str:
-    return " ".join(str(getattr(run.config, name)) for name in varied)
-
-
-def _figures(group: Sequence[RunRecord], column: str) -> list[float]:
-    found = [run.done if column in run.done else run.done.get("metrics", {}) for run in group]
-    return [float(figures.get(column, math.nan)) for figures in found]
-
-
-def _mean(group: Sequence[RunRecord], column: str) -> float:
-    mean = statistics.fmean(_figures(group, column))
-    return -math.inf if math.isnan(mean) else mean
-
-
-def _cell(group: Sequence[RunRecord], column: str) -> str:
-    values = _figures(group, column)
-    text = _number(statistics.fmean(values), column)
-    if len(values) > 1 and all(map(math.isfinite, values)):
-        text += f" ± {_number(statistics.stdev(values), column)}"
-    return text
-
-
-def _number(value: float, column: str) -> str:
-    if not math.isfinite(value):
-        return "-" if math.isnan(value) else str(value)
-    if column.endswith("accuracy"):
-        return f"{100 * value:.2f} %"
-    if column == "seconds":
-        return f"{value:.1f}"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+def scores_of(run: RunRecord) -> str:
+    """The final figures of one run in a line."""
+    metrics = {name: float(value) for name, value in run.done["metrics"].items()}
+    return (
+        f"loss {metrics['test_loss']:.4f}, test accuracy {metrics['test_accuracy']:.2%} "
+        f"(best {metrics['best_test_accuracy']:.2%}), {run.done['seconds']:.1f} s"
+    )
 
 
 def answers_text(answers: Sequence[Answer]) -> str:

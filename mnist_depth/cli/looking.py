@@ -1,0 +1,106 @@
+"""Commands that train nothing: list, theory, report, diagnose, board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnist_depth import records
+from mnist_depth.cli import flags
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.studies import STUDIES
+
+
+def list_names(words: list[str], values: flags.FlagValues) -> int:
+    """Print the registries: a line for every name that a flag takes."""
+    from mnist_depth.cli.listing import LISTS, text
+
+    for word in words:
+        if word not in LISTS:
+            raise UserError(f"nothing called {word!r} to list; valid: {', '.join(LISTS)}")
+    print(text(words or list(LISTS)))
+    return 0
+
+
+def theory(words: list[str], values: flags.FlagValues) -> int:
+    """Print what mean-field theory predicts for a network, without training."""
+    from mnist_depth.theory import describe
+
+    _no_words("theory", words)
+    print(describe(RunConfig(**flags.config_overrides(values))))
+    return 0
+
+
+def report(words: list[str], values: flags.FlagValues) -> int:
+    """Write a self-contained HTML report on every run at or below a folder."""
+    from mnist_depth.results.report import write_report
+
+    folder = Path(_one_word("report", words, "a folder of runs, such as logs/depth9"))
+    out = Path(values.out) if values.out else None
+    chosen = STUDIES.get(folder.resolve().name)
+    if chosen is None:
+        print(write_report(folder, out))
+        return 0
+    runs = records.find_runs(folder) if folder.is_dir() else []
+    answers = chosen.answers(runs, data_dir=values.data_dir)
+    print(
+        write_report(
+            folder,
+            out,
+            title=folder.resolve().name,
+            question=chosen.question,
+            answers=answers,
+            columns=chosen.columns,
+            rank_by=chosen.rank_by,
+        )
+    )
+    return 0
+
+
+def diagnose(words: list[str], values: flags.FlagValues) -> int:
+    """Say whether gradients vanish or explode: in a run folder, or in a saved Keras model on a batch."""
+    from mnist_depth.results.diagnosis import diagnose_run, judge, render
+    from mnist_depth.results.measurements import from_files
+
+    path = Path(_one_word("diagnose", words, "a run folder, or a .keras file with --data"))
+    if path.is_dir():
+        if not (path / records.CONFIG).exists():
+            raise UserError(f"{path} is not a run folder (no {records.CONFIG}); name one such as logs/.../seed_0")
+        print(render(diagnose_run(records.read_run(path))))
+        return 0
+    if not values.data:
+        raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
+    print(render(judge(from_files(path, Path(values.data)))))
+    return 0
+
+
+def board(words: list[str], values: flags.FlagValues) -> int:
+    """Serve TensorBoard on loopback, here or on another machine."""
+    _no_words("board", words)
+    if values.remote:
+        from mnist_depth.board.remote import remote
+
+        remote(values.remote, attach=values.attach, port=values.port, open_browser=values.open_browser)
+        return 0
+    from mnist_depth.board.server import serve
+
+    serve(
+        values.logdir,
+        values.port,
+        open_browser=values.open_browser,
+        bind_all=values.bind_all,
+        acknowledged=values.i_know_this_board_has_no_password,
+    )
+    return 0
+
+
+def _no_words(command: str, words: Sequence[str]) -> None:
+    if words:
+        raise UserError(f"{command} takes flags only, not {words[0]!r}")
+
+
+def _one_word(command: str, words: Sequence[str], what: str) -> str:
+    if len(words) != 1:
+        raise UserError(f"{command} takes one word: {what}")
+    return words[0]

@@ -1,0 +1,183 @@
+"""Commands that train: study, train, search."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mnist_depth import datasets, records, search, sweep
+from mnist_depth.cli import flags, progress, terminal
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.records import RunRecord, read_run, run_folder
+from mnist_depth.studies import STUDIES, Study
+
+INCOMPLETE = 1
+
+
+def study(words: list[str], values: flags.FlagValues) -> int:
+    """Train a study's runs, print its table and its verdicts, write its report."""
+    name = words[0] if words else "depth9"
+    if name not in STUDIES:
+        raise UserError(f"unknown study {name!r}; valid: {', '.join(STUDIES)}")
+    if len(words) > 1:
+        raise UserError(f"study takes one name, not {' '.join(words)!r}")
+    chosen, overrides = STUDIES[name], flags.config_overrides(values)
+    if chosen.search:
+        plan = (chosen.quick.search if values.quick else None) or chosen.search
+        return _search(name, plan, chosen, values)
+    dataset = _dataset(values) if chosen.needs_dataset else "mnist"
+    configs = chosen.configs(dataset, seeds=values.seeds, quick=values.quick, overrides=overrides)
+    options = _options(name, values)
+    if values.dry_run:
+        return _dry_run(configs, options)
+    print(f"Study {name}: {chosen.question}", flush=True)
+    result = _sweep(configs, options, values)
+    _conclude(chosen, _read(configs, options), overrides, options)
+    return _ending(result, options)
+
+
+def train(words: list[str], values: flags.FlagValues) -> int:
+    """Train one run from flags, or one per seed."""
+    if words:
+        raise UserError(f"train takes flags only, not {words[0]!r}")
+    overrides = flags.config_overrides(values)
+    first = overrides.get("seed", 0)
+    config = RunConfig(**{"dataset": _dataset(values), **overrides})
+    configs = [replace(config, seed=seed) for seed in range(first, first + (values.seeds or 1))]
+    options = _options("train", values)
+    if values.dry_run:
+        return _dry_run(configs, options)
+    result = _sweep(configs, options, values)
+    for run in _read(configs, options):
+        print(f"{run.folder}: {run.status}, {terminal.scores_of(run)}")
+    _write_pages(options)
+    print(terminal.where_to_look(options.logdir))
+    return _ending(result, options)
+
+
+def search_command(words: list[str], values: flags.FlagValues) -> int:
+    """Search learning rate, weight decay and chosen fields; print the best trials."""
+    if words:
+        raise UserError(f"search takes flags only, not {words[0]!r}")
+    seed = flags.config_overrides(values).get("seed", 0)
+    plan = search.Plan(values.trials, values.rounds, values.sampler, values.halving, seed)
+    return _search("search", plan, STUDIES["search"], values)
+
+
+def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValues) -> int:
+    overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
+    space = replace(search.DEFAULT_SPACE, choices=search.parse_choices(values.choose))
+    options = replace(_options(name, values), score_test=False)
+    base = {"dataset": _dataset(values), **chosen.variants[0].fields, **overrides}
+    results: list[sweep.Result] = []
+
+    def train_round(configs: Sequence[RunConfig]) -> sweep.Result:
+        results.append(_sweep(configs, options, values))
+        return results[-1]
+
+    print(f"Study {name}: {chosen.question}", flush=True)
+    trials = search.search(base, space, plan, options, train_round)
+    for place, trial in enumerate(trials[: values.best], 1):
+        print(trial.line(place))
+    if all(result.complete for result in results):
+        print(_winner(trials[0].config, options))
+    _conclude(chosen, _read([trial.config for trial in trials], options), overrides, options)
+    return max(_ending(result, options) for result in results)
+
+
+def _winner(config: RunConfig, options: sweep.Options) -> str:
+    """Score the best trial on the test split, once, and say how it did."""
+    from mnist_depth.experiment import score_on_test
+
+    folder = run_folder(options.logdir, options.study, config)
+    score_on_test(folder, options.data_dir)
+    return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
+
+
+def _conclude(chosen: Study, runs: Sequence[RunRecord], overrides: Mapping[str, Any], options: sweep.Options) -> None:
+    """The table, the verdicts, the report and the board's summaries of whatever has finished."""
+    from mnist_depth.results.report import write_report
+
+    if not runs:
+        return
+    answers = chosen.answers(runs, overrides, options.data_dir)
+    print(f"\n{terminal.study_table(chosen, runs)}\n")
+    print(terminal.answers_text(answers))
+    _write_pages(options)
+    report = write_report(
+        options.logdir / options.study,
+        title=options.study,
+        question=chosen.question,
+        answers=answers,
+        columns=chosen.columns,
+        rank_by=chosen.rank_by,
+    )
+    print(f"Report: {report}")
+    print(terminal.where_to_look(options.logdir))
+
+
+def _write_pages(options: sweep.Options) -> None:
+    from mnist_depth.summaries.pages import write_study
+
+    write_study(options.logdir / options.study)
+
+
+def _dry_run(configs: Sequence[RunConfig], options: sweep.Options) -> int:
+    from mnist_depth.estimate import plan_text
+
+    print(plan_text(configs, options.logdir, options.study, options.workers))
+    return 0
+
+
+def _dataset(values: flags.FlagValues) -> str:
+    """The dataset that runs use when they do not name their own; what `auto` came to is said in one line."""
+    if values.dataset not in (None, "auto"):
+        return values.dataset
+    name, line = datasets.resolve_auto(values.data_dir)
+    print(line, flush=True)
+    return name
+
+
+def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
+    return sweep.Options(
+        logdir=Path(values.logdir),
+        study=study_name,
+        workers=values.workers,
+        engine=values.engine,
+        engine_address=values.engine_address,
+        instruments=values.instruments,
+        data_dir=values.data_dir,
+        overwrite=values.overwrite,
+        deterministic=values.deterministic,
+        command=shlex.join(["python", "-m", "mnist_depth", *sys.argv[1:]]),
+    )
+
+
+def _sweep(configs: Sequence[RunConfig], options: sweep.Options, values: flags.FlagValues) -> sweep.Result:
+    for name, examples in {(config.dataset, config.train_examples) for config in configs}:
+        datasets.load(name, options.data_dir, examples)
+    folders = [run_folder(options.logdir, options.study, config) for config in configs]
+    if reused := sum((folder / records.DONE).exists() for folder in folders) * (not options.overwrite):
+        print(f"{reused} of {len(folders)} runs are finished already and are used as they are.", flush=True)
+    return sweep.run(configs, options, None if values.quiet else progress.watch)
+
+
+def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecord]:
+    folders = [run_folder(options.logdir, options.study, config) for config in configs]
+    return [read_run(folder) for folder in folders if (folder / records.DONE).exists()]
+
+
+def _ending(result: sweep.Result, options: sweep.Options) -> int:
+    """Say what failed or was stopped and how to go on; the exit code."""
+    for outcome in result.of("failed"):
+        print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
+    if result.complete:
+        return 0
+    what = "stopped" if result.of("stopped") else "some runs failed"
+    print(f"mnist_depth: {what}; to go on where it stopped, run: {options.command}", file=sys.stderr)
+    return INCOMPLETE
