@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -274,13 +275,20 @@ def test_description_of_a_gate_uses_its_two_inputs():
 # Prediction against measurement
 
 
-def _measured_norms(phi, widths, sigma_w, images, labels, rng):
+WIDTHS = (784, *[1024] * 8, 10)
+
+
+@lru_cache(maxsize=5)
+def _standard_kernels(seed, pieces):
+    """Kernels of variance 1 / fan_in; every activation and sigma_w of one seed shares them."""
+    rng, hidden = np.random.default_rng([seed, 1]), WIDTHS[:-1]
+    shapes = [*((a, b * pieces) for a, b in pairwise(hidden)), WIDTHS[-2:]]
+    return [rng.standard_normal(shape, dtype=np.float32) / np.float32(math.sqrt(shape[0])) for shape in shapes]
+
+
+def _measured_norms(phi, sigma_w, images, labels, seed):
     """||dL/dz_l|| [depth] of softmax cross-entropy, summed over units and samples, by backpropagation in NumPy."""
-    kernels = [
-        np.float32(sigma_w / math.sqrt(a)) * rng.standard_normal((a, b * phi.pieces), dtype=np.float32)
-        for a, b in pairwise(widths[:-1])
-    ]
-    kernels.append(np.float32(sigma_w / math.sqrt(widths[-2])) * rng.standard_normal(widths[-2:], dtype=np.float32))
+    kernels = [np.float32(sigma_w) * kernel for kernel in _standard_kernels(seed, phi.pieces)]
     signal, slopes = images, []
     for kernel in kernels[:-1]:
         z = (signal @ kernel).reshape(len(images), phi.pieces, -1)
@@ -289,7 +297,7 @@ def _measured_norms(phi, widths, sigma_w, images, labels, rng):
         slopes.append((phi.slope(best) * (z == best)).reshape(len(images), -1).astype(np.float32))
     logits = signal @ kernels[-1]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    gradient = (shares / shares.sum(axis=1, keepdims=True) - np.eye(widths[-1])[labels]).astype(np.float32)
+    gradient = (shares / shares.sum(axis=1, keepdims=True) - np.eye(WIDTHS[-1])[labels]).astype(np.float32)
     norms = [np.linalg.norm(gradient.astype(float))]
     for kernel, slope in zip(kernels[:0:-1], slopes[::-1], strict=True):
         gradient = np.tile(gradient @ kernel.T, phi.pieces) * slope
@@ -297,7 +305,7 @@ def _measured_norms(phi, widths, sigma_w, images, labels, rng):
     return np.array(norms[::-1])
 
 
-def _images(count=64, features=784):
+def _images(count=32, features=784):
     """Sparse, non-negative images of differing brightness, and labels."""
     rng = np.random.default_rng(7)
     images = rng.random((count, features)) * (rng.random((count, features)) < 0.3) * rng.uniform(0.7, 1.3, (count, 1))
@@ -307,14 +315,10 @@ def _images(count=64, features=784):
 def _gain_errors(name, sigma_w, seeds=5, phi=None):
     """Measured / predicted gain - 1 per layer, mean over the seeds: 9 layers, 1,024 units."""
     phi = phi or theory.TABLE[name]
-    widths, (images, labels) = [784, *[1024] * 8, 10], _images()
-    norms = np.array(
-        [
-            _measured_norms(phi, widths, sigma_w, images, labels, np.random.default_rng([seed, 1]))
-            for seed in range(seeds)
-        ]
-    )
-    rows = theory.predict(phi, widths, [sigma_w**2 / fan_in for fan_in in widths[:-1]], float((images**2).mean()))
+    images, labels = _images()
+    norms = np.array([_measured_norms(phi, sigma_w, images, labels, seed) for seed in range(seeds)])
+    variances = [sigma_w**2 / fan_in for fan_in in WIDTHS[:-1]]
+    rows = theory.predict(phi, WIDTHS, variances, float((images**2).mean()))
     measured = (norms[:, :-1] / norms[:, 1:]).mean(axis=0)
     return measured / np.array([row.gain for row in rows[:-1]]) - 1
 
@@ -345,14 +349,14 @@ def test_prediction_holds_in_a_keras_model():
     keras: Any = importlib.import_module("keras")
     tf: Any = importlib.import_module("tensorflow")
     images, labels = _images(32)
-    widths, bias_std = [784, *[1024] * 8, 10], 0.3
+    bias_std = 0.3
     layers = [
         keras.layers.Dense(
             units,
             kernel_initializer=keras.initializers.VarianceScaling(16.0, "fan_avg", "untruncated_normal", seed=index),
             bias_initializer=keras.initializers.RandomNormal(stddev=bias_std, seed=100 + index),
         )
-        for index, units in enumerate(widths[1:])
+        for index, units in enumerate(WIDTHS[1:])
     ]
     with tf.GradientTape() as tape:
         signal, pre_activations = tf.constant(images), []
@@ -362,8 +366,8 @@ def test_prediction_holds_in_a_keras_model():
             signal = keras.activations.sigmoid(pre_activations[-1])
         loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, pre_activations[-1], True))
     norms = np.array([np.linalg.norm(g) for g in tape.gradient(loss, pre_activations)])
-    variances = [16 * theory.initializer_variance("glorot_normal", a, b) for a, b in pairwise(widths)]
-    rows = theory.predict("sigmoid", widths, variances, float((images**2).mean()), bias_std)
+    variances = [16 * theory.initializer_variance("glorot_normal", a, b) for a, b in pairwise(WIDTHS)]
+    rows = theory.predict("sigmoid", WIDTHS, variances, float((images**2).mean()), bias_std)
     ratio = norms[:-1] / norms[1:] / np.array([row.gain for row in rows[:-1]])
     assert np.exp(np.log(ratio).mean()) == pytest.approx(1, abs=0.03)
     assert ratio == pytest.approx(np.ones(8), abs=0.08)

@@ -17,7 +17,7 @@ from mnist_depth.records import HistogramPoint
 from mnist_depth.registry import split_name
 from mnist_depth.results import plots
 from mnist_depth.results.diagnosis import Diagnosis, diagnose_run
-from mnist_depth.results.groups import Group, varying_fields
+from mnist_depth.results.groups import Group, telling_fields
 from mnist_depth.results.measurements import Moment
 from mnist_depth.results.pictures import Picture
 from mnist_depth.results.plots import Density, Profile
@@ -30,16 +30,16 @@ GRID_METRICS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy
 """What heat maps show: the first of these that the runs have."""
 
 CURVES = (
-    ("test", "accuracy", "test accuracy", False, True),
-    ("test", "loss", "test loss", True, False),
-    ("train", "loss", "training loss", True, False),
+    ("test", "accuracy", "test accuracy", True),
+    ("test", "loss", "test loss", False),
+    ("train", "loss", "training loss", False),
 )
-"""(run, tag, words, log axis, percent) of the training curves."""
+"""(run, tag, words, whether in percent) of the training curves."""
 
 SCALED = ("mean_field", "normal", "orthogonal")
 """Initializers whose argument is a scale: a grid of them has a number on its axis."""
 
-BINS = 48
+BINS, TAIL = 48, 0.002
 MOST_PANELS = 6
 """Grids that vary on a third field are drawn once for each of its values, up to this many."""
 
@@ -56,12 +56,10 @@ def representatives(groups: Sequence[Group]) -> list[Group]:
 def training_curves(groups: Sequence[Group]) -> list[Picture]:
     """Accuracy and losses over training, as far as they were recorded."""
     pictures = []
-    for run, tag, words, log, percent in CURVES:
+    for run, tag, words, percent in CURVES:
         lines = {group.label: curve for group in groups if (curve := group.curve(run, tag))}
         if lines:
-            positive = all((curve.mean > 0).all() for curve in lines.values())
-            name = words.replace(" ", "_")
-            pictures.append(plots.curves(name, lines, ylabel=words, log=log and positive, percent=percent))
+            pictures.append(plots.curves(words.replace(" ", "_"), lines, ylabel=words, percent=percent))
     return pictures
 
 
@@ -186,8 +184,8 @@ def _roles(layers: Sequence[str], last: str) -> dict[str, str]:
 
 def _densities(of_groups: Mapping[str, Sequence[HistogramPoint]]) -> dict[str, Density]:
     """All groups on common bins, the mean over seeds."""
-    every = [point for points in of_groups.values() for point in points]
-    low, high = min(point.edges[0] for point in every), max(point.edges[-1] for point in every)
+    ends = np.array([_bulk(point) for points in of_groups.values() for point in points])
+    low, high = ends[:, 0].min(), ends[:, 1].max()
     edges = np.linspace(low, high if high > low else low + 1e-9, BINS + 1)
     return {
         label: Density(edges, np.mean([_rebinned(point, edges) for point in points], axis=0))
@@ -195,10 +193,18 @@ def _densities(of_groups: Mapping[str, Sequence[HistogramPoint]]) -> dict[str, D
     }
 
 
+def _cumulative(point: HistogramPoint) -> Array:
+    return np.concatenate([[0.0], np.cumsum(point.counts)]) / np.sum(point.counts)
+
+
+def _bulk(point: HistogramPoint) -> Array:
+    """Where all but TAIL of the values lie at either end: one stray value must not squeeze everything else."""
+    return np.interp([TAIL, 1 - TAIL], _cumulative(point), point.edges)
+
+
 def _rebinned(point: HistogramPoint, edges: Array) -> Array:
-    """Density on new bins, from the cumulative counts, which are linear within an old bin."""
-    cumulative = np.concatenate([[0.0], np.cumsum(point.counts)]) / np.sum(point.counts)
-    return np.diff(np.interp(edges, point.edges, cumulative)) / np.diff(edges)
+    """Density on new bins; the cumulative counts are linear within an old bin."""
+    return np.diff(np.interp(edges, point.edges, _cumulative(point))) / np.diff(edges)
 
 
 # Grids
@@ -213,7 +219,7 @@ class _Grid(NamedTuple):
 def grids(groups: Sequence[Group]) -> list[Picture]:
     """Heat maps where the configurations vary on two fields; one for each value of a third."""
     metric = next((name for name in GRID_METRICS if any(group.spread(name) for group in groups)), None)
-    fields = _free_fields(groups)
+    fields = telling_fields([run for group in groups for run in group.runs])
     if metric is None or not 2 <= len(fields) <= 3:
         return []
     split, pair = _split(groups, fields)
@@ -226,27 +232,12 @@ def grids(groups: Sequence[Group]) -> list[Picture]:
     return pictures if len(pictures) <= MOST_PANELS else []
 
 
-def _free_fields(groups: Sequence[Group]) -> list[str]:
-    """The fields that vary, without those that another one determines (an optimizer's usual learning rate)."""
-    fields = varying_fields([group.runs[0] for group in groups])
-    free: list[str] = []
-    for name in fields:
-        others = [
-            other for other in fields if other != name and (other in free or fields.index(other) > fields.index(name))
-        ]
-        if not any(_determines(groups, other, name) for other in others):
-            free.append(name)
-    return free
-
-
-def _determines(groups: Sequence[Group], cause: str, effect: str) -> bool:
-    pairs = {(getattr(group.config, cause), getattr(group.config, effect)) for group in groups}
-    return len(pairs) == len({value for value, _ in pairs})
-
-
 def _split(groups: Sequence[Group], fields: Sequence[str]) -> tuple[str | None, tuple[str, str]]:
-    """The field to split on, if there are three, and the two that span a grid (rows, columns)."""
-    by_count = sorted(fields, key=lambda name: len(_values(groups, name)))
+    """The field to split on, if there are three, and the two that span a grid (rows, columns).
+
+    Split on the activation, else on the field with the fewest values.
+    """
+    by_count = sorted(fields, key=lambda name: (name != "activation", len(_values(groups, name))))
     pair = [name for name in fields if name in by_count[-2:]]
     rows, columns = (pair[1], pair[0]) if pair[1] == "depth" else (pair[0], pair[1])
     return (by_count[0] if len(fields) == 3 else None), (rows, columns)

@@ -149,7 +149,7 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     by_config: dict[tuple[str, str], list[RunRecord]] = {}
     for run in runs:
         by_config.setdefault((run.study, run.config.slug), []).append(run)
-    fields = varying_fields(runs)
+    fields = telling_fields(runs)
     several_studies = len({run.study for run in runs}) > 1
     groups = []
     for members in sorted(by_config.values(), key=lambda members: _order(members[0], fields)):
@@ -159,10 +159,21 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     return groups
 
 
-def varying_fields(runs: Sequence[RunRecord]) -> list[str]:
-    """The config fields that do not have one value in all runs, the seed aside."""
+DERIVED = {"learning_rate": "optimizer", "epochs": "dataset"}
+"""Fields that usually follow from another one: an optimizer's usual rate, a dataset's usual number of passes."""
+
+
+def telling_fields(runs: Sequence[RunRecord]) -> list[str]:
+    """The config fields that tell the runs apart, without the seed and without what follows from another field."""
     configs = [run.config.to_dict() for run in runs]
-    return [name for name in (configs[0] if configs else {}) if name != "seed" and len({c[name] for c in configs}) > 1]
+    names = configs[0] if configs else {}
+    fields = [name for name in names if name != "seed" and len({config[name] for config in configs}) > 1]
+    return [name for name in fields if name not in DERIVED or not _determines(configs, DERIVED[name], name)]
+
+
+def _determines(configs: Sequence[Mapping[str, Any]], cause: str, effect: str) -> bool:
+    pairs = {(config[cause], config[effect]) for config in configs}
+    return len(pairs) == len({value for value, _ in pairs})
 
 
 def label_of(config: RunConfig, fields: Sequence[str]) -> str:

@@ -6,23 +6,22 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mnist_depth.errors import UserError
 
-INK, GRID, PAPER = "#1b1f24", "#c9ced7", "#fdfefe"
-"""Text and axes, grid lines, and the ground that outlines are drawn in.
-
-No data is drawn in these three: in a page they are replaced by the page's own colors, dark or light.
-"""
+INK, GRID = "#1b1f24", "#c9ced7"
+"""Text and axes, and grid lines; in a page they are replaced by the page's own colors, dark or light."""
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 """Okabe & Ito 2008, safe for color-blind readers, without the yellow that paper swallows."""
@@ -71,6 +70,16 @@ class Picture:
     figure: Figure
     wide: bool = False
 
+    @cached_property
+    def svg(self) -> str:
+        """The <svg> element on transparent ground; drawn once, and with it the layout, which is half of the work."""
+        stream = io.StringIO()
+        with matplotlib.rc_context(STYLE):
+            self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        self.figure.set_layout_engine("none")
+        text = stream.getvalue()
+        return re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+
 
 def styled(draw: Callable[..., Picture]) -> Callable[..., Picture]:
     """Draw in the report's style, whatever the caller's Matplotlib settings are, and leave those alone."""
@@ -90,6 +99,12 @@ def canvas(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axe
     return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
 
 
+def plain_decades(axis: Axis) -> None:
+    """Label a logarithmic axis `1e-5`: text that can be selected and read aloud, where powers are pictures of it."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """One legend under the whole figure, which grows by its height; as many columns as the labels leave room for."""
     if not labels:
@@ -101,17 +116,16 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
 
 
 def save(picture: Picture, folder: Path) -> None:
-    """Write `<name>.png` and `<name>.svg`, on white ground."""
-    for suffix in ("png", "svg"):
-        path = folder / f"{picture.name}.{suffix}"
-        metadata = {"Title": picture.caption, "Description": picture.alt}
-        if suffix == "svg":
-            metadata |= {"Date": None, "Creator": None}
-        try:
-            with matplotlib.rc_context(STYLE):
-                picture.figure.savefig(path, dpi=160, facecolor="white", metadata=metadata)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    """Write `<name>.svg` and `<name>.png`, on white ground."""
+    head, rest = _labeled(picture.svg, picture).split(">", 1)
+    white = '<rect width="100%" height="100%" fill="white"/>'
+    try:
+        (folder / f"{picture.name}.svg").write_text(f"{head}>{white}{rest}", encoding="utf-8")
+        with matplotlib.rc_context(STYLE):
+            metadata = {"Title": picture.caption, "Description": picture.alt}
+            picture.figure.savefig(folder / f"{picture.name}.png", dpi=160, facecolor="white", metadata=metadata)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
 def inline_svg(picture: Picture) -> str:
@@ -119,21 +133,15 @@ def inline_svg(picture: Picture) -> str:
 
     Ids are made unique to the figure, the size is left to the page, and the alternative text is the element's label.
     """
-    stream = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        picture.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", svg)
-    for color, name in ((INK, "currentColor"), (GRID, "var(--grid)"), (PAPER, "var(--paper)")):
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", picture.svg)
+    for color, name in ((INK, "currentColor"), (GRID, "var(--grid)")):
         svg = svg.replace(color, name)
-    return _labeled(svg, picture)
+    head, rest = _labeled(svg, picture).split(">", 1)
+    return re.sub(r'\s(?:width|height)="[^"]*"', "", head) + ">" + rest
 
 
 def _labeled(svg: str, picture: Picture) -> str:
-    """Swap the root's size for an accessible name."""
+    """Give the root element a name for those who cannot see it."""
     head, rest = svg.split(">", 1)
-    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     label = escape(picture.alt, {'"': "&quot;"})
     return f'{head} role="img" aria-label="{label}"><title>{escape(picture.caption)}</title>{rest}'

@@ -28,6 +28,7 @@ from mnist_depth.results.pictures import (
     Picture,
     canvas,
     legend_below,
+    plain_decades,
     styled,
 )
 
@@ -54,7 +55,7 @@ class Profile(NamedTuple):
 
 
 class Density(NamedTuple):
-    """A distribution: `edges` has one entry more than `density`, whose integral is one."""
+    """A distribution: `edges` has one entry more than `density`, whose integral is one but for what lies outside."""
 
     edges: Array
     density: Array
@@ -64,8 +65,8 @@ class Density(NamedTuple):
 
 
 @styled
-def curves(name: str, lines: Mapping[str, Curve], *, ylabel: str, log: bool = False, percent: bool = False) -> Picture:
-    """Means over seeds against optimizer steps, with a band of one standard deviation."""
+def curves(name: str, lines: Mapping[str, Curve], *, ylabel: str, percent: bool = False) -> Picture:
+    """Means over seeds against optimizer steps, with a band of one standard deviation where values can lie."""
     figure, (axes,) = canvas(NARROW, 3.4)
     factor = 100.0 if percent else 1.0
     for index, (label, full) in enumerate(lines.items()):
@@ -74,9 +75,8 @@ def curves(name: str, lines: Mapping[str, Curve], *, ylabel: str, log: bool = Fa
         axes.plot(curve.steps, mean, label=label, markevery=max(1, len(mean) // 8), **style)
         band = np.nan_to_num(deviation)
         if band.any():
-            axes.fill_between(curve.steps, mean - band, mean + band, color=style["color"], alpha=0.2, linewidth=0)
-    if log and _decades(axes) > 1:
-        axes.set_yscale("log")
+            low, high = np.maximum(mean - band, 0), np.minimum(mean + band, 100 if percent else np.inf)
+            axes.fill_between(curve.steps, low, high, color=style["color"], alpha=0.2, linewidth=0)
     axes.set_xlabel("optimizer steps")
     axes.set_ylabel(f"{ylabel} (%)" if percent else ylabel)
     legend_below(figure, *axes.get_legend_handles_labels())
@@ -110,6 +110,7 @@ def gradient_by_layer(name: str, profiles: Mapping[str, Profile], *, ylabel: str
     for index, profile in enumerate(profiles.values()):
         _draw_profile(axes, [place[layer] for layer in profile.layers], profile, _line_style(index))
     axes.set_yscale("log")
+    plain_decades(axes.yaxis)
     if _decades(axes) < 1:
         middle = math.sqrt(math.prod(axes.dataLim.intervaly))
         axes.set_ylim(middle / 10, middle * 10)
@@ -213,7 +214,7 @@ def heat_map(
     figure, (axes,) = canvas(width, 1.6 + 0.34 * len(rows))
     shown = 100 * values if percent else values
     norm = _norm(shown, log)
-    mesh = axes.pcolormesh(np.ma.masked_invalid(shown), cmap="cividis", norm=norm, edgecolors="none")
+    mesh = axes.pcolormesh(np.ma.masked_invalid(shown), cmap="cividis", norm=norm, edgecolors="face", linewidth=0.3)
     slanted = {"rotation": 40, "ha": "right"} if max(map(len, columns)) > 5 else {}
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, **slanted)
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
@@ -282,7 +283,9 @@ def phase_diagram(
     """
     figure, (axes,) = canvas(NARROW, 3.9)
     x, y = np.asarray(sigmas, float), np.asarray(depths, float)
-    mesh = axes.pcolormesh(_edges(x), _edges(y), np.ma.masked_invalid(100 * values), cmap="cividis", edgecolors="none")
+    mesh = axes.pcolormesh(
+        _edges(x), _edges(y), np.ma.masked_invalid(100 * values), cmap="cividis", edgecolors="face", linewidth=0.3
+    )
     said = ""
     if trainable_depth is not None:
         line_x = np.unique(np.concatenate([x, np.linspace(x.min(), x.max(), 61)]))

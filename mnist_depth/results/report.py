@@ -121,7 +121,7 @@ def _head(story: Story, runs: Sequence[RunRecord]) -> str:
         [
             f"<h1>{escape(story.title)}</h1>",
             page.paragraph(story.question, "question"),
-            page.paragraph(f"{len(runs)} runs ({words}) on {datasets}", "muted"),
+            page.paragraph(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} ({words}) on {datasets}", "muted"),
         ]
     )
 
