@@ -120,9 +120,12 @@ def resolve(activation: str | Activation) -> Activation:
 # Expectations over the Gaussian
 
 
+_leggauss = cache(np.polynomial.legendre.leggauss)
+
+
 def _gauss_legendre(edges: Array, order: int) -> tuple[Array, Array]:
     """Nodes and weights [panels * order] of a composite Gauss-Legendre rule."""
-    nodes, weights = np.polynomial.legendre.leggauss(order)
+    nodes, weights = _leggauss(order)
     middle, half = (edges[1:] + edges[:-1]) / 2, (edges[1:] - edges[:-1]) / 2
     return (middle[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weights).ravel()
 

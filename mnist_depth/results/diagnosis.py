@@ -9,12 +9,13 @@ gradients were recorded, by those.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mnist_depth.records import RunRecord
-from mnist_depth.results.measurements import Layer, Measurements, Moment, from_model, from_run, layer_number
+from mnist_depth.results.measurements import Layer, Measurements, Moment, from_model, from_run, layer_numberss
 from mnist_depth.results.remedies import Remedy, remedies
 
 VANISHING, EXPLODING, HEALTHY, DEAD, NOT_FINITE = "vanishing", "exploding", "healthy", "dead", "not finite"
@@ -82,6 +83,9 @@ T_QUANTILES = (
     2.10,
 )
 """Student's t, 97.5 %, for 1 ... 18 degrees of freedom."""
+
+
+TEXT_WIDTH = 100
 
 
 class Gain(NamedTuple):
@@ -171,8 +175,8 @@ def fit_gain(layers: Sequence[Layer], gradients: Sequence[float | None]) -> Gain
     The slope is the (negative) number of decades per layer; its standard error times Student's t gives the interval.
     """
     points = [
-        (layer_number(layer.name, position), math.log10(value))
-        for position, (layer, value) in enumerate(zip(layers, gradients, strict=True), start=1)
+        (number, math.log10(value))
+        for number, value in zip(layer_numbers([layer.name for layer in layers]), gradients, strict=True)
         if value is not None and math.isfinite(value) and value > 0
     ]
     count = len(points)
@@ -310,19 +314,31 @@ def _collapse(layers: Sequence[Layer]) -> list[str]:
 # For the terminal
 
 
+def render_run(record: RunRecord) -> str:
+    """A run before and after training, as plain text. Raises UserError when it recorded no gradients."""
+    parts = [f"{words}\n{render(diagnose_run(record, moment))}" for words, moment in MOMENTS]
+    return "\n\n".join(parts)
+
+
+MOMENTS: tuple[tuple[str, Moment], ...] = (("BEFORE TRAINING", "start"), ("AFTER TRAINING", "end"))
+
+
 def render(diagnosis: Diagnosis) -> str:
     """The diagnosis as plain text: verdict, one line per layer, findings, remedies."""
-    lines = [f"{diagnosis.verdict.upper()}: {diagnosis.reason}.", f"Measured: {diagnosis.source}.", "", _header()]
+    lines = _wrapped("", f"{diagnosis.verdict.upper()}: {diagnosis.reason}.")
+    lines += [f"Measured: {diagnosis.source}.", "", _header()]
     lines += [_layer_line(layer, value) for layer, value in zip(diagnosis.layers, diagnosis.gradients, strict=True)]
-    lines += ["", f"gradient: {diagnosis.quantity}"]
-    lines += [f"- {finding}" for finding in diagnosis.findings]
+    lines += ["", f"gradient: norm of the {diagnosis.quantity}"]
+    lines += [line for finding in diagnosis.findings for line in _wrapped("- ", finding)]
     if diagnosis.remedies:
         lines += ["", "What helps, most effective first:"]
-        lines += [
-            f"{number}. {remedy.action} (study: {remedy.study}): {remedy.evidence}"
-            for number, remedy in enumerate(diagnosis.remedies, start=1)
-        ]
+    for number, remedy in enumerate(diagnosis.remedies, start=1):
+        lines += _wrapped(f"{number}. ", f"{remedy.action}: {remedy.evidence}. Study: {remedy.study}")
     return "\n".join(lines)
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(text, TEXT_WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _header() -> str:

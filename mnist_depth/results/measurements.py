@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -194,6 +194,8 @@ def _load_model(path: Path) -> Any:
         raise UserError(f"{path} is missing")
     import keras
 
+    from mnist_depth.networks import models as own_layers  # noqa: F401  registers the classes of this package's models
+
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # a damaged or hostile file fails anywhere inside Keras
@@ -308,7 +310,9 @@ def _model_traits(model: Any) -> dict[str, str]:
     return {name: value for name, value in traits.items() if value}
 
 
-def layer_number(name: str, position: int) -> int:
-    """3 for `layer_03` and `layer_03_b`; the position for other names."""
-    match = re.fullmatch(r"layer_(\d+)(?:_.*)?", name)
-    return int(match.group(1)) if match else position
+def layer_numbers(names: Sequence[str]) -> list[int]:
+    """3 for `layer_03` and for `layer_03_b`, a parallel branch; positions where any layer has a name of another kind."""
+    matches = [re.fullmatch(r"layer_(\d+)(?:_.*)?", name) for name in names]
+    if not all(matches):
+        return list(range(1, len(names) + 1))
+    return [int(match.group(1)) for match in matches if match]

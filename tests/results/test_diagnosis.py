@@ -12,6 +12,7 @@ import pytest
 from mnist_depth.results.diagnosis import fit_gain, judge, render
 from mnist_depth.results.measurements import Layer, Measurements
 from mnist_depth.results.remedies import RULES
+from mnist_depth.studies import STUDIES
 
 
 def measured(gradients: Sequence[float | None], traits: dict[str, str] | None = None, **fields: Any) -> Measurements:
@@ -150,6 +151,10 @@ def test_healthy_network_needs_nothing():
     assert judge(measured(geometric(1.0))).remedies == ()
 
 
+def test_every_remedy_names_a_study_that_exists():
+    assert {rule.remedy.study for rules in RULES.values() for rule in rules} <= set(STUDIES)
+
+
 def test_every_verdict_has_rules():
     assert set(RULES) == {"vanishing", "exploding", "healthy", "dead", "not finite"}
 
@@ -158,10 +163,12 @@ def test_rendering_holds_every_layer_finding_and_remedy():
     diagnosis = judge(measured(geometric(0.236), {"activation": "sigmoid"}, predicted_gain=0.236, update_ratio=1e-8))
     text = render(diagnosis)
     assert text.startswith("VANISHING: ")
+    flowing = " ".join(text.split())
     for part in [*(layer.name for layer in diagnosis.layers), *diagnosis.findings]:
-        assert part in text
+        assert part in flowing
     for remedy in diagnosis.remedies:
-        assert f"(study: {remedy.study})" in text
+        assert f"Study: {remedy.study}" in flowing
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_rendering_shows_what_was_not_measured_as_a_dash():

@@ -9,7 +9,9 @@ import pytest
 from fabricated_runs import headline, write_run
 
 from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
+from mnist_depth.results.diagnosis import render_run
 from mnist_depth.results.groups import Curve, Spread, group_runs, read_runs
 from mnist_depth.results.measurements import from_run
 from mnist_depth.results.plots import thin
@@ -127,6 +129,20 @@ def test_measurements_of_a_run_at_its_start_and_end(tmp_path):
     assert start.traits["activation"] == "sigmoid"
     first = record.series("train", "pre_activation_gradient_norm/layer_01")[1]
     assert (start.layers[0].pre_activation_gradient, end.layers[0].pre_activation_gradient) == (first[0], first[-1])
+
+
+def test_a_run_is_rendered_before_and_after_training(tmp_path):
+    record = read_run(write_run(tmp_path, RunConfig(initializer="normal_1"), gain=11.0, status="diverged"))
+    before, after = render_run(record).split("AFTER TRAINING")
+    assert before.startswith("BEFORE TRAINING\nEXPLODING: ")
+    assert after.startswith("\nNOT FINITE: training ended")
+
+
+def test_a_run_without_instruments_is_a_user_error(tmp_path):
+    folder = write_run(tmp_path, RunConfig())
+    (folder / "metrics.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no gradient of any layer; train it with --instruments"):
+        render_run(read_run(folder))
 
 
 def test_the_probe_gradient_is_preferred_to_the_applied_one(tmp_path):

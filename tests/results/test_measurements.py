@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.results.diagnosis import diagnose, judge, render
-from mnist_depth.results.measurements import from_files, from_model
+from mnist_depth.results.measurements import from_files, from_model, layer_numbers
 
 keras: Any = importlib.import_module("keras")
 
@@ -83,6 +86,12 @@ def test_a_functional_model_with_convolution_batch_norm_and_a_skip():
     }
 
 
+def test_layers_are_numbered_by_their_names_where_all_have_one():
+    assert layer_numbers(["layer_01", "layer_02_a", "layer_02_b", "layer_03"]) == [1, 2, 2, 3]
+    assert layer_numbers(["layer_01", "projection_02", "layer_02"]) == [1, 2, 3]
+    assert layer_numbers(["stem", "head"]) == [1, 2]
+
+
 class Subclassed(keras.Model):
     """Layers held in attributes, called in an order of its own."""
 
@@ -142,6 +151,21 @@ def test_a_saved_model_and_batch(saved, batch):
     diagnosis = judge(from_files(saved, batch))
     assert diagnosis.verdict == "vanishing"
     assert "Measured: model.keras on the 64 examples of batch.npz." in render(diagnosis)
+
+
+def test_a_saved_network_of_this_package_loads_with_its_own_layers(batch, tmp_path):
+    config = RunConfig(depth=4, width=16, activation="maxout:3", batch_norm="before", wiring="residual:2")
+    code = (
+        "import sys; from mnist_depth.config import RunConfig; from mnist_depth.networks import models\n"
+        "models.build(RunConfig.from_json(sys.argv[1])).save(sys.argv[2])"
+    )
+    path = tmp_path / "own.keras"
+    subprocess.run([sys.executable, "-c", code, config.to_json(), str(path)], check=True, capture_output=True)
+    np.savez(batch, x=(255 * IMAGES).astype(np.uint8), y=LABELS)
+    measured = from_files(path, batch)
+    names = [layer.name for layer in measured.layers]
+    assert names == ["layer_01", "projection_02", "layer_02", "layer_03", "layer_04"]
+    assert {"batch_norm": "used", "wiring": "residual"}.items() <= measured.traits.items()
 
 
 def test_files_that_are_missing_or_of_another_kind(saved, batch, tmp_path):
