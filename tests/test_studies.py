@@ -1,27 +1,50 @@
-"""Studies: data that names runs, expectations that can fail."""
+"""Studies: data that names runs, and what picks figures out of finished ones."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
-from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Runs, product
+from mnist_depth.studies.checks import at_chance, beats, learns, stays_below
+from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, NotTested, Runs, Variant, product
+from tests.studies.fabricate import finished, learned, stuck
+
+LECTURES = [
+    "depth9",
+    "xor9",
+    "gates",
+    "xor2",
+    "depth_sweep",
+    "activations",
+    "initializers",
+    "activation_init_grid",
+    "activation_flow",
+    "dbn",
+    "batch_norm",
+    "dropout",
+    "ensemble",
+    "lego",
+    "optimizers",
+    "labs",
+    "shallow_relu",
+    "search",
+    "learning_speed",
+]
 
 
-def finished(config: RunConfig, **metrics: Any) -> RunRecord:
-    """A run that ended with these metrics, without its files."""
-    folder = Path("logs") / "study" / config.slug / f"seed_{config.seed}"
-    return RunRecord(folder, config, {}, {"status": "finished", "metrics": metrics})
+def test_every_experiment_of_the_lectures_is_a_study() -> None:
+    assert set(LECTURES) | {"rescues", "phase_diagram"} == set(STUDIES)
 
 
 def test_product_runs_the_last_axis_fastest() -> None:
-    assert product(a=[1, 2], b=["x", "y"]) == [
+    assert [variant.fields for variant in product(a=[1, 2], b=["x", "y"])] == [
         {"a": 1, "b": "x"},
         {"a": 1, "b": "y"},
         {"a": 2, "b": "x"},
@@ -29,15 +52,54 @@ def test_product_runs_the_last_axis_fastest() -> None:
     ]
 
 
+@pytest.mark.parametrize("dataset", ["digits", "mnist"])
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_study_names_its_runs_once(name: str) -> None:
+def test_every_study_names_its_runs_once(name: str, dataset: str) -> None:
     for quick in (False, True):
-        configs = STUDIES[name].configs("digits", quick=quick)
+        configs = STUDIES[name].configs(dataset, quick=quick)
         assert configs
         slugs = [(config.slug, config.seed) for config in configs]
         assert len(set(slugs)) == len(slugs) == len(set(configs))
-    assert STUDIES[name].question.endswith("?")
-    assert STUDIES[name].expectations
+    study = STUDIES[name]
+    assert study.question.endswith("?")
+    assert study.expectations
+    assert study.source
+    assert study.look
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_quick_version_is_smaller(name: str) -> None:
+    def work(quick: bool) -> float:
+        configs = STUDIES[name].configs("mnist", quick=quick)
+        runs = STUDIES[name].runs("mnist", quick=quick)
+        return runs / len(configs) * sum(config.epochs * config.depth * config.width for config in configs)
+
+    assert work(True) <= work(False)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_run_is_known_again_by_its_config(name: str) -> None:
+    for quick in (False, True):
+        for config, variant in STUDIES[name].grid("mnist", quick=quick).items():
+            found = STUDIES[name].variant(config)
+            assert found is not None
+            assert (found.label, found.published) == (variant.label, variant.published)
+            assert STUDIES[name].label(config) == variant.label
+
+
+def test_published_figures_stand_beside_the_labs_runs() -> None:
+    labs = STUDIES["labs"]
+    shown = {labs.label(config): labs.published(config) for config in labs.configs("mnist", overrides={"epochs": 3})}
+    assert shown["784-256-256-10, N(0, 1)"] == "0.9455"
+    assert shown["+ batch normalization"] == "0.9826"
+    assert labs.published(RunConfig(depth=4, width=33, activation="tanh")) in {"", *shown.values()}
+
+
+def test_a_run_that_fits_two_variants_equally_has_no_label() -> None:
+    dropout = STUDIES["dropout"]
+    between = RunConfig(**{**dropout.variants[0].fields, "dropout": 0.5})
+    assert dropout.variant(between) is None
+    assert dropout.label(between) == dropout.published(between) == ""
 
 
 def test_seeds_and_overrides_apply_to_every_run() -> None:
@@ -48,44 +110,41 @@ def test_seeds_and_overrides_apply_to_every_run() -> None:
     assert len(STUDIES["depth9"].configs("mnist", overrides={"activation": "tanh"})) == 1
 
 
-GOOD = {
-    "sigmoid": {"test_loss": math.log(10), "best_test_accuracy": 0.1135, "gradient_ratio": 1e-5},
-    "relu": {"test_loss": 0.1, "best_test_accuracy": 0.975, "gradient_ratio": 0.8},
-}
+def test_a_dataset_override_leaves_alone_what_names_its_own() -> None:
+    assert {config.dataset for config in STUDIES["gates"].configs("mnist", overrides={"dataset": "digits"})} == {
+        "and",
+        "or",
+        "xor",
+    }
+    assert {config.dataset for config in STUDIES["depth9"].configs("mnist", overrides={"dataset": "kmnist"})} == {
+        "kmnist"
+    }
+    assert not STUDIES["gates"].needs_dataset
+    assert STUDIES["depth9"].needs_dataset
 
 
-def _depth9(**changes: dict[str, float]) -> list[RunRecord]:
+def test_digits_get_as_many_steps_as_their_picture_takes() -> None:
+    def epochs(name: str, **overrides: int) -> set[int]:
+        return {config.epochs for config in STUDIES[name].configs("digits", quick=True, overrides=overrides)}
+
+    assert epochs("depth9") == {60}
+    assert epochs("depth9", epochs=2) == {2}
+    assert epochs("learning_speed") == {200}  # 1,000 images on MNIST too
+
+
+def test_impossible_overrides_are_user_errors() -> None:
+    with pytest.raises(UserError, match="depth"):
+        STUDIES["lego"].configs("mnist", overrides={"depth": 1})
+
+
+# Runs
+
+
+def _depth9(**changes: Mapping[str, float]) -> list[RunRecord]:
+    made = {"sigmoid": stuck(), "relu": learned()}
     return [
-        finished(
-            RunConfig(activation=activation),
-            **{"largest_class_share": 0.1135, **figures, **changes.get(activation, {})},
-        )
-        for activation, figures in GOOD.items()
+        finished(RunConfig(activation=name), **{**made[name], **changes.get(name, {})}) for name in ("sigmoid", "relu")
     ]
-
-
-def test_depth9_is_reproduced_by_the_published_figures() -> None:
-    assert {answer.verdict for answer in STUDIES["depth9"].answers(_depth9())} == {REPRODUCED}
-
-
-@pytest.mark.parametrize(
-    ("activation", "change", "place"),
-    [
-        ("sigmoid", {"test_loss": 1.9}, 0),
-        ("sigmoid", {"best_test_accuracy": 0.2}, 0),
-        ("sigmoid", {"test_loss": math.nan}, 0),
-        ("relu", {"best_test_accuracy": 0.96}, 1),
-        ("sigmoid", {"gradient_ratio": 0.01}, 2),
-        ("relu", {"gradient_ratio": 0.01}, 3),
-        ("relu", {"gradient_ratio": 20.0}, 3),
-    ],
-)
-def test_depth9_is_not_reproduced_by_figures_that_violate_it(
-    activation: str, change: dict[str, float], place: int
-) -> None:
-    answers = STUDIES["depth9"].answers(_depth9(**{activation: change}))
-    assert answers[place].verdict == NOT_REPRODUCED
-    assert [answer.verdict for answer in answers].count(NOT_REPRODUCED) == 1
 
 
 def test_an_override_of_the_premise_or_a_missing_run_is_not_tested() -> None:
@@ -96,6 +155,84 @@ def test_an_override_of_the_premise_or_a_missing_run_is_not_tested() -> None:
     assert [answer.verdict for answer in only_relu] == [NOT_TESTED, REPRODUCED, NOT_TESTED, REPRODUCED]
 
 
+def test_one_violated_expectation_leaves_the_others_alone() -> None:
+    answers = STUDIES["depth9"].answers(_depth9(relu={"best_test_accuracy": 0.9}))
+    assert [answer.verdict for answer in answers] == [REPRODUCED, NOT_REPRODUCED, REPRODUCED, REPRODUCED]
+
+
 def test_unfinished_runs_do_not_count() -> None:
-    unfinished = RunRecord(Path("x/y/seed_0"), RunConfig(), {}, {})
-    assert Runs([unfinished]).records == []
+    unfinished = finished(RunConfig())
+    assert Runs([dataclasses.replace(unfinished, done={})]).records == []
+
+
+def test_runs_are_chosen_by_value_list_or_range_and_grouped() -> None:
+    runs = Runs(
+        finished(RunConfig(depth=depth, seed=seed), **learned(depth / 10)) for depth in (3, 2, 5) for seed in (0, 1)
+    )
+    assert [record.config.depth for record in runs.where(depth=[2, 3]).records] == [3, 3, 2, 2]
+    assert runs.where(depth=range(4, 9), seed=1).values("test_accuracy") == [0.5]
+    assert list(runs.by("depth")) == [2, 3, 5]
+    assert runs.by("depth")[3].mean("test_accuracy") == pytest.approx(0.3)
+    with pytest.raises(NotTested, match="depth 9"):
+        runs.where(depth=9)
+
+
+def test_no_runs_and_missing_metrics_are_not_tested() -> None:
+    for ask in (lambda runs: runs.values("x"), lambda runs: runs.dataset, lambda runs: runs.at_start("x")):
+        with pytest.raises(NotTested):
+            ask(Runs([]))
+        with pytest.raises(NotTested):
+            ask(Runs([finished(RunConfig()), finished(RunConfig(dataset="digits"))]))
+    with pytest.raises(NotTested, match="ensemble accuracy"):
+        Runs([]).figure("ensemble_accuracy")
+
+
+def test_layers_are_read_from_the_series_of_each_hidden_layer() -> None:
+    record = finished(RunConfig(depth=4), {"activation_std": [0.3, 0.2, 0.1], "gradient_norm/bias": [1.0, 2.0, 3.0]})
+    runs = Runs([record])
+    assert runs.at_start("activation_std") == [[0.3, 0.2, 0.1]]
+    assert runs.median("gradient_norm", "/bias") == [[1.0, 2.0, 3.0]]
+    with pytest.raises(NotTested, match="saturated_share"):
+        runs.at_start("saturated_share")
+
+
+# Checks
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (learns(0.9), [learned(0.9), learned(0.99)], [learned(0.99), learned(0.89)]),
+        (stays_below(0.5), [stuck(), stuck()], [stuck(), learned()]),
+        (at_chance(), [stuck(), stuck(best_test_accuracy=0.098)], [stuck(), stuck(test_loss=2.2)]),
+        (at_chance(), [stuck()], [stuck(best_test_accuracy=0.2)]),
+        (at_chance(), [stuck()], [stuck(test_loss=math.inf)]),
+    ],
+)
+def test_checks_look_at_every_seed(
+    check: object, good: Sequence[Mapping[str, float]], bad: Sequence[Mapping[str, float]]
+) -> None:
+    assert callable(check)
+    for figures, holds in ((good, True), (bad, False)):
+        runs = Runs(finished(RunConfig(seed=seed), **metrics) for seed, metrics in enumerate(figures))
+        assert check(runs)[0] is holds
+
+
+def test_beats_counts_losses_downward() -> None:
+    runs = Runs([finished(RunConfig(depth=2), **learned(0.97)), finished(RunConfig(depth=3), **stuck())])
+    assert beats({"depth": 2}, {"depth": 3}, "test_loss")(runs)[0]
+    assert beats({"depth": 2}, {"depth": 3}, "test_accuracy")(runs)[0]
+    assert not beats({"depth": 3}, {"depth": 2}, "test_loss")(runs)[0]
+
+
+def test_an_analysis_that_cannot_be_made_leaves_its_expectations_untested() -> None:
+    def fails(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
+        raise UserError("weights are missing")
+
+    study = dataclasses.replace(STUDIES["ensemble"], analysis=fails)
+    answers = study.answers([finished(RunConfig(), **learned())])
+    assert {answer.verdict for answer in answers} == {NOT_TESTED}
+
+
+def test_variants_may_do_without_label_and_figure() -> None:
+    assert Variant({"depth": 2}) == Variant({"depth": 2}, "", "")

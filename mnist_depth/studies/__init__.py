@@ -1,8 +1,48 @@
 """Every experiment of the lectures as a named study."""
 
-from mnist_depth.studies import depth9
+from mnist_depth.studies import (
+    activation_flow,
+    activation_init_grid,
+    activations,
+    batch_norm,
+    dbn,
+    depth9,
+    depth_sweep,
+    dropout,
+    ensemble,
+    initializers,
+    labs,
+    learning_speed,
+    lego,
+    optimizers,
+    phase_diagram,
+    rescues,
+    search,
+    shallow_relu,
+    xor,
+)
 from mnist_depth.studies.study import Study
 
 STUDIES: dict[str, Study] = {
     "depth9": depth9.STUDY,
+    "gates": xor.GATES,
+    "xor2": xor.XOR_2,
+    "xor9": xor.XOR_9,
+    "depth_sweep": depth_sweep.STUDY,
+    "activations": activations.STUDY,
+    "initializers": initializers.STUDY,
+    "activation_init_grid": activation_init_grid.STUDY,
+    "activation_flow": activation_flow.STUDY,
+    "dbn": dbn.STUDY,
+    "batch_norm": batch_norm.STUDY,
+    "dropout": dropout.STUDY,
+    "ensemble": ensemble.STUDY,
+    "lego": lego.STUDY,
+    "optimizers": optimizers.STUDY,
+    "labs": labs.STUDY,
+    "shallow_relu": shallow_relu.STUDY,
+    "search": search.STUDY,
+    "learning_speed": learning_speed.STUDY,
+    "rescues": rescues.STUDY,
+    "phase_diagram": phase_diagram.STUDY,
 }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from mnist_depth.config import RunConfig
+from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import DATASETS
+from mnist_depth.errors import UserError
+from mnist_depth.naming import layer_name
 from mnist_depth.records import RunRecord
+from mnist_depth.search import Plan
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested"
 
@@ -28,32 +34,105 @@ class NotTested(Exception):
 
 
 class Runs:
-    """The finished runs of a study, chosen by the values of their config's fields."""
+    """The finished runs of a study, chosen by the values of their config's fields.
 
-    def __init__(self, records: Iterable[RunRecord]) -> None:
+    `figures` are numbers about all of them together, such as an ensemble's accuracy.
+    """
+
+    def __init__(self, records: Iterable[RunRecord], figures: Mapping[str, float] | None = None) -> None:
         self.records = [record for record in records if record.done]
+        self._figures = dict(figures or {})
 
     def where(self, **wanted: Any) -> Runs:
-        """The runs whose config has these values. Raises NotTested when there is none."""
-        chosen = [
-            record
-            for record in self.records
-            if all(getattr(record.config, name) == value for name, value in wanted.items())
-        ]
+        """The runs whose config has these values; several values are given as a list, tuple, set or range.
+
+        Raises NotTested when there is none.
+        """
+        chosen = [record for record in self.records if _matches(record.config, wanted)]
         if not chosen:
             raise NotTested(f"no finished run with {', '.join(f'{name} {value}' for name, value in wanted.items())}")
-        return Runs(chosen)
+        return Runs(chosen, self._figures)
+
+    def by(self, name: str) -> dict[Any, Runs]:
+        """The runs in groups of one value of a config field, in ascending or alphabetic order."""
+        groups: dict[Any, list[RunRecord]] = {}
+        for record in self.records:
+            groups.setdefault(getattr(record.config, name), []).append(record)
+        return {value: Runs(groups[value], self._figures) for value in sorted(groups)}
+
+    def configs(self) -> list[Runs]:
+        """The runs in groups that differ in nothing but the seed."""
+        groups: dict[RunConfig, list[RunRecord]] = {}
+        for record in self.records:
+            groups.setdefault(dataclasses.replace(record.config, seed=0), []).append(record)
+        return [Runs(members, self._figures) for members in groups.values()]
+
+    @property
+    def config(self) -> RunConfig:
+        """The first run's config. Raises NotTested where there is no run."""
+        return self._some()[0].config
+
+    @property
+    def dataset(self) -> str:
+        """The one dataset of all runs. Raises NotTested where there are several or no runs."""
+        names = sorted({record.config.dataset for record in self._some()})
+        if len(names) != 1:
+            raise NotTested(f"the runs are on several datasets: {', '.join(names)}")
+        return names[0]
 
     def values(self, metric: str) -> list[float]:
-        """One value per run. Raises NotTested when a run does not record the metric."""
-        missing = [record for record in self.records if metric not in record.done["metrics"]]
+        """One value per run. Raises NotTested when there is no run, or one does not record the metric."""
+        missing = [record for record in self._some() if metric not in record.done["metrics"]]
         if missing:
-            raise NotTested(f"{missing[0].folder.parent.name} does not record {metric}")
+            raise NotTested(f"{missing[0].slug} does not record {metric}")
         return [float(record.done["metrics"][metric]) for record in self.records]
 
     def mean(self, metric: str) -> float:
+        """The mean over all runs; nan where one of them is."""
         values = self.values(metric)
         return math.fsum(values) / len(values)
+
+    def figure(self, name: str) -> float:
+        """A number about all runs together. Raises NotTested where the study did not compute it."""
+        if name not in self._figures:
+            raise NotTested(f"{name.replace('_', ' ')} is not available")
+        return self._figures[name]
+
+    def at_start(self, quantity: str, suffix: str = "") -> list[list[float]]:
+        """For each run the quantity's first value in hidden layers 1, 2, ...: of the untrained network, if probed."""
+        return [[series[0] for series in _hidden(record, quantity, suffix)] for record in self._some()]
+
+    def at_end(self, quantity: str, suffix: str = "") -> list[list[float]]:
+        """For each run the quantity's last value in hidden layers 1, 2, ..."""
+        return [[series[-1] for series in _hidden(record, quantity, suffix)] for record in self._some()]
+
+    def median(self, quantity: str, suffix: str = "") -> list[list[float]]:
+        """For each run the quantity's median over training in hidden layers 1, 2, ..."""
+        return [[statistics.median(series) for series in _hidden(record, quantity, suffix)] for record in self._some()]
+
+    def _some(self) -> list[RunRecord]:
+        """The records. Raises NotTested where there is none, lest a check of all of them come out true."""
+        if not self.records:
+            raise NotTested("no run is finished")
+        return self.records
+
+
+def _hidden(record: RunRecord, quantity: str, suffix: str) -> list[list[float]]:
+    """One list of values per hidden layer. Raises NotTested when the run's instruments did not measure them."""
+    depth = record.config.depth
+    tags = [f"{quantity}/{layer_name(layer, depth)}{suffix}" for layer in range(1, depth)]
+    found = [record.series("train", tag)[1] for tag in tags]
+    if not all(found):
+        raise NotTested(f"{record.slug} does not record {quantity}{suffix} of every hidden layer")
+    return found
+
+
+def _matches(config: RunConfig, wanted: Mapping[str, Any]) -> bool:
+    return all(
+        value in wish if isinstance(wish, (list, tuple, set, frozenset, range)) else value == wish
+        for name, wish in wanted.items()
+        for value in [getattr(config, name)]
+    )
 
 
 Check = Callable[[Runs], tuple[bool, str]]
@@ -71,6 +150,7 @@ class Expectation:
     source: str
     check: Check
     premise: frozenset[str] = frozenset()
+    figure: str = ""
 
     def answer(self, runs: Runs, overridden: Iterable[str]) -> Answer:
         """Judge finished runs, given the names of the fields the user overrode."""
@@ -84,22 +164,48 @@ class Expectation:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One configuration of a study: the fields that it sets, a readable name, and the published figure beside it."""
+
+    fields: Mapping[str, Any]
+    label: str = ""
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class Quick:
+    """What the small version of a study changes: fields of every run, the variants, the seeds, the search."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    variants: Sequence[Variant] = ()
+    seeds: int | None = None
+    search: Plan | None = None
+
+
+Analysis = Callable[[Sequence[RunRecord], "str | None"], Mapping[str, float]]
+"""Figures about all finished runs together, given the folder of prepared datasets; it may import TensorFlow."""
+
+
+@dataclass(frozen=True)
 class Study:
     """A named set of runs with a question.
 
-    `variants` holds one mapping of RunConfig fields per configuration; each is trained with every seed. `columns` are
-    the metrics of the table, `rank_by` the one that orders its rows, best first (as written when None). `quick` is what
-    the small version changes.
+    Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
+    rows, best first (as written when None). `look` says which chart of the board answers the question. A study with a
+    `search` is carried out by the search command: its only variant is what the trials have in common.
     """
 
     question: str
     source: str
-    variants: Sequence[Mapping[str, Any]]
+    variants: Sequence[Variant]
     expectations: Sequence[Expectation]
+    look: str = ""
+    search: Plan | None = None
     columns: Sequence[str] = ("test_loss", "test_accuracy", "best_test_accuracy", "seconds")
     rank_by: str | None = None
     seeds: int = 1
-    quick: Mapping[str, Any] = field(default_factory=dict)
+    quick: Quick = Quick()
+    analysis: Analysis | None = None
 
     def configs(
         self,
@@ -110,23 +216,110 @@ class Study:
         overrides: Mapping[str, Any] | None = None,
     ) -> list[RunConfig]:
         """Every run of the study, each once; `dataset` is used by the variants that do not name their own."""
-        chosen = {**(self.quick if quick else {}), **(overrides or {})}
-        configs = {}
-        for variant in self.variants:
-            fields: dict[str, Any] = {"dataset": dataset, **variant, **chosen}
-            if fields["dataset"] == "digits" and "epochs" not in (overrides or {}):
-                fields["epochs"] = DATASETS["digits"].epochs
-            first = fields.pop("seed", 0)
-            for seed in range(first, first + (seeds or self.seeds)):
-                configs[RunConfig(**fields, seed=seed)] = None
-        return list(configs)
+        return list(self.grid(dataset, seeds=seeds, quick=quick, overrides=overrides))
 
-    def answers(self, records: Iterable[RunRecord], overridden: Iterable[str] = ()) -> list[Answer]:
+    def grid(
+        self,
+        dataset: str,
+        *,
+        seeds: int | None = None,
+        quick: bool = False,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> dict[RunConfig, Variant]:
+        """Every run of the study and the variant that it belongs to; runs that overrides make equal stand once.
+
+        An override of the dataset leaves alone the variants that name their own: XOR is not a choice of data.
+        """
+        given = dict(overrides or {})
+        dataset = given.pop("dataset", dataset)
+        variants = self.quick.variants if quick and self.quick.variants else self.variants
+        count = seeds or (self.quick.seeds if quick else None) or self.seeds
+        found: dict[RunConfig, Variant] = {}
+        for variant in variants:
+            fields = {"dataset": dataset, **variant.fields, **(self.quick.fields if quick else {}), **given}
+            if _passes_of_another_dataset(fields, given):
+                fields["epochs"] = DATASETS[fields["dataset"]].epochs
+            first = fields.pop("seed", 0)
+            for seed in range(first, first + count):
+                found.setdefault(RunConfig(**fields, seed=seed), variant)
+        return found
+
+    def runs(self, dataset: str, *, quick: bool = False) -> int:
+        """How many runs the study takes with its own number of seeds."""
+        plan = (self.quick.search if quick else None) or self.search
+        return plan.trials * plan.rounds if plan else len(self.grid(dataset, quick=quick))
+
+    @property
+    def needs_dataset(self) -> bool:
+        """Whether a variant leaves the choice of the dataset to the user."""
+        return any("dataset" not in variant.fields for variant in self.variants)
+
+    def variant(self, config: RunConfig) -> Variant | None:
+        """The variant that a run belongs to, as far as its config tells: the one that agrees with it in most fields.
+
+        None where two agree equally well, as after an override of the field in which they differ.
+        """
+        scores = [(_agreement(config, wanted), variant) for wanted, variant in self._wanted(config.dataset)]
+        best = max(score for score, _ in scores)
+        found = {variant.label or repr(variant.fields): variant for score, variant in scores if score == best}
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    def _wanted(self, dataset: str) -> list[tuple[RunConfig, Variant]]:
+        """Every variant, the quick ones first, and what it makes of the defaults; worked out once per dataset."""
+        if dataset not in self._made:
+            self._made[dataset] = [
+                (RunConfig(**{"dataset": dataset, **variant.fields}), variant)
+                for variant in [*self.quick.variants, *self.variants]
+            ]
+        return self._made[dataset]
+
+    @cached_property
+    def _made(self) -> dict[str, list[tuple[RunConfig, Variant]]]:
+        return {}
+
+    def label(self, config: RunConfig) -> str:
+        """The readable name of a run's variant; empty where it has none."""
+        variant = self.variant(config)
+        return variant.label if variant else ""
+
+    def published(self, config: RunConfig) -> str:
+        """The published figure that stands beside a run; empty where there is none."""
+        variant = self.variant(config)
+        return variant.published if variant else ""
+
+    def answers(
+        self, records: Iterable[RunRecord], overridden: Iterable[str] = (), data_dir: str | None = None
+    ) -> list[Answer]:
         """The verdict on every expectation."""
-        runs, names = Runs(records), list(overridden)
+        finished = [record for record in records if record.done]
+        runs, names = Runs(finished, self._analyzed(finished, data_dir)), list(overridden)
         return [expectation.answer(runs, names) for expectation in self.expectations]
 
+    def _analyzed(self, records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
+        """The figures of the analysis; none where the runs do not allow it: expectations of them are not tested."""
+        if self.analysis is None or not records:
+            return {}
+        try:
+            return self.analysis(records, data_dir)
+        except UserError:
+            return {}
 
-def product(**axes: Sequence[Any]) -> list[dict[str, Any]]:
+
+def _passes_of_another_dataset(fields: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether a number of epochs meant for 55,000 images would leave the small digits with too few steps."""
+    return fields["dataset"] == "digits" and "epochs" not in given and "train_examples" not in fields
+
+
+def _agreement(config: RunConfig, wanted: RunConfig) -> int:
+    """In how many fields two configs agree."""
+    return sum(getattr(config, name) == getattr(wanted, name) for name in FIELDS)
+
+
+def product(**axes: Collection[Any]) -> list[Variant]:
     """Every combination of the axes' values, the last axis fastest."""
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    return [Variant(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+
+
+def all_but(*free: str) -> frozenset[str]:
+    """Every config field except these, the dataset and the seed: a premise that leaves only them to the user."""
+    return frozenset(FIELDS) - {"dataset", "seed", *free}

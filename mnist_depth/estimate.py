@@ -1,0 +1,216 @@
+"""How long runs will take on this machine, and how much disk they will fill, before anything is trained.
+
+Work is counted in two units that are measured here, in well under a third of a second: the multiplications of the
+layers, by a matrix product in NumPy, and everything that Python and the compiler do, by a loop in Python. The ratios
+between a run's parts and these units hold from machine to machine; seconds do not, so none are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mnist_depth.config import RunConfig
+from mnist_depth.datasets import DATASETS
+from mnist_depth.registry import split_name
+
+if TYPE_CHECKING:
+    from mnist_depth.studies.study import Study
+
+
+class Sizes(NamedTuple):
+    """Examples of a dataset's three splits."""
+
+    train: int
+    validation: int
+    test: int
+
+
+SIZES: dict[str, Sizes] = {
+    "mnist": Sizes(55_000, 5_000, 10_000),
+    "fashion_mnist": Sizes(55_000, 5_000, 10_000),
+    "kmnist": Sizes(55_000, 5_000, 10_000),
+    "digits": Sizes(1_350, 150, 297),
+    "gaussian": Sizes(1_000, 1_000, 1_000),
+    "and": Sizes(4, 4, 4),
+    "or": Sizes(4, 4, 4),
+    "xor": Sizes(4, 4, 4),
+}
+"""Known before a dataset is there."""
+
+PROBE_EVERY, PROBE_EXAMPLES = 100, 1_000
+"""What the standard instruments measure: a pass over this many examples, once in so many steps."""
+
+# Work of a run. A unit is either one floating-point operation at the rate of `matmul_rate`, or one turn of `loop_rate`.
+
+SHARE_OF_MATMUL = 0.5
+"""Rate at which a compiled step gets through its multiplications, as a share of a lone matrix product's."""
+
+STEP_TURNS, LAYER_STEP_TURNS = 400, 700
+"""Cost of one step besides multiplications, as a whole and per layer."""
+
+START_TURNS, COMPILE_TURNS = 60_000_000, 20_000_000
+"""Cost of a run before its first step, as a whole and per layer: building, tracing, compiling."""
+
+ROUND_TURNS = 5_000_000
+"""Cost of the end of an epoch, per layer: histograms, scores, the checkpoint."""
+
+IMPORT_TURNS = 150_000_000
+"""Cost of importing TensorFlow, once per worker."""
+
+TIME_STEPS = 28
+"""How often a recurrent layer is applied to one image."""
+
+GIBBS_PASSES = 6
+"""Matrix products per step of an RBM with one Gibbs step, in units of a forward pass."""
+
+# Disk, in bytes.
+
+BYTES_PER_WEIGHT = 4
+SCALAR_BYTES, HISTOGRAM_BYTES, MINIBATCH_BYTES = 1_200, 35_000, 150
+"""Per layer and measurement; per layer and epoch; per recorded minibatch loss. Event files and JSON lines together."""
+
+MOST_POINTS, MOST_ROUNDS = 1_000, 200
+"""Points of one scalar, and recorded epochs, at most."""
+
+
+class Rates(NamedTuple):
+    """What this machine does in a second on one core."""
+
+    operations: float
+    """Floating-point operations of a matrix product."""
+    turns: float
+    """Turns of an empty loop in Python."""
+
+
+@cache
+def measured_rate() -> Rates:
+    """The two rates, measured once per process, in about 60 ms."""
+    # 63 x 63 x 63 is below the size from which NumPy's libraries use several threads.
+    side = 63
+    left, right = np.full((side, side), 0.5, np.float32), np.full((side, side), 0.5, np.float32)
+    out = np.empty_like(left)
+
+    def multiply() -> float:
+        for _ in range(50):
+            np.matmul(left, right, out=out)
+        return 50.0 * 2 * side**3
+
+    def turn() -> float:
+        for _ in range(20_000):
+            pass
+        return 20_000.0
+
+    return Rates(_best_rate(multiply), _best_rate(turn))
+
+
+def _best_rate(work: Callable[[], float], seconds: float = 0.03) -> float:
+    """Work per second at its best while `seconds` pass: what others do on the machine is left out."""
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        done = work()
+        best = max(best, done / (time.perf_counter() - start))
+    return best
+
+
+def weights(config: RunConfig) -> int:
+    """Entries of all kernels of a plain network of this config; other wirings have about as many."""
+    return sum(fan_in * fan_out for fan_in, fan_out in pairwise(_widths(config)))
+
+
+def _widths(config: RunConfig) -> list[int]:
+    base, arguments = split_name(config.activation)
+    pieces = int(arguments[0]) if arguments else 2 if base == "maxout" else 1
+    entry = DATASETS[config.dataset]
+    return [entry.features, *[config.width * pieces] * (config.depth - 1), entry.outputs]
+
+
+class Length(NamedTuple):
+    """How many steps and recorded epochs a run has, and how many examples stand in a step."""
+
+    steps: int
+    batch: int
+    rounds: int
+
+
+def length_of(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> Length:
+    """The length of a run."""
+    examples = config.train_examples or sizes[config.dataset].train
+    batch = min(config.batch_size, examples)
+    return Length(config.epochs * (examples // batch), batch, min(config.epochs, MOST_ROUNDS))
+
+
+def seconds(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Time of one run on one core, from building the network to the marker, with the standard instruments."""
+    rates, length, size = measured_rate(), length_of(config, sizes), sizes[config.dataset]
+    forward = 2.0 * weights(config) * (TIME_STEPS if split_name(config.wiring)[0] == "recurrent" else 1)
+    operations = 3 * forward * (length.steps * length.batch + length.steps / PROBE_EVERY * PROBE_EXAMPLES)
+    operations += forward * length.rounds * (size.validation + size.test)
+    turns = START_TURNS + config.depth * (COMPILE_TURNS + length.rounds * ROUND_TURNS)
+    turns += length.steps * (STEP_TURNS + config.depth * LAYER_STEP_TURNS)
+    if split_name(config.pretraining)[0] == "dbn":
+        trained = config.pretraining_epochs * (config.train_examples or size.train)
+        operations += GIBBS_PASSES * forward * trained
+    return operations / (SHARE_OF_MATMUL * rates.operations) + turns / rates.turns
+
+
+def minutes(configs: Sequence[RunConfig], workers: int | None = None, sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Time of a sweep: the work shared by the workers, but no less than its longest run."""
+    if not configs:
+        return 0.0
+    busy = max(1, min(workers or cores(), cores(), len(configs)))
+    each = [seconds(config, sizes) for config in configs]
+    return (IMPORT_TURNS / measured_rate().turns + max(sum(each) / busy, max(each))) / 60
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def megabytes(configs: Iterable[RunConfig], sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Disk of finished run folders with the standard instruments."""
+    return sum(_bytes(config, length_of(config, sizes)) for config in configs) / 1e6
+
+
+def _bytes(config: RunConfig, length: Length) -> float:
+    measurements = min(length.steps / PROBE_EVERY, MOST_POINTS) + length.rounds + 1
+    points = min(length.steps, MOST_POINTS)
+    layers = config.depth * (SCALAR_BYTES * measurements + HISTOGRAM_BYTES * (length.rounds + 1))
+    return BYTES_PER_WEIGHT * weights(config) + layers + MINIBATCH_BYTES * points
+
+
+def study_line(name: str, study: Study, dataset: str = "mnist", workers: int | None = None) -> str:
+    """What `list` says of a study: name, question, runs and minutes, of the full and of the quick version."""
+    full, quick = (_counted(study, dataset, quick, workers) for quick in (False, True))
+    return f"{name:<20} {study.question} {full}; --quick: {quick}"
+
+
+def _counted(study: Study, dataset: str, quick: bool, workers: int | None) -> str:
+    configs = study.configs(dataset, quick=quick)
+    runs = study.runs(dataset, quick=quick)
+    if runs > len(configs):
+        configs = configs * (runs // len(configs))
+    return f"{runs} runs, {minutes_text(minutes(configs, workers))}"
+
+
+def minutes_text(value: float) -> str:
+    """`under a minute`, `3 min`, `1.5 h`."""
+    if value < 1:
+        return "under a minute"
+    return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
+
+
+def plan_text(configs: Sequence[RunConfig], logdir: Path, study: str, workers: int | None = None) -> str:
+    """What a dry run prints: the name of every run, then how long all take and how much disk they fill."""
+    lines = [f"{logdir / study}:", *(f"  {config.slug}/seed_{config.seed}" for config in configs)]
+    total = f"{len(configs)} runs, about {minutes_text(minutes(configs, workers))} and {megabytes(configs):.0f} MB"
+    return "\n".join([*lines, f"{total}; nothing was written."])

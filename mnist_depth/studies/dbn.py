@@ -1,0 +1,33 @@
+"""Does pre-training as a deep belief network let nine sigmoid layers learn?
+
+Source: Hinton, Osindero & Teh 2006; Sung Kim, Deep Learning for Everyone, lecture 10: each layer is first trained as a
+restricted Boltzmann machine (CD-1), then back-propagation fine-tunes the whole. Command:
+`python -m mnist_depth study dbn`. Expected: the sigmoid network that stays at chance from Xavier learns after
+pre-training.
+"""
+
+from __future__ import annotations
+
+from mnist_depth.studies.checks import at_chance, learns
+from mnist_depth.studies.sources import HINTON_2006, LECTURE_10
+from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+
+NETWORK = all_but("width", "batch_size")
+
+STUDY = Study(
+    question="Does layer-by-layer pre-training let a 9-layer sigmoid network learn?",
+    source=f"{HINTON_2006}; {LECTURE_10}",
+    variants=[
+        Variant({"depth": 9, "activation": "sigmoid"}, "sigmoid"),
+        Variant({"depth": 9, "activation": "sigmoid", "pretraining": "dbn"}, "sigmoid, DBN"),
+    ],
+    look="Scalars: test loss; reconstruction_error and free_energy_gap by layer; Images: filters, reconstructions",
+    columns=("test_loss", "best_test_accuracy", "gradient_ratio", "seconds"),
+    expectations=(
+        Expectation(
+            "without pre-training it stays at chance", LECTURE_10, at_chance(pretraining="none"), NETWORK - {"epochs"}
+        ),
+        Expectation("pre-trained it learns", HINTON_2006, learns(0.9, pretraining="dbn"), NETWORK, "it learns"),
+    ),
+    quick=Quick({"width": 128, "epochs": 3, "pretraining_epochs": 2}),
+)

@@ -1,0 +1,64 @@
+"""How deep can a plain network be before it stops learning?
+
+Source: Sung Kim, Deep Learning for Everyone, lectures 9 and 10; He et al. 2015 for the far end. Command:
+`python -m mnist_depth study depth_sweep`. Expected: sigmoid fine at 2 and 3 layers, less and less after, at chance from
+about 6 on; tanh and ReLU learn at 9. At 32 layers Xavier's factor sqrt(1/2) per ReLU layer makes the signal vanish too:
+He et al. 2015 (figure 3) saw a 30-layer ReLU network stall with Xavier.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from mnist_depth.studies.checks import BEST, at_chance, known, learns, stays_below
+from mnist_depth.studies.sources import HE_2015, LECTURE_10
+from mnist_depth.studies.study import Expectation, Quick, Runs, Study, all_but, product
+
+ACTIVATIONS = ["sigmoid", "tanh", "relu"]
+DEPTHS = [*range(1, 10), 12, 16, 24, 32]
+NETWORK = all_but("width", "batch_size")
+
+
+def _falls(runs: Runs) -> tuple[bool, str]:
+    """Past three layers the sigmoid network's mean accuracy never rises again by more than a stuck run's hops."""
+    means = {depth: group.mean(BEST) for depth, group in known(runs).where(activation="sigmoid").by("depth").items()}
+    deep = [means[depth] for depth in means if depth >= 3]
+    hop = 0.03
+    steady = all(later <= earlier + hop for earlier, later in pairwise(deep))
+    return steady and len(deep) > 1, ", ".join(f"depth {depth}: {mean:.1%}" for depth, mean in means.items())
+
+
+STUDY = Study(
+    question="How many layers can a plain network have before it stops learning?",
+    source=LECTURE_10,
+    variants=product(depth=DEPTHS, activation=ACTIVATIONS),
+    look="HParams: best test accuracy against depth, colored by activation; gradient against layer",
+    columns=("test_loss", "best_test_accuracy", "gradient_ratio", "seconds"),
+    expectations=(
+        Expectation(
+            "sigmoid learns with 2 and 3 layers",
+            LECTURE_10,
+            learns(0.85, activation="sigmoid", depth=[2, 3]),
+            NETWORK,
+            "fine at 2-3 layers",
+        ),
+        Expectation("sigmoid gets worse with every layer past 3", LECTURE_10, _falls, NETWORK, "falls after"),
+        Expectation(
+            "sigmoid is at chance from 7 layers on",
+            LECTURE_10,
+            at_chance(activation="sigmoid", depth=range(7, 100)),
+            NETWORK - {"epochs"},
+            "at 9 the cost does not move",
+        ),
+        Expectation("tanh learns with 9 layers", LECTURE_10, learns(0.9, activation="tanh", depth=9), NETWORK),
+        Expectation("ReLU learns with 9 layers", LECTURE_10, learns(0.9, activation="relu", depth=9), NETWORK),
+        Expectation(
+            "ReLU with Xavier stalls at 32 layers",
+            f"{HE_2015}, figure 3 (30 layers)",
+            stays_below(0.2, activation="relu", depth=32),
+            NETWORK,
+            "no convergence",
+        ),
+    ),
+    quick=Quick({"width": 64, "epochs": 3}, product(depth=[2, 3, 5, 7, 9], activation=ACTIVATIONS)),
+)

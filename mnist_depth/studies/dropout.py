@@ -1,0 +1,85 @@
+"""Does dropout close the gap between training and test?
+
+Source: Srivastava et al. 2014; Sung Kim's lab 10-5 (784-4x512-10, keep 0.7, Adam 0.001: 0.9804 against 0.9742); and the
+over-fit case of K. Saito, Deep Learning from Scratch, chapter 6: 300 training images, six hidden ReLU layers of 100
+units, SGD 0.01, 300 epochs, keep 0.8. Command: `python -m mnist_depth study dropout`. Expected: a smaller gap between
+training and test accuracy in both. Training accuracy is counted while training, with units dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnist_depth.studies.checks import BEST, beats
+from mnist_depth.studies.sources import LABS, SCRATCH, SRIVASTAVA_2014
+from mnist_depth.studies.study import Check, Expectation, Quick, Runs, Study, Variant, all_but
+
+LAB: dict[str, Any] = {
+    "depth": 5,
+    "width": 512,
+    "activation": "relu",
+    "initializer": "glorot_uniform",
+    "bias_std": 1.0,
+    "optimizer": "adam",
+}
+OVERFIT: dict[str, Any] = {
+    "depth": 7,
+    "width": 100,
+    "activation": "relu",
+    "initializer": "he_normal",
+    "learning_rate": 0.01,
+    "train_examples": 300,
+    "epochs": 300,
+}
+PREMISE = all_but()
+VARIANTS = [
+    Variant({**LAB}, "lab", "0.9742"),
+    Variant({**LAB, "dropout": 0.3}, "lab, keep 0.7", "0.9804"),
+    Variant({**OVERFIT}, "300 images"),
+    Variant({**OVERFIT, "dropout": 0.2}, "300 images, keep 0.8"),
+]
+
+
+def _smaller_gap(depth: int) -> Check:
+    def check(runs: Runs) -> tuple[bool, str]:
+        groups = runs.where(depth=depth).by("dropout")
+        gaps = {rate: group.mean("train_accuracy") - group.mean("test_accuracy") for rate, group in groups.items()}
+        plain, dropped = gaps.pop(0.0), list(gaps.values())
+        detail = f"gap {dropped[0]:.2%} with dropout, {plain:.2%} without"
+        return dropped[0] < plain, detail
+
+    return check
+
+
+STUDY = Study(
+    question="Does dropout close the gap between training and test accuracy?",
+    source=f"{SRIVASTAVA_2014}; {LABS}; {SCRATCH}",
+    variants=VARIANTS,
+    look="Scalars: accuracy of train and test, with and without dropout",
+    columns=("train_accuracy", "test_accuracy", BEST, "test_loss", "seconds"),
+    expectations=(
+        Expectation(
+            "300 images: dropout makes the gap smaller",
+            SCRATCH,
+            _smaller_gap(OVERFIT["depth"]),
+            PREMISE,
+            "training accuracy no longer 100 %",
+        ),
+        Expectation("lab: dropout makes the gap smaller", SRIVASTAVA_2014, _smaller_gap(LAB["depth"]), PREMISE),
+        Expectation(
+            "lab: dropout makes the test loss smaller",
+            SRIVASTAVA_2014,
+            beats({"depth": 5, "dropout": 0.3}, {"depth": 5, "dropout": 0.0}, "test_loss"),
+            PREMISE,
+        ),
+    ),
+    quick=Quick(
+        variants=[
+            Variant(
+                {**variant.fields, **({} if "epochs" in variant.fields else {"epochs": 4, "width": 256})},
+                variant.label,
+            )
+            for variant in VARIANTS
+        ]
+    ),
+)

@@ -1,0 +1,72 @@
+"""Is the mean of several networks' opinions better than each of them?
+
+Source: Sung Kim, Deep Learning for Everyone, lecture 10 and the ensemble of lab 11: independently initialized networks,
+their probabilities averaged ("2 % to 5 % better" in the lecture). Here: the Xavier network of lab 10-3, one member per
+seed. Command: `python -m mnist_depth study ensemble`. Expected: better than the members' mean, usually than the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mnist_depth.records import RunRecord
+from mnist_depth.studies.sources import LECTURE_10
+from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant
+
+
+def _average(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
+    """Accuracy of the averaged probabilities, and of its members by the same count."""
+    from mnist_depth.networks.ensemble import ensemble_of_runs
+
+    found = ensemble_of_runs([record.folder for record in records if record.status == "finished"], data_dir)
+    return {
+        "ensemble_accuracy": found.ensemble,
+        "mean_member_accuracy": found.mean,
+        "best_member_accuracy": max(found.members),
+        "members": float(len(found.members)),
+    }
+
+
+def _better_than(member: str) -> Check:
+    """The ensemble's accuracy is above that of the `mean` or the `best` member."""
+
+    def check(runs: Runs) -> tuple[bool, str]:
+        ours, theirs = runs.figure("ensemble_accuracy"), runs.figure(f"{member}_member_accuracy")
+        count = runs.figure("members")
+        if count < 2:
+            raise NotTested("an ensemble needs at least two finished runs")
+        return ours > theirs, f"{count:.0f} members: ensemble {ours:.2%}, {member} member {theirs:.2%}"
+
+    return check
+
+
+STUDY = Study(
+    question="Is an ensemble of networks better than its members?",
+    source=LECTURE_10,
+    variants=[
+        Variant(
+            {
+                "depth": 3,
+                "activation": "relu",
+                "initializer": "glorot_uniform",
+                "bias_std": 1.0,
+                "optimizer": "adam",
+            },
+            "784-256-256-10, Xavier",
+        )
+    ],
+    look="Scalars: test accuracy of the members",
+    columns=("test_loss", "test_accuracy", "best_test_accuracy", "seconds"),
+    expectations=(
+        Expectation(
+            "the averaged probabilities beat the mean member",
+            LECTURE_10,
+            _better_than("mean"),
+            figure="2 % to 5 % better",
+        ),
+        Expectation("they beat the best member", LECTURE_10, _better_than("best"), figure="usually"),
+    ),
+    seeds=5,
+    quick=Quick({"epochs": 2, "width": 64}),
+    analysis=_average,
+)

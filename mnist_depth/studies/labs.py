@@ -1,0 +1,104 @@
+"""The ladder of the labs: what every tool of the lectures adds on MNIST.
+
+Source: Sung Kim, Deep Learning for Everyone, labs 10-1 to 10-5 and the notes to them. Batch 100, 15 epochs, Adam at
+0.001 (softmax also with SGD at 0.1), biases from N(0, 1) as in the labs' code. Command:
+`python -m mnist_depth study labs`. Expected test accuracy at the end: softmax 0.90 to 0.919; 784-256-256-10 with ReLU
+and N(0, 1) 0.9455; Xavier 0.9783; 784-4x512-10 0.9742; with dropout (keep 0.7) 0.9804; with batch normalization 0.9826.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnist_depth.studies.checks import beats
+from mnist_depth.studies.sources import LABS
+from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant, all_but
+
+LAB: dict[str, Any] = {"activation": "relu", "bias_std": 1.0, "optimizer": "adam", "epochs": 15}
+SOFTMAX: dict[str, Any] = {**LAB, "depth": 1, "initializer": "normal_1"}
+NETWORK: dict[str, Any] = {**LAB, "depth": 3, "width": 256}
+DEEP: dict[str, Any] = {**LAB, "depth": 5, "width": 512, "initializer": "glorot_uniform"}
+
+EPOCHS = LAB["epochs"]
+MARGIN = 0.01
+"""How far a single published run may be from ours: labs do not repeat over seeds."""
+
+PREMISE = all_but()
+
+
+def _as_published(accuracy: float, **which: Any) -> Check:
+    """The mean final test accuracy is at most MARGIN below the lab's: exceeding it is no failure to reproduce."""
+
+    def check(runs: Runs) -> tuple[bool, str]:
+        chosen = runs.where(**which)
+        if chosen.dataset != "mnist" or chosen.config.epochs != EPOCHS:
+            raise NotTested(f"the labs' figures are for MNIST and {EPOCHS} epochs")
+        mean = chosen.mean("test_accuracy")
+        return abs(mean - accuracy) <= MARGIN, f"mean test accuracy {mean:.2%}, lab {accuracy:.2%}"
+
+    return check
+
+
+RUNGS: list[tuple[str, float, dict[str, Any], dict[str, Any]]] = [
+    ("softmax, Adam", 0.9035, SOFTMAX, {"depth": 1, "optimizer": "adam"}),
+    (
+        "784-256-256-10, N(0, 1)",
+        0.9455,
+        {**NETWORK, "initializer": "normal_1"},
+        {"depth": 3, "initializer": "normal_1"},
+    ),
+    (
+        "784-256-256-10, Xavier",
+        0.9783,
+        {**NETWORK, "initializer": "glorot_uniform"},
+        {"depth": 3, "initializer": "glorot_uniform"},
+    ),
+    ("784-4x512-10, Xavier", 0.9742, DEEP, {"depth": 5, "dropout": 0.0}),
+    ("+ dropout, keep 0.7", 0.9804, {**DEEP, "dropout": 0.3}, {"depth": 5, "dropout": 0.3, "batch_norm": "none"}),
+    (
+        "+ batch normalization",
+        0.9826,
+        {**DEEP, "dropout": 0.3, "batch_norm": "before"},
+        {"depth": 5, "batch_norm": "before"},
+    ),
+]
+"""Each rung: name, published test accuracy, its config, and what tells its runs from the others'."""
+
+SOFTMAX_SGD = Variant(
+    {**SOFTMAX, "optimizer": "sgd", "learning_rate": 0.1, "initializer": "zeros", "bias_std": 0.0},
+    "softmax, SGD 0.1",
+    "0.90-0.919",
+)
+
+
+STUDY = Study(
+    question="What does each tool of the lectures add on MNIST?",
+    source=LABS,
+    variants=[SOFTMAX_SGD, *(Variant(fields, name, f"{accuracy:.4f}") for name, accuracy, fields, _ in RUNGS)],
+    look="Scalars: test accuracy of all rungs on one chart",
+    columns=("test_accuracy", "best_test_accuracy", "test_loss", "seconds"),
+    expectations=(
+        Expectation("softmax, SGD 0.1", LABS, _as_published(0.91, depth=1, optimizer="sgd"), PREMISE, "0.90 to 0.919"),
+        *(
+            Expectation(name, LABS, _as_published(accuracy, **which), PREMISE, f"{accuracy:.4f}")
+            for name, accuracy, _, which in RUNGS
+        ),
+        Expectation(
+            "two hidden layers beat none",
+            LABS,
+            beats({"depth": 3}, {"depth": 1, "optimizer": "adam"}, "test_accuracy"),
+            PREMISE,
+            "0.9455 against 0.9035",
+        ),
+        Expectation(
+            "Xavier beats N(0, 1)",
+            LABS,
+            beats(
+                {"depth": 3, "initializer": "glorot_uniform"}, {"depth": 3, "initializer": "normal_1"}, "test_accuracy"
+            ),
+            PREMISE,
+            "0.9783 against 0.9455",
+        ),
+    ),
+    quick=Quick({"epochs": 2}),
+)

@@ -1,0 +1,75 @@
+"""Does the way layers are connected decide whether depth works?
+
+Source: Sung Kim, Deep Learning for Everyone, lecture 10, "NN LEGO": fast forward (skip connections, He et al. 2016),
+split and merge, recurrent (the image's 28 rows as time steps). Command: `python -m mnist_depth study lego`. Expected:
+skip connections let nine sigmoid layers learn, which splitting does not; all wirings learn with ReLU; the recurrent
+networks learn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnist_depth.studies.checks import BEST, at_chance, learns
+from mnist_depth.studies.sources import HE_2016, LECTURE_10
+from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+
+WIRINGS = {"plain": "plain", "residual": "fast forward", "split_merge": "split and merge"}
+CELLS = {"recurrent": "simple recurrent", "recurrent:lstm": "LSTM", "recurrent:gru": "GRU"}
+RECURRENT: dict[str, Any] = {"depth": 2, "width": 64, "activation": "tanh", "optimizer": "adam", "epochs": 5}
+NETWORK = all_but("width", "batch_size")
+
+
+def _deep(activation: str, wiring: str) -> Variant:
+    return Variant({"depth": 9, "activation": activation, "wiring": wiring}, f"{activation}, {WIRINGS[wiring]}")
+
+
+STUDY = Study(
+    question="Which wirings let a deep network learn?",
+    source=f"{LECTURE_10}; {HE_2016}",
+    variants=[
+        *(_deep(activation, wiring) for activation in ("sigmoid", "relu") for wiring in WIRINGS),
+        *(Variant({**RECURRENT, "wiring": wiring}, name) for wiring, name in CELLS.items()),
+    ],
+    look="Graphs: one box per layer and the skip between them; pre_activation_gradient_norm by layer",
+    columns=("test_loss", "best_test_accuracy", "gradient_ratio", "seconds"),
+    expectations=(
+        Expectation(
+            "9 plain sigmoid layers stay at chance",
+            LECTURE_10,
+            at_chance(activation="sigmoid", wiring="plain"),
+            NETWORK - {"epochs"},
+        ),
+        Expectation(
+            "fast forward lets them learn",
+            HE_2016,
+            learns(0.85, activation="sigmoid", wiring="residual"),
+            NETWORK,
+            "skip connections rescue depth",
+        ),
+        Expectation(
+            "split and merge does not: each branch is as deep",
+            LECTURE_10,
+            at_chance(activation="sigmoid", wiring="split_merge"),
+            NETWORK - {"epochs"},
+        ),
+        Expectation(
+            "with ReLU every wiring learns", LECTURE_10, learns(0.9, activation="relu", wiring=list(WIRINGS)), NETWORK
+        ),
+        Expectation(
+            "recurrent networks read the image row by row",
+            LECTURE_10,
+            learns(0.85, wiring=list(CELLS)),
+            NETWORK,
+        ),
+    ),
+    rank_by=BEST,
+    quick=Quick(
+        {"width": 64, "epochs": 2},
+        [
+            *(_deep(activation, wiring) for activation in ("sigmoid", "relu") for wiring in WIRINGS),
+            Variant({**RECURRENT, "wiring": "recurrent"}, CELLS["recurrent"]),
+            Variant({**RECURRENT, "wiring": "recurrent:lstm"}, CELLS["recurrent:lstm"]),
+        ],
+    ),
+)

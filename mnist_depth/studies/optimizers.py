@@ -1,0 +1,70 @@
+"""Which optimizer brings the training loss down fastest?
+
+Source: Kingma & Ba 2015, figure 2 (multilayer network on MNIST: Adam below AdaGrad, RMSprop, SGD with Nesterov momentum
+and AdaDelta); K. Saito, Deep Learning from Scratch, chapter 6 (SGD 0.01 last); Liu et al. 2019 for RAdam. Each has its
+source's usual rate; SGD has 0.01, as momentum and NAG have. Command: `python -m mnist_depth study optimizers`.
+Expected: Adam's training loss is the lowest of the figure's five, SGD's the highest of all, RAdam ends where Adam does.
+"""
+
+from __future__ import annotations
+
+from mnist_depth.studies.checks import BEST, known
+from mnist_depth.studies.sources import KINGMA_2015, LIU_2019, SCRATCH
+from mnist_depth.studies.study import Expectation, Quick, Runs, Study, Variant, all_but
+
+NAMES = ["sgd", "momentum", "nag", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "radam"]
+FIGURE_2 = ["nag", "adagrad", "rmsprop", "adadelta", "adam"]
+PREMISE = all_but("width")
+
+
+def _losses(runs: Runs, names: list[str]) -> dict[str, float]:
+    return {name: known(runs).where(optimizer=name).mean("train_loss") for name in names}
+
+
+def _adam_lowest(runs: Runs) -> tuple[bool, str]:
+    losses = _losses(runs, FIGURE_2)
+    return min(losses, key=losses.__getitem__) == "adam", _listed(losses)
+
+
+def _sgd_highest(runs: Runs) -> tuple[bool, str]:
+    losses = _losses(runs, NAMES)
+    return max(losses, key=losses.__getitem__) == "sgd", _listed(losses)
+
+
+def _listed(losses: dict[str, float]) -> str:
+    ordered = sorted(losses.items(), key=lambda item: item[1])
+    return "mean training loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in ordered)
+
+
+def _radam_like_adam(runs: Runs) -> tuple[bool, str]:
+    rectified, plain = runs.where(optimizer="radam").mean(BEST), runs.where(optimizer="adam").mean(BEST)
+    return abs(rectified - plain) < 0.01, f"mean best test accuracy RAdam {rectified:.2%}, Adam {plain:.2%}"
+
+
+STUDY = Study(
+    question="Which optimizer brings the training loss down fastest?",
+    source=f"{KINGMA_2015}; {SCRATCH}; {LIU_2019}",
+    variants=[
+        Variant(
+            {
+                "depth": 3,
+                "activation": "relu",
+                "initializer": "he_normal",
+                "optimizer": name,
+                **({"learning_rate": 0.01} if name == "sgd" else {}),
+            },
+            name,
+        )
+        for name in NAMES
+    ],
+    look="Scalars: train loss of all runs on one chart, log axis",
+    columns=("train_loss", "test_loss", BEST, "seconds"),
+    expectations=(
+        Expectation(
+            "Adam's training loss is the lowest of figure 2's five", KINGMA_2015, _adam_lowest, PREMISE, "figure 2"
+        ),
+        Expectation("plain SGD's is the highest", SCRATCH, _sgd_highest, PREMISE, "SGD slowest on MNIST"),
+        Expectation("RAdam ends within a point of Adam", LIU_2019, _radam_like_adam, PREMISE),
+    ),
+    quick=Quick({"epochs": 2, "width": 64}),
+)

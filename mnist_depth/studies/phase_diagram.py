@@ -1,0 +1,112 @@
+"""Where theory draws the border of trainability, do networks stop training?
+
+Source: Schoenholz et al. 2017, figure 5: networks train up to about 6 xi_c layers, xi_c the correlation's depth scale,
+which is endless on the critical line (chi_1 = 1) and shrinks on both sides of it. Here: kernels of variance sigma_w^2 /
+fan_in, width 100, 10,000 images, a fixed budget; tanh with sigma_b^2 = 0.05 as in the paper, sigmoid and ReLU with zero
+biases (critical at sigma_w = 10.1 and sqrt 2). Command: `python -m mnist_depth study phase_diagram`. Expected: networks
+within 6 xi_c train, networks beyond twice that do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from mnist_depth import theory
+from mnist_depth.config import RunConfig
+from mnist_depth.networks.initializers import INITIALIZERS
+from mnist_depth.registry import lookup
+from mnist_depth.studies.checks import BEST, known
+from mnist_depth.studies.sources import HE_2015, SCHOENHOLZ_2017
+from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant, all_but
+
+DEPTHS = [4, 8, 12, 16, 24, 32, 48, 64]
+SCALES: dict[str, Sequence[float]] = {
+    "tanh": [0.5, 0.75, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
+    "sigmoid": [1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0],
+    "relu": [0.5, 0.75, 1.0, 1.2, 1.4142, 1.6, 1.75, 2.0, 2.5],
+}
+"""Activation -> sigma_w, the critical value in the middle."""
+
+BIAS_STD = {"tanh": round(math.sqrt(0.05), 4)}
+BUDGET: dict[str, Any] = {"width": 100, "train_examples": 10_000, "epochs": 5, "learning_rate": 0.05}
+PREMISE = all_but()
+TRAINED = 0.5
+"""Best test accuracy that counts as trained: half way and more from chance."""
+
+INPUT_LENGTH = theory.INPUT_LENGTHS["mnist"]
+
+BEYOND = 2.0
+"""Networks deeper than this many times the theory's limit must not train; in between either is right."""
+
+
+def _variants(scales: dict[str, Sequence[float]], depths: Sequence[int]) -> list[Variant]:
+    return [
+        Variant(
+            {
+                **BUDGET,
+                "activation": activation,
+                "initializer": f"mean_field:{scale:g}",
+                "depth": depth,
+                "bias_std": BIAS_STD.get(activation, 0.0),
+            }
+        )
+        for activation in scales
+        for scale in scales[activation]
+        for depth in depths
+    ]
+
+
+def limit(config: RunConfig) -> float:
+    """6 xi_c: how many layers theory lets a network of this config have."""
+    _, (scale,) = lookup(INITIALIZERS, config.initializer, "initializer")
+    return _limit(config.activation, float(scale), config.bias_std)
+
+
+@cache
+def _limit(activation: str, scale: float, bias_std: float) -> float:
+    return theory.depth_scales(activation, scale, bias_std, scale**2 * INPUT_LENGTH).trainable_depth
+
+
+def _border(activation: str) -> Check:
+    """Of the runs inside the border most train, of those well beyond it hardly any."""
+
+    def check(runs: Runs) -> tuple[bool, str]:
+        inside, beyond = [], []
+        for group in known(runs).where(activation=activation).by("initializer").values():
+            most = limit(group.config)
+            for depth, members in group.by("depth").items():
+                trained = [value >= TRAINED for value in members.values(BEST)]
+                inside += trained * (depth <= most)
+                beyond += trained * (depth > BEYOND * most)
+        if not inside or not beyond:
+            raise NotTested("the runs lie on one side of the border only")
+        shares = sum(inside) / len(inside), sum(beyond) / len(beyond)
+        return shares[0] >= 0.8 and shares[1] <= 0.2, (
+            f"{shares[0]:.0%} of {len(inside)} runs within 6 xi train, {shares[1]:.0%} of {len(beyond)} beyond 12 xi"
+        )
+
+    return check
+
+
+STUDY = Study(
+    question="Do networks stop training where mean-field theory draws the border?",
+    source=SCHOENHOLZ_2017,
+    variants=_variants(SCALES, DEPTHS),
+    look="the report's phase diagram: accuracy over sigma_w and depth with 6 xi drawn over it",
+    columns=("train_loss", BEST, "gradient_ratio"),
+    expectations=tuple(
+        Expectation(f"{activation}: trainable within 6 xi, not beyond twice that", source, _border(activation), PREMISE)
+        for activation, source in (("tanh", SCHOENHOLZ_2017), ("sigmoid", SCHOENHOLZ_2017), ("relu", HE_2015))
+    ),
+    quick=Quick(
+        variants=[
+            *_variants({"tanh": [0.5, 1.3, 3.0]}, [4, 16]),
+            *_variants({"sigmoid": [1.0, 10.0]}, [4, 12]),
+            *_variants({"relu": [0.5, 1.4142, 2.5]}, [4, 16]),
+        ],
+        fields={"width": 64, "train_examples": 5_000, "epochs": 4},
+    ),
+)

@@ -1,0 +1,99 @@
+"""What makes the 9-layer sigmoid network learn after all, and by how much?
+
+Source: everything that the lectures and the literature offer: batch normalization (Ioffe & Szegedy 2015), RBM
+pre-training (Hinton et al. 2006), LSUV (Mishkin & Matas 2015), orthogonal kernels (Saxe et al. 2013) with and without
+sigmoid's gain of 4, Xavier times 4 (Glorot & Bengio 2010), skip connections (He et al. 2016), momentum and adaptive
+optimizers (Kingma & Ba 2015). ReLU is the bar. Command: `python -m mnist_depth study rescues`. Expected: what raises
+the gain per layer to about one (gain 4, batch normalization, skips, pre-training) works; what keeps it at 1/4 (Xavier,
+orthogonal with gain 1, LSUV over all entries) does not; adaptive optimizers work by dividing small gradients by their
+own size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnist_depth.studies.checks import BEST, at_chance, learns
+from mnist_depth.studies.sources import (
+    GLOROT_2010,
+    HE_2016,
+    HINTON_2006,
+    IOFFE_2015,
+    KINGMA_2015,
+    LECTURE_10,
+    MISHKIN_2015,
+    SAXE_2013,
+)
+from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+
+SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}
+ADAPTIVE = ["adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "adadelta"]
+NETWORK = all_but("width", "batch_size")
+PLAIN: dict[str, Any] = {
+    "activation": "sigmoid",
+    "initializer": "glorot_normal",
+    "optimizer": "sgd",
+    "wiring": "plain",
+    "batch_norm": "none",
+    "pretraining": "none",
+}
+
+
+def _rescue(label: str, **fields: Any) -> Variant:
+    return Variant({**SIGMOID, **fields}, label)
+
+
+STUDY = Study(
+    question="What makes a 9-layer sigmoid network learn, and how close to ReLU does it come?",
+    source=f"{LECTURE_10}; {GLOROT_2010}; {IOFFE_2015}; {HINTON_2006}; {MISHKIN_2015}; {SAXE_2013}; {HE_2016}",
+    variants=[
+        Variant({"depth": 9, "activation": "relu"}, "ReLU (the bar)"),
+        _rescue("nothing"),
+        _rescue("batch normalization", batch_norm="before"),
+        _rescue("residual wiring", wiring="residual"),
+        _rescue("DBN pre-training", pretraining="dbn"),
+        _rescue("LSUV, all entries", pretraining="lsuv"),
+        _rescue("LSUV, across samples", pretraining="lsuv:samples"),
+        _rescue("orthogonal, gain 1", initializer="orthogonal"),
+        _rescue("orthogonal, gain 4", initializer="orthogonal:4"),
+        _rescue("Xavier x 4", initializer="glorot_4"),
+        _rescue("momentum", optimizer="momentum"),
+        _rescue("NAG", optimizer="nag"),
+        *(_rescue(name, optimizer=name) for name in ADAPTIVE),
+    ],
+    look="Scalars: test loss of all runs; gradient against layer at the start",
+    columns=("test_loss", BEST, "gradient_ratio", "seconds"),
+    rank_by=BEST,
+    expectations=(
+        Expectation("the bar: ReLU learns", LECTURE_10, learns(0.9, activation="relu"), NETWORK),
+        Expectation("nothing: chance", LECTURE_10, at_chance(**PLAIN), NETWORK - {"epochs"}, "cost 2.303"),
+        Expectation("batch normalization rescues", IOFFE_2015, learns(0.9, batch_norm="before"), NETWORK),
+        Expectation("residual wiring rescues", HE_2016, learns(0.85, wiring="residual"), NETWORK),
+        Expectation("DBN pre-training rescues", HINTON_2006, learns(0.9, pretraining="dbn"), NETWORK),
+        Expectation(
+            "Xavier x 4 rescues", f"{GLOROT_2010}: gain 4 for sigmoid", learns(0.85, initializer="glorot_4"), NETWORK
+        ),
+        Expectation("orthogonal with gain 4 rescues", SAXE_2013, learns(0.85, initializer="orthogonal:4"), NETWORK),
+        Expectation(
+            "orthogonal with gain 1 does not: slopes of 1/4 remain",
+            f"{SAXE_2013} is about linear networks",
+            at_chance(initializer="orthogonal"),
+            NETWORK - {"epochs"},
+        ),
+        Expectation(
+            "LSUV over all entries does not: sigmoid is n/c",
+            MISHKIN_2015,
+            at_chance(pretraining="lsuv"),
+            NETWORK - {"epochs"},
+            "n/c",
+        ),
+        Expectation("Adam rescues", KINGMA_2015, learns(0.8, optimizer="adam"), NETWORK),
+        Expectation(
+            "momentum does not: it multiplies a vanished gradient by 10",
+            LECTURE_10,
+            at_chance(optimizer=["momentum", "nag"]),
+            NETWORK - {"epochs"},
+        ),
+    ),
+    quick=Quick({"width": 64, "epochs": 3}),
+)

@@ -1,0 +1,117 @@
+"""Estimates: quick to make, in the right order, and of the right size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mnist_depth import datasets, estimate
+from mnist_depth.config import RunConfig
+from mnist_depth.studies import STUDIES
+
+
+@pytest.mark.parametrize("name", ["digits", "gaussian", "and", "or", "xor"])
+def test_sizes_are_those_of_the_data(name: str) -> None:
+    data = datasets.load(name)
+    assert estimate.SIZES[name] == (len(data.train), len(data.validation), len(data.test))
+
+
+def test_every_dataset_has_its_sizes() -> None:
+    assert set(estimate.SIZES) == set(datasets.DATASETS)
+    for name in ("mnist", "fashion_mnist", "kmnist"):
+        validation = datasets.DATASETS[name].validation
+        assert estimate.SIZES[name] == (60_000 - validation, validation, 10_000)
+
+
+def test_the_machine_is_measured_once_and_quickly() -> None:
+    estimate.measured_rate.cache_clear()
+    start = time.perf_counter()
+    rates = estimate.measured_rate()
+    assert time.perf_counter() - start < 0.3
+    assert rates.operations > 1e7
+    assert rates.turns > 1e5
+    assert estimate.measured_rate() is rates
+
+
+def test_weights_count_every_kernel() -> None:
+    assert estimate.weights(RunConfig(depth=3, width=16)) == 784 * 16 + 16 * 16 + 16 * 10
+    assert estimate.weights(RunConfig(depth=2, width=16, activation="maxout:3")) == 784 * 48 + 48 * 10
+    assert estimate.weights(RunConfig(dataset="xor", depth=2, width=2)) == 2 * 2 + 2 * 1
+
+
+def test_length_counts_full_minibatches_and_recorded_epochs() -> None:
+    assert estimate.length_of(RunConfig(epochs=2)) == (1100, 100, 2)
+    assert estimate.length_of(RunConfig(dataset="digits", epochs=60)) == (60 * 13, 100, 60)
+    assert estimate.length_of(RunConfig(dataset="xor", epochs=10_000)) == (10_000, 4, 200)
+    assert estimate.length_of(RunConfig(train_examples=300, batch_size=1000, epochs=5)) == (5, 300, 5)
+
+
+@pytest.mark.parametrize(
+    "longer",
+    [
+        {"epochs": 30},
+        {"depth": 12},
+        {"width": 512},
+        {"activation": "sigmoid", "pretraining": "dbn"},
+        {"wiring": "recurrent", "depth": 9},
+    ],
+)
+def test_more_work_takes_longer(longer: dict[str, object]) -> None:
+    fields = {"activation": longer.get("activation", "relu")}
+    assert estimate.seconds(RunConfig(**{**fields, **longer})) > estimate.seconds(RunConfig(**fields))
+
+
+def test_workers_share_the_work_but_not_a_run() -> None:
+    configs = [RunConfig(seed=seed) for seed in range(4)]
+    one, many = estimate.minutes(configs, workers=1), estimate.minutes(configs)
+    assert many <= one
+    assert many >= estimate.minutes(configs[:1])
+    assert estimate.minutes([]) == 0
+
+
+def test_disk_grows_with_weights_and_epochs() -> None:
+    small = estimate.megabytes([RunConfig(depth=3, width=16, epochs=2)])
+    assert 0 < small < estimate.megabytes([RunConfig(depth=3, width=256, epochs=2)])
+    assert small < estimate.megabytes([RunConfig(depth=3, width=16, epochs=15)]) < 5
+    assert estimate.megabytes([]) == 0
+
+
+def test_the_list_of_studies_takes_half_a_second_without_tensorflow() -> None:
+    code = (
+        "import sys, time\n"
+        "from mnist_depth import estimate\n"
+        "from mnist_depth.studies import STUDIES\n"
+        "start = time.perf_counter()\n"
+        "lines = [estimate.study_line(name, study) for name, study in STUDIES.items()]\n"
+        "print(time.perf_counter() - start, 'tensorflow' in sys.modules or 'keras' in sys.modules, len(lines))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    taken, heavy, lines = done.stdout.split()
+    assert float(taken) < 0.5
+    assert (heavy, int(lines)) == ("False", len(STUDIES))
+
+
+def test_a_study_line_tells_runs_and_time_of_both_versions() -> None:
+    line = estimate.study_line("search", STUDIES["search"])
+    assert STUDIES["search"].question in line
+    assert "200 runs" in line
+    assert "--quick: 12 runs" in line
+
+
+def test_a_plan_names_every_folder_time_and_disk() -> None:
+    configs = STUDIES["depth9"].configs("digits", quick=True)
+    text = estimate.plan_text(configs, Path("logs"), "depth9")
+    for config in configs:
+        assert f"{config.slug}/seed_0" in text
+    assert text.startswith("logs/depth9:")
+    assert "2 runs" in text
+    assert "MB" in text
+
+
+@pytest.mark.parametrize(("minutes", "text"), [(0.2, "under a minute"), (3.4, "3 min"), (120, "2.0 h")])
+def test_minutes_are_said_in_words(minutes: float, text: str) -> None:
+    assert estimate.minutes_text(minutes) == text
