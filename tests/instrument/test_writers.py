@@ -42,6 +42,11 @@ def _scalars(reader: Any, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in reader.Scalars(tag)}
 
 
+def _events(path: Path) -> list[Any]:
+    records: Any = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    return [tf.compat.v1.Event.FromString(record) for record in records]
+
+
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("events")
@@ -76,7 +81,8 @@ def test_event_text_and_image(events: Any) -> None:
     [text] = events.Tensors("note")
     assert tensor_util.make_ndarray(text.tensor_proto).item() == b"*hello*"
     [image] = events.Tensors("picture")
-    width, height, encoded = tensor_util.make_ndarray(image.tensor_proto).tolist()
+    values: Any = tensor_util.make_ndarray(image.tensor_proto).tolist()
+    width, height, encoded = values
     assert (width, height) == (b"3", b"2")
     np.testing.assert_array_equal(tf.io.decode_png(encoded).numpy(), PICTURE)
 
@@ -84,7 +90,8 @@ def test_event_text_and_image(events: Any) -> None:
 def test_event_graph_and_hparams(events: Any) -> None:
     assert [node.name for node in events.Graph().node] == ["layer_01/MatMul"]
     metadata = events.SummaryMetadata("_hparams_/session_start_info")
-    content = plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+    proto: Any = plugin_data_pb2
+    content = proto.HParamsPluginData.FromString(metadata.plugin_data.content)
     assert content.session_start_info.hparams["depth"].number_value == 9
     assert content.session_start_info.hparams["activation"].string_value == "relu"
 
@@ -94,7 +101,7 @@ def test_one_summary_holds_many_values(tmp_path: Path) -> None:
     writer.write_scalars(5, {f"t{i}": float(i) for i in range(40)})
     writer.close()
     [path] = tmp_path.iterdir()
-    records = [tf.compat.v1.Event.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(path))]
+    records = _events(path)
     assert [len(record.summary.value) for record in records] == [0, 40]  # the first one is the file's version
 
 
@@ -118,12 +125,7 @@ def test_an_event_writer_that_was_closed_goes_on(tmp_path: Path) -> None:
         writer.write_scalars(step, {"loss": float(step)})
         writer.close()
         writer.close()
-    steps = {
-        event.step
-        for path in tmp_path.iterdir()
-        for event in (tf.compat.v1.Event.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(path)))
-        if event.summary.value
-    }
+    steps = {event.step for path in tmp_path.iterdir() for event in _events(path) if event.summary.value}
     assert steps == {1, 2}
 
 
