@@ -33,6 +33,9 @@ REGISTRIES: dict[str, Mapping[str, Entry]] = {
 ALIASES: dict[str, Mapping[str, str]] = {"activation": activations.ALIASES, "initializer": initializers.ALIASES}
 """Other names that a field accepts."""
 
+DERIVED = ("learning_rate", "epochs", "pretraining_epochs")
+"""Fields that may be left None: their usual value follows from the optimizer or the dataset."""
+
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 
 LONGEST_SLUG = 120
@@ -48,10 +51,10 @@ def _option(default: Any, help_text: str, tag: str = "") -> Any:
 class RunConfig:
     """One network and its training.
 
-    `learning_rate` and `epochs` may be None: the optimizer's usual rate and the dataset's usual number of passes are
-    filled in. Aliases (`xavier`) are replaced by the name they stand for and arguments by their shortest spelling
-    (`maxout:2` is `maxout`), so equal configs are equal objects. Raises UserError that names the field and its valid
-    values, also where two fields exclude each other.
+    `learning_rate`, `epochs` and `pretraining_epochs` may be None: the optimizer's usual rate and the dataset's usual
+    number of passes are filled in. Aliases (`xavier`) are replaced by the name they stand for and arguments by their
+    shortest spelling (`maxout:2` is `maxout`), so equal configs are equal objects. Raises UserError that names the
+    field and its valid values, also where two fields exclude each other.
     """
 
     dataset: str = _option("mnist", "dataset to train on")
@@ -71,7 +74,9 @@ class RunConfig:
     weight_decay: float = _option(0.0, "L2 penalty: adds weight_decay / 2 * sum of squared kernels to the loss", "wd")
     clip_norm: float = _option(0.0, "global gradient norm above which gradients are scaled down; 0 is off", "clip")
     pretraining: str = _option("none", "what happens to the network before training", "")
-    pretraining_epochs: int = _option(5, "passes over the training images for each pre-trained layer", "pe")
+    pretraining_epochs: int = _option(
+        None, "passes over the training images for each pre-trained layer; default: a third of the usual epochs", "pe"
+    )
     pretraining_learning_rate: float = _option(0.1, "step size of the pre-training", "plr")
     logits_activation: str = _option(
         "linear", "activation put on the logits; relu is the lecture notes' mistake", "logits_"
@@ -86,6 +91,8 @@ class RunConfig:
             self._set("learning_rate", LEARNING_RATES[split_name(self.optimizer)[0]])
         if self.epochs is None:
             self._set("epochs", DATASETS[self.dataset].epochs)
+        if self.pretraining_epochs is None:
+            self._set("pretraining_epochs", _usual_pretraining_epochs(self.dataset))
         _check_choice("batch_norm", self.batch_norm, BATCH_NORMS)
         _check_choice("logits_activation", self.logits_activation, LOGITS_ACTIVATIONS)
         self._check_ranges()
@@ -100,7 +107,7 @@ class RunConfig:
     def _check_types(self) -> None:
         for spec in fields(self):
             value, wanted = getattr(self, spec.name), spec.type
-            if value is None and spec.name in ("learning_rate", "epochs"):
+            if value is None and spec.name in DERIVED:
                 continue
             if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value) if abs(value) < 2**1023 else math.inf
@@ -218,7 +225,9 @@ class RunConfig:
         return slug
 
     def _default(self, spec: Field[Any]) -> Any:
-        return DATASETS[self.dataset].epochs if spec.name == "epochs" else spec.default
+        if spec.name == "epochs":
+            return DATASETS[self.dataset].epochs
+        return _usual_pretraining_epochs(self.dataset) if spec.name == "pretraining_epochs" else spec.default
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -276,6 +285,10 @@ def _image_datasets() -> str:
 def _exact(value: float | str) -> str:
     """The shortest text that reads back as `value`."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _usual_pretraining_epochs(dataset: str) -> int:
+    return DATASETS[dataset].epochs // 3
 
 
 def _readable(value: Any) -> str:

@@ -98,7 +98,7 @@ def test_an_unknown_name_lists_the_valid_ones(field: str) -> None:
         ("wiring", "split_merge:2,concat", "split_merge"),
         ("wiring", "split_merge:4", "split_merge:4"),
         ("wiring", "split_merge:2,add", "split_merge:2,add"),
-        ("wiring", "residual:1", "residual"),
+        ("wiring", "residual:2", "residual"),
         ("pretraining", "lsuv:all", "lsuv"),
     ],
 )
@@ -119,12 +119,14 @@ def test_usual_rates_and_epochs_are_filled_in() -> None:
     assert RunConfig(optimizer="adadelta").learning_rate == 1.0
     assert RunConfig(optimizer="adam", learning_rate=0.5).learning_rate == 0.5
     assert RunConfig(dataset="xor", depth=2).epochs == 10_000
+    assert (RunConfig().pretraining_epochs, RunConfig(dataset="digits").pretraining_epochs) == (5, 20)
+    assert RunConfig(dataset="digits", pretraining_epochs=5).slug.endswith("-pe5")
 
 
 def test_json_round_trip() -> None:
-    config = RunConfig(activation="maxout:3", initializer="normal:0.05", wiring="residual:2", dropout=0.25, seed=7)
+    config = RunConfig(activation="maxout:3", initializer="normal:0.05", wiring="residual:3", dropout=0.25, seed=7)
     assert RunConfig.from_json(config.to_json()) == config
-    assert json.loads(config.to_json())["wiring"] == "residual:2"
+    assert json.loads(config.to_json())["wiring"] == "residual:3"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"depth": 1e400}', '{"depht": 3}', "{" * 100_000, '{"depth": [1]}'])

@@ -16,7 +16,7 @@ from mnist_depth.registry import lookup, split_name
 
 
 def build(config: RunConfig) -> keras.Model:
-    """The network of `config`, not compiled: uint8 pixels [batch, 784] (gates: float32 [batch, 2]) to logits.
+    """The network of `config`, not compiled: uint8 pixels [batch, 784], or float32 [batch, features], to logits.
 
     Logits are [batch, 10], or [batch, 1] for two classes. Weight layers are named `layer_01` ... in depth order.
     """
@@ -26,7 +26,7 @@ def build(config: RunConfig) -> keras.Model:
         inputs = keras.Input((dataset.features,), dtype="uint8", name="pixels")
         x = keras.layers.Rescaling(1 / 255, name="scaling")(inputs)
     else:
-        x = inputs = keras.Input((dataset.features,), name="bits")
+        x = inputs = keras.Input((dataset.features,), name="inputs")
     entry, arguments = lookup(WIRINGS, config.wiring, "wiring")
     x = entry.build(x, layers, *arguments)
     return keras.Model(inputs, layers.output()(x), name="network")

@@ -36,7 +36,8 @@ def _plain(x: Any, layers: Layers) -> Any:
 
 def _residual(x: Any, layers: Layers, every: int) -> Any:
     """x + F(x) around every `every` hidden layers (He et al. 2016, with nothing after the addition: the identity path
-    is never squashed, so its derivative is one at any depth). Layers left over at the end have no skip.
+    is never squashed, so its derivative is one at any depth). Layers left over at the end have no skip. With ReLU
+    a skip around every single layer makes the sum grow too fast for SGD at rate 0.1.
     """
     import keras
 
@@ -90,7 +91,7 @@ def _recurrent(x: Any, layers: Layers, kind: str) -> Any:
 WIRINGS: dict[str, Entry] = {
     "plain": Entry("one layer after the other", _plain),
     "residual": Entry(
-        "identity skip around every k hidden layers, k after the colon (He et al. 2016)", _residual, (1,)
+        "identity skip around every k hidden layers, k after the colon (He et al. 2016)", _residual, (2,)
     ),
     "split_merge": Entry(
         "after layer 1 parallel branches, their number and concat or add after the colon; concat branches have "

@@ -21,7 +21,7 @@ ARGUMENTS = {
     "activation": ("maxout:4",),
     "initializer": ("normal:0.1", "orthogonal:2", "mean_field:2"),
     "wiring": (
-        "residual:2",
+        "residual:1",
         "residual:3",
         "split_merge:3,concat",
         "split_merge:2,add",
@@ -67,7 +67,7 @@ def test_every_choice_trains(field: str, name: str) -> None:
     assert any(not np.array_equal(old, new) for old, new in zip(started, weights, strict=True))
 
 
-@pytest.mark.parametrize("dataset", ["digits", "xor", "and", "or"])
+@pytest.mark.parametrize("dataset", ["digits", "gaussian", "xor", "and", "or"])
 def test_every_kind_of_data_trains(dataset: str) -> None:
     losses, _ = _train(RunConfig(dataset=dataset, depth=3, width=5))
     assert losses[-1] < losses[0]
