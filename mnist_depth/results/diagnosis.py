@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mnist_depth.records import RunRecord
-from mnist_depth.results.measurements import Layer, Measurements, Moment, from_model, from_run, layer_numberss
+from mnist_depth.results.measurements import Layer, Measurements, Moment, from_model, from_run, layer_numbers
 from mnist_depth.results.remedies import Remedy, remedies
 
 VANISHING, EXPLODING, HEALTHY, DEAD, NOT_FINITE = "vanishing", "exploding", "healthy", "dead", "not finite"
