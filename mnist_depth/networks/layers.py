@@ -9,6 +9,7 @@ import keras
 from mnist_depth import seeds
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
+from mnist_depth.naming import layer_name
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.block import Block
 from mnist_depth.networks.initializers import INITIALIZERS
@@ -35,8 +36,8 @@ class WeightLayers:
         self.width = config.width
 
     def name(self, kind: str, index: int) -> str:
-        """`layer_03`: padded so that every tool sorts layers in depth order."""
-        return f"{kind}_{index:0{max(2, len(str(self.config.depth)))}d}"
+        """`projection_03`, numbered as `layer_03` is."""
+        return layer_name(index, self.config.depth).replace("layer", kind)
 
     def block(self, index: int, units: int = 0, branch: str = "") -> Block:
         """Hidden layer `index` with `units` outputs (0: the config's width)."""
