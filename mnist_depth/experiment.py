@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mnist_depth import environment, records
 from mnist_depth.config import RunConfig
-from mnist_depth.datasets import Dataset, Split, load
+from mnist_depth.datasets import Dataset, load
 from mnist_depth.errors import UserError
 from mnist_depth.naming import layer_name
 from mnist_depth.quiet import silenced
@@ -27,13 +27,11 @@ with silenced():
 
     from mnist_depth import training
     from mnist_depth.checkpoint import Checkpoint
-    from mnist_depth.instrument import DepthGauge, EventWriter, JsonLinesWriter, MultiWriter
+    from mnist_depth.instrument import EventWriter, JsonLinesWriter, MultiWriter
     from mnist_depth.networks import models
     from mnist_depth.networks.pretraining import PRETRAININGS
     from mnist_depth.recorder import Recorder
-
-PROBE_EXAMPLES = 256
-"""Size of the fixed batch that the instruments measure on: the first validation images."""
+    from mnist_depth.workbench import workbench
 
 INSTRUMENTS = ("none", "light", "standard", "full")
 
@@ -42,6 +40,7 @@ Writers = Mapping[str, MultiWriter]
 
 def configure(threads: int, *, deterministic: bool = False) -> None:
     """Fix this process's number of threads; must come before the first computation, later calls change nothing."""
+    tf.get_logger().setLevel("ERROR")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -75,7 +74,7 @@ def run(
             return records.read_run(folder).status
         data = load(config.dataset, data_dir, config.train_examples)
         _write_config(folder, config, data, command)
-        return _Run(config, folder, data, score_test).train(instruments, stop)
+        return _Run(config, folder, data, instruments, score_test).train(stop)
 
 
 def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) -> None:
@@ -100,72 +99,53 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
         raise UserError(f"{folder} was begun with other {config.dataset} data; pass --overwrite to start it again")
 
 
-def gauges(instruments: str, writer: MultiWriter, probe: Split, plan: training.Plan) -> list[keras.callbacks.Callback]:
-    """The callbacks that measure a run: gradients as applied, everything else on the fixed batch `probe`."""
-    if instruments == "none":
-        return []
-    return [
-        DepthGauge(
-            writer,
-            probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
-            preset=instruments,
-            gradients="both",
-            epoch_scalars=False,
-        )
-    ]
-
-
 class _Run:
-    """One run under way: the compiled model, its writers and its checkpoint."""
+    """One run under way: its network on the bench, its writers and its checkpoint."""
 
-    def __init__(self, config: RunConfig, folder: Path, data: Dataset, score_test: bool) -> None:
+    def __init__(self, config: RunConfig, folder: Path, data: Dataset, instruments: str, score_test: bool) -> None:
         self.config, self.folder, self.data = config, folder, data
         self.scored = {"validation": data.validation} | ({"test": data.test} if score_test else {})
-        self.plan = training.Plan(len(data.train), config.batch_size, config.epochs)
+        self.bench = workbench(config, data, self.scored, instruments)
+        self.plan = self.bench.plan
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
         self.writers: Writers = {
             name: MultiWriter(EventWriter(folder / name), JsonLinesWriter(folder, name, self.plan.steps_per_epoch))
             for name in ("train", *self.scored)
         }
 
-    def train(self, instruments: str, stop: Callable[[], bool]) -> str:
+    def train(self, stop: Callable[[], bool]) -> str:
         started = time.perf_counter()
-        trainee = self._compiled()
-        first_round, seconds = self.checkpoint.restore(trainee) if self.checkpoint.exists else (0, 0.0)
+        model = self.bench.model
+        self.bench.start(self.config, self._network(), self.writers["train"])
+        first_round, seconds = self.checkpoint.restore(model) if self.checkpoint.exists else (0, 0.0)
         started -= seconds
         for writer in self.writers.values():
             # Without a checkpoint even the points of step 0 will be written again.
             writer.truncate_after(self.plan.steps_after(first_round) if first_round else -1)
         recorder = Recorder(
             self.plan,
-            training.Scorer(trainee, self.scored, models.loss(self.config), models.metrics(self.config)[0]),
+            self.bench.scorer,
             self.writers,
             first_round=first_round,
-            save=lambda rounds: self.checkpoint.save(trainee, rounds, time.perf_counter() - started),
+            save=lambda rounds: self.checkpoint.save(model, rounds, time.perf_counter() - started),
             stop=stop,
         )
-        callbacks = [*gauges(instruments, self.writers["train"], self.data.validation, self.plan), recorder]
-        training.fit(trainee, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
+        callbacks = [*self.bench.gauges, recorder]
+        training.fit(model, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
         for writer in self.writers.values():
             writer.close()
         if recorder.status != "stopped":
-            self._complete(trainee, recorder, time.perf_counter() - started)
+            self._complete(model, recorder, time.perf_counter() - started)
         return recorder.status
 
-    def _compiled(self) -> training.BlockModel:
+    def _network(self) -> keras.Model:
+        """The network as training finds it: initialized, and pre-trained unless a checkpoint will overwrite it."""
         keras.utils.set_random_seed(self.config.seed)
-        model = models.build(self.config)
+        network = models.build(self.config)
         if not self.checkpoint.exists:
             entry, arguments = lookup(PRETRAININGS, self.config.pretraining, "pretraining")
-            entry.build(model, self.config, self.data.train.images, *arguments, writer=self.writers["train"])
-        return training.prepare(
-            model,
-            self.data.train,
-            self.plan,
-            optimizer=models.build_optimizer(self.config),
-            loss=models.loss(self.config),
-            metrics=models.metrics(self.config),
-        )
+            entry.build(network, self.config, self.data.train.images, *arguments, writer=self.writers["train"])
+        return network
 
     def _complete(self, trainee: training.BlockModel, recorder: Recorder, seconds: float) -> None:
         """Write the final weights and, last of all, the marker."""
@@ -173,6 +153,7 @@ class _Run:
         weights = [np.asarray(variable) for variable in trainee.weights]
         done = {
             "status": recorder.status,
+            "first_nonfinite": next((gauge.first_nonfinite for gauge in self.bench.gauges), None),
             "metrics": _summary(records.read_run(self.folder), self.data),
             "seconds": seconds,
             "steps": int(trainee.optimizer.iterations.numpy()),

@@ -87,9 +87,9 @@ def ours(epochs: int, folder: Path, *, instruments: str) -> Seconds:
     from mnist_depth import training
     from mnist_depth.config import RunConfig
     from mnist_depth.datasets import Split
-    from mnist_depth.experiment import gauges
     from mnist_depth.instrument import EventWriter, JsonLinesWriter, MultiWriter
     from mnist_depth.networks import models
+    from mnist_depth.workbench import gauges
 
     split = Split(*images())
     config = RunConfig(epochs=epochs)
@@ -104,7 +104,10 @@ def ours(epochs: int, folder: Path, *, instruments: str) -> Seconds:
     )
     clock, marks = epoch_clock()
     writer = MultiWriter(EventWriter(folder / "train"), JsonLinesWriter(folder, "train", plan.steps_per_epoch))
-    training.fit(model, plan, 0, callbacks=[*gauges(instruments, writer, split, plan), clock])
+    measuring = gauges(instruments, split)
+    for gauge in measuring:
+        gauge.writer = writer
+    training.fit(model, plan, 0, callbacks=[*measuring, clock])
     return marks
 
 

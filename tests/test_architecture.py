@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"networks.block", "networks.layers"},
     {"networks.models", "networks.pretraining.dbn", "networks.pretraining.lsuv", "networks.ensemble"},
     {"results", "training", "summaries"},
-    {"checkpoint", "recorder"},
+    {"checkpoint", "recorder", "workbench"},
     {"experiment"},
     {"engines"},
     {"sweep"},

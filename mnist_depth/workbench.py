@@ -1,0 +1,87 @@
+"""A compiled network with its scorer and its instruments, used again by every run of the same shape.
+
+Compiling takes seconds, a short run less: runs that differ in nothing but seed and learning rate share it.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from mnist_depth import training
+from mnist_depth.config import RunConfig
+from mnist_depth.datasets import Dataset, Split
+from mnist_depth.instrument import DepthGauge, MultiWriter
+from mnist_depth.networks import models
+
+PROBE_EXAMPLES = 256
+"""Size of the fixed batch that the instruments measure on: the first validation images."""
+
+Key = tuple[RunConfig, str, str, tuple[str, ...]]
+
+
+def gauges(instruments: str, probe: Split) -> list[DepthGauge]:
+    """The callbacks that measure a run: gradients as applied, everything else on the fixed batch `probe`.
+
+    They write nowhere until they are given a `writer`.
+    """
+    if instruments == "none":
+        return []
+    batch = (probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES])
+    return [DepthGauge(MultiWriter(), probe=batch, preset=instruments, gradients="both", epoch_scalars=False)]
+
+
+class Workbench:
+    """One network, compiled for training, scoring and measuring."""
+
+    def __init__(self, config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> None:
+        self.plan = training.Plan(len(data.train), config.batch_size, config.epochs)
+        self.model = training.prepare(
+            models.build(config),
+            data.train,
+            self.plan,
+            optimizer=models.build_optimizer(config),
+            loss=models.loss(config),
+            metrics=models.metrics(config),
+        )
+        self.scorer = training.Scorer(self.model, scored, models.loss(config), models.metrics(config)[0])
+        self.gauges = gauges(instruments, data.validation)
+
+    def start(self, config: RunConfig, network: keras.Model, writer: MultiWriter) -> None:
+        """Take over the weights and random state of `network`, a fresh optimizer's state and the run's writer."""
+        for ours, theirs in zip(_state(self.model), _state(network), strict=True):
+            ours.assign(theirs)
+        optimizer: Any = self.model.optimizer
+        fresh: Any = models.build_optimizer(config)
+        for each in (optimizer, fresh):
+            each.build(self.model.trainable_variables)
+        for ours, theirs in zip(optimizer.variables, fresh.variables, strict=True):
+            ours.assign(theirs)
+        for gauge in self.gauges:
+            gauge.writer = writer
+            gauge.first_nonfinite = None
+
+
+def _state(model: keras.Model) -> list[Any]:
+    """Weights and random state, without the metrics that only a compiled model has."""
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    return [variable for variable in model.variables if id(variable) not in metrics]
+
+
+_last: dict[Key, Workbench] = {}
+
+
+def workbench(config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> Workbench:
+    """The bench for runs of this shape: the last one again where it fits, else a new one in its place."""
+    shape = replace(config, seed=0, learning_rate=1.0, pretraining="none")
+    key = (shape, data.checksum, instruments, tuple(scored))
+    if key not in _last:
+        _last.clear()
+        keras.backend.clear_session()
+        gc.collect()
+        _last[key] = Workbench(config, data, scored, instruments)
+    return _last[key]

@@ -1,0 +1,179 @@
+"""One run: what it leaves behind, exactly; and that watching it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from mnist_depth import experiment, records
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+
+STEPS_PER_EPOCH = 13
+"""1,350 training digits in batches of 100."""
+
+
+GRAPH = "__run_graph__"
+"""The tag under which TensorBoard's reader hands out the graph."""
+
+
+def _events(folder: Path) -> set[tuple[str, int]]:
+    """(tag, step) of every value in a run's event files; a value that stands twice fails."""
+    found = [
+        (value.tag, event.step)
+        for path in sorted(folder.glob("*tfevents*"))
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag != GRAPH
+    ]
+    assert len(found) == len(set(found)), "a value stands twice"
+    return set(found)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> records.RunRecord:
+    """Three layers, two epochs, standard instruments."""
+    folder = tmp_path_factory.mktemp("run")
+    config = RunConfig(dataset="digits", depth=3, width=16, epochs=2, activation="sigmoid")
+    assert experiment.run(config, folder) == "finished"
+    return records.read_run(folder)
+
+
+LAYERS = ("layer_01", "layer_02", "layer_03")
+VARIABLES = [f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias")]
+
+
+def test_validation_and_test_hold_loss_and_accuracy_per_epoch(run: records.RunRecord) -> None:
+    wanted = {(tag, step) for tag in ("loss", "accuracy") for step in (STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH)}
+    assert _events(run.folder / "validation") == wanted
+    assert _events(run.folder / "test") == wanted
+
+
+def test_train_holds_exactly_these_tags_and_steps(run: records.RunRecord) -> None:
+    ends = (STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH)
+    probed = (0, *ends)
+    wanted = {(tag, step) for tag in ("loss", "accuracy") for step in ends}
+    wanted |= {("minibatch_loss", step) for step in range(1, 2 * STEPS_PER_EPOCH + 1)}
+    found = _events(run.folder / "train")
+    quantities = {tag.split("/")[0] for tag, _ in found}
+    assert quantities >= {"gradient_norm", "weight_norm", "update_ratio", "activation_mean", "activation_std"}
+    assert quantities >= {"saturated_share", "zero_share", "gradient", "gradient_log10", "weight", "activation"}
+    assert wanted <= found
+    for variable in VARIABLES:
+        assert {step for tag, step in found if tag == f"probe_gradient_norm/{variable}"} == set(probed)
+        assert {step for tag, step in found if tag == f"weight/{variable}"} == set(probed)
+    for layer in LAYERS:
+        assert {step for tag, step in found if tag == f"activation_std/{layer}"} == set(probed)
+    named = {part for tag, _ in found for part in tag.split("/")[1:2]}
+    assert named == set(LAYERS)
+
+
+def test_every_scalar_of_the_event_files_stands_in_the_metrics_and_back(run: records.RunRecord) -> None:
+    histograms = {(point.tag, point.step) for point in run.histograms()}
+    for name in ("train", "validation", "test"):
+        scalars = {(point.tag, point.step) for point in run.points if point.run == name}
+        events = _events(run.folder / name)
+        assert scalars <= events
+        assert events - scalars == (histograms if name == "train" else set())
+
+
+def test_the_graph_says_the_same_layers(run: records.RunRecord) -> None:
+    from tensorboard.compat.proto.graph_pb2 import GraphDef  # pyright: ignore[reportAttributeAccessIssue]
+
+    graphs = [
+        GraphDef.FromString(value.tensor.string_val[0])
+        for path in (run.folder / "train").glob("*tfevents*")
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag == GRAPH
+    ]
+    assert len(graphs) == 1
+    nodes = {node.name for node in graphs[0].node}
+    for layer in LAYERS:
+        assert {f"{layer}/kernel", f"{layer}/bias", f"{layer}/MatMul"} <= nodes
+
+
+def test_the_record_says_what_was_run_and_how_it_ended(run: records.RunRecord) -> None:
+    assert run.status == "finished"
+    assert run.record["dataset"]["sizes"] == {"train": 1350, "validation": 150, "test": 297}
+    metrics = run.done["metrics"]
+    steps, accuracies = run.series("test", "accuracy")
+    assert metrics["test_accuracy"] == accuracies[-1]
+    assert metrics["best_test_accuracy"] == max(accuracies)
+    assert metrics["best_test_step"] == steps[accuracies.index(max(accuracies))]
+    first = run.series("train", "gradient_norm/layer_01/kernel")[1]
+    assert metrics["gradient_norm_first"] == pytest.approx(float(np.median(first)))
+    assert not (run.folder / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("instruments", ["none", "light", "full"])
+@pytest.mark.parametrize("options", [{}, {"optimizer": "adam", "batch_norm": "before", "dropout": 0.2}])
+def test_observation_never_perturbs(tmp_path: Path, tiny: RunConfig, options: dict[str, Any], instruments: str) -> None:
+    config = replace(tiny, **options, learning_rate=0.01)
+    hashes = set()
+    for name in ("standard", instruments):
+        experiment.run(config, tmp_path / name, instruments=name)
+        hashes.add(records.read_run(tmp_path / name).done["weights_sha256"])
+    assert len(hashes) == 1
+
+
+def test_a_bench_that_served_another_run_gives_the_same_weights(tmp_path: Path, tiny: RunConfig) -> None:
+    config = replace(tiny, dropout=0.2, optimizer="adam")
+    experiment.run(config, tmp_path / "first")
+    experiment.run(replace(config, seed=1, learning_rate=0.01), tmp_path / "between")
+    experiment.run(config, tmp_path / "again")
+    first, between, again = (records.read_run(tmp_path / name) for name in ("first", "between", "again"))
+    assert first.done["weights_sha256"] == again.done["weights_sha256"] != between.done["weights_sha256"]
+    assert [point[:3] for point in first.points] == [point[:3] for point in again.points]
+
+
+def test_a_stopped_run_resumes_to_the_same_end(tmp_path: Path, tiny: RunConfig) -> None:
+    config = replace(tiny, epochs=4, optimizer="adam")
+    experiment.run(config, tmp_path / "whole")
+    calls = iter([False, False, True])
+    assert experiment.run(config, tmp_path / "cut", stop=lambda: next(calls)) == "stopped"
+    assert records.read_run(tmp_path / "cut").status == "unfinished"
+    assert experiment.run(config, tmp_path / "cut") == "finished"
+    whole, cut = records.read_run(tmp_path / "whole"), records.read_run(tmp_path / "cut")
+    assert cut.done["weights_sha256"] == whole.done["weights_sha256"]
+    assert cut.done["metrics"] == whole.done["metrics"]
+    assert {(p.run, p.tag, p.step, repr(p.value)) for p in cut.points} == {
+        (p.run, p.tag, p.step, repr(p.value)) for p in whole.points
+    }
+    for name in ("train", "validation", "test"):
+        assert _events(tmp_path / "cut" / name) == _events(tmp_path / "whole" / name)
+
+
+def test_a_run_that_overflows_is_recorded_as_diverged(tmp_path: Path, tiny: RunConfig) -> None:
+    config = replace(tiny, depth=9, initializer="normal_1", learning_rate=1.0, width=64)
+    assert experiment.run(config, tmp_path) == "diverged"
+    run = records.read_run(tmp_path)
+    assert run.status == "diverged"
+    assert run.done["first_nonfinite"][1].split("/")[0]
+    json.loads((tmp_path / records.DONE).read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_other_data_under_an_unfinished_run_is_refused(tmp_path: Path, tiny: RunConfig) -> None:
+    assert experiment.run(tiny, tmp_path, stop=lambda: True) == "stopped"
+    record = json.loads((tmp_path / records.CONFIG).read_text())
+    record["dataset"]["checksum"] = "0" * 64
+    (tmp_path / records.CONFIG).write_text(json.dumps(record))
+    with pytest.raises(UserError, match="--overwrite"):
+        experiment.run(tiny, tmp_path)
+    assert experiment.run(tiny, tmp_path, overwrite=True) == "finished"
+
+
+@pytest.mark.parametrize("name", ["checkpoint/state.npz", "config.json"])
+def test_a_damaged_file_is_named(tmp_path: Path, tiny: RunConfig, name: str) -> None:
+    calls = iter([False, True])
+    experiment.run(replace(tiny, epochs=3), tmp_path, stop=lambda: next(calls))
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match=Path(name).name):
+        experiment.run(replace(tiny, epochs=3), tmp_path)
