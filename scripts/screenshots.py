@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -41,9 +42,10 @@ def depth_profile(browser: Browser, url: str, run: str) -> None:
 def custom_scalars(browser: Browser, url: str, run: str) -> None:
     """All layers of one run on one chart per quantity, with logarithmic axes where the title says so."""
     browser.open(f"{url}#custom_scalars&regexInput={quote(run, safe='')}")
-    for card in browser.wait_for("tf-custom-scalar-multi-line-chart-card"):
-        if "log axis" in card.text:
-            browser.click(browser.inside(card, "paper-icon-button")[1])
+    browser.wait_for("tf-custom-scalar-multi-line-chart-card", "Matches")
+    browser.settle()
+    for card in browser.wait_for("tf-custom-scalar-multi-line-chart-card", "log axis"):
+        browser.click(browser.inside(card, "paper-icon-button")[1])
 
 
 def histograms(browser: Browser, url: str, run: str) -> None:
@@ -55,10 +57,11 @@ def graph(browser: Browser, url: str, run: str) -> None:
     """One box per layer, the third opened."""
     browser.open(f"{url}#graphs")
     browser.wait_for("g.nodeshape")
-    browser.driver.execute_script(CHOOSE, browser.everything("paper-item"), run)
-    box = browser.wait_for("g.node", "layer_03")[-1]
+    browser.wait(
+        lambda: browser.driver.execute_script(CHOOSE, browser.everything("paper-item"), run), "the run's graph"
+    )
     browser.settle()
-    browser.driver.execute_script(EXPAND, browser.inside(box, "g.nodeshape")[0])
+    browser.wait(lambda: browser.driver.execute_script(EXPAND, browser.everything("g.node")), "layer_03")
 
 
 def images(browser: Browser, url: str, run: str) -> None:
@@ -82,8 +85,17 @@ def hparams_parallel(browser: Browser, url: str, run: str) -> None:
     browser.wait_for("svg g.axis")
 
 
-CHOOSE = "arguments[0].find(item => item.textContent.trim() === arguments[1]).click();"
-EXPAND = "arguments[0].dispatchEvent(new MouseEvent('dblclick', {bubbles: true, composed: true}));"
+SECONDS_TO_LOAD = 60
+CHOOSE = """
+const item = arguments[0].find(item => item.textContent.trim() === arguments[1]);
+if (item) item.click();
+return !!item;
+"""
+EXPAND = """
+const box = arguments[0].find(node => node.getAttribute('data-name') === 'layer_03');
+if (box) box.querySelector('g.nodeshape').dispatchEvent(new MouseEvent('dblclick', {bubbles: true, composed: true}));
+return !!box;
+"""
 
 PICTURES: dict[str, Callable[[Browser, str, str], None]] = {
     "time_series": time_series,
@@ -98,13 +110,16 @@ PICTURES: dict[str, Callable[[Browser, str, str], None]] = {
 }
 
 
-def first_training_run(board: Board, pattern: str) -> str:
+def training_run(board: Board, pattern: str) -> str:
     """The name of the first `train` run of a seed that matches; the tabs that show one run show this one."""
-    with urllib.request.urlopen(board.url + "data/runs") as answer:
-        runs = [run for run in json.load(answer) if re.search(pattern, run) and re.search(r"seed_\d+/train$", run)]
-    if not runs:
-        raise SystemExit(f"no training run matches {pattern!r}")
-    return runs[0]
+    limit = time.monotonic() + SECONDS_TO_LOAD
+    while time.monotonic() < limit:
+        with urllib.request.urlopen(board.url + "data/runs") as answer:
+            names = [name for name in json.load(answer) if re.search(r"seed_\d+/train$", name)]
+        if found := [name for name in names if re.search(pattern, name)]:
+            return found[0]
+        time.sleep(0.5)
+    raise SystemExit(f"no training run matches {pattern!r}")
 
 
 def main() -> None:
@@ -116,7 +131,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(PICTURES), choices=list(PICTURES), metavar="TAB")
     flags = parser.parse_args()
     with start_board(flags.logdir) as board, open_browser() as browser:
-        run = first_training_run(board, flags.run)
+        run = training_run(board, flags.run)
         for name in flags.only:
             PICTURES[name](browser, board.url, run)
             print(browser.screenshot(flags.out / f"{name}.png"), *browser.console_errors(), sep="\n  ", flush=True)

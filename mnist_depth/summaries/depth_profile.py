@@ -82,8 +82,11 @@ def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
 
 def _steps_per_epoch(record: RunRecord) -> int:
     """0 where the record does not say how many images there were."""
-    examples = record.record.get("dataset", {}).get("sizes", {}).get("train", 0)
-    return max(1, examples // record.config.batch_size) if examples else 0
+    try:
+        examples = int(record.record["dataset"]["sizes"]["train"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+    return max(1, examples // record.config.batch_size)
 
 
 def _events(profile: Profile, step: int) -> list[Message]:

@@ -6,7 +6,7 @@ The final figures are the last points of the runs' own curves, read by TensorBoa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams import metadata
 
 from mnist_depth.config import RunConfig
 from mnist_depth.records import RunRecord
+from mnist_depth.results.groups import final_metrics
 from mnist_depth.summaries.events import replace_events, scalars, tensor
 from mnist_depth.summaries.protos import Message, SummaryMetadata, hparams, hparams_data
 from mnist_depth.summaries.series import RUNS, Series, last_wall_time
@@ -22,6 +23,7 @@ from mnist_depth.summaries.series import RUNS, Series, last_wall_time
 BEST = {"accuracy": max, "loss": min}
 WHOLE_RUN = ("gradient_ratio", "seconds")
 STATUSES = {"finished": hparams.STATUS_SUCCESS, "diverged": hparams.STATUS_FAILURE}
+SHOWN = ("best test accuracy", "final test accuracy", "final test loss", "final train loss", "gradient ratio")
 MOST_CHOICES = 20
 """Numbers with more values than this are filtered by an interval instead of a list of boxes."""
 
@@ -40,37 +42,46 @@ def write_best_figures(record: RunRecord, series: Mapping[tuple[str, str], Serie
                 best = choose(finite, key=points.values.__getitem__)
                 values = {f"summary/best_{run}_{tag}": points.values[best]}
                 events.append(scalars(points.steps[best], values, points.wall_times[best]))
-    figures = {"seconds": record.done.get("seconds"), **record.done.get("metrics", {})}
+    figures = final_metrics(record)
     last = max((event.step for event in events), default=0)
-    whole = {f"summary/{name}": float(figures[name]) for name in WHOLE_RUN if figures.get(name) is not None}
+    whole = {f"summary/{name}": figures[name] for name in WHOLE_RUN if name in figures}
     if whole:
         events.append(scalars(last, whole, last_wall_time(series)))
     replace_events(record.folder, "best", events)
 
 
-def write_hparams(study: Path, records: Sequence[RunRecord]) -> None:
-    """Write the experiment into the study's root and a session into every run folder.
+def write_experiment(records: Sequence[RunRecord]) -> None:
+    """Write the columns of the table into the root of every study.
 
-    `records` are all runs of the study. The `seed` of a session names every seed of its configuration, because
-    TensorBoard shows one row for the group with the values of its first member.
+    `records` are all runs of the logdir: TensorBoard takes the columns, and the values to filter by, from the
+    first study that it finds, and would hide the runs of the others.
     """
-    seeds: dict[str, list[int]] = {}
-    for record in records:
-        seeds.setdefault(record.slug, []).append(record.seed)
-    values = {record.folder: _values(record.config, seeds[record.slug]) for record in records}
-    replace_events(study, "hparams", [_event(metadata.EXPERIMENT_TAG, 0.0, experiment=_experiment(values.values()))])
-    for record in records:
-        replace_events(record.folder, "hparams", _session(record, values[record.folder]))
-
-
-def _values(config: RunConfig, seeds: Iterable[int]) -> dict[str, Any]:
-    return {**config.to_dict(), "seed": " ".join(str(seed) for seed in sorted(seeds))}
-
-
-def _experiment(values: Iterable[Mapping[str, Any]]) -> Message:
-    rows = list(values)
+    rows = _rows(records)
     infos = [_hparam(spec.name, spec.metadata["help"], [row[spec.name] for row in rows]) for spec in fields(RunConfig)]
-    return hparams.Experiment(name="mnist_depth", hparam_infos=infos, metric_infos=_metrics())
+    experiment = hparams.Experiment(name="mnist_depth", hparam_infos=infos, metric_infos=_metrics())
+    event = _event(metadata.EXPERIMENT_TAG, experiment=experiment)
+    for study in sorted({record.folder.parent.parent for record in records}):
+        replace_events(study, "hparams", [event])
+
+
+def write_sessions(records: Sequence[RunRecord]) -> None:
+    """Write a session into every run folder; `records` are all runs of a study.
+
+    The `seed` of a session names every seed of its configuration, because TensorBoard shows one row for the group with
+    the values of its first member.
+    """
+    for record, row in zip(records, _rows(records), strict=True):
+        replace_events(record.folder, "hparams", _session(record, row))
+
+
+def _rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    seeds: dict[Path, list[int]] = {}
+    for record in records:
+        seeds.setdefault(record.folder.parent, []).append(record.seed)
+    return [
+        {**record.config.to_dict(), "seed": " ".join(map(str, sorted(seeds[record.folder.parent])))}
+        for record in records
+    ]
 
 
 def _hparam(name: str, help_text: str, values: Sequence[Any]) -> Message:
@@ -91,13 +102,13 @@ def _hparam(name: str, help_text: str, values: Sequence[Any]) -> Message:
 
 
 def _metrics() -> list[Message]:
-    """Test figures first: they are what a table is sorted by."""
-    found = []
-    for run in reversed(RUNS):
-        for tag in BEST:
-            found.append(_metric("", f"summary/best_{run}_{tag}", f"best {run} {tag}"))
-            found.append(_metric(run, tag, f"final {run} {tag}"))
-    return found + [_metric("", f"summary/{name}", name.replace("_", " ")) for name in WHOLE_RUN]
+    """The table shows the first five of its own accord."""
+    best = {f"best {run} {tag}": ("", f"summary/best_{run}_{tag}") for run in RUNS for tag in BEST}
+    final = {f"final {run} {tag}": (run, tag) for run in RUNS for tag in BEST}
+    whole = {name.replace("_", " "): ("", f"summary/{name}") for name in WHOLE_RUN}
+    names = {**best, **final, **whole}
+    order = [*SHOWN, *(title for title in names if title not in SHOWN)]
+    return [_metric(*names[title], title) for title in order]
 
 
 def _metric(group: str, tag: str, title: str) -> Message:
@@ -112,17 +123,17 @@ def _session(record: RunRecord, values: Mapping[str, Any]) -> list[Message]:
             start.hparams[name].string_value = value
         else:
             start.hparams[name].number_value = value
-    events = [_event(metadata.SESSION_START_INFO_TAG, 0.0, session_start_info=start)]
+    events = [_event(metadata.SESSION_START_INFO_TAG, session_start_info=start)]
     if record.done:
         end = hparams_data.SessionEndInfo(status=STATUSES.get(record.status, hparams.STATUS_UNKNOWN))
-        events.append(_event(metadata.SESSION_END_INFO_TAG, 0.0, session_end_info=end))
+        events.append(_event(metadata.SESSION_END_INFO_TAG, session_end_info=end))
     return events
 
 
-def _event(tag: str, wall_time: float, **content: Message) -> Message:
+def _event(tag: str, **content: Message) -> Message:
     """The event of one message of the plugin; equal messages give equal bytes, unlike with its own helper."""
     data = hparams_data.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
     plugin = SummaryMetadata.PluginData(
         plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString(deterministic=True)
     )
-    return tensor(tag, metadata.NULL_TENSOR, SummaryMetadata(plugin_data=plugin), wall_time)
+    return tensor(tag, metadata.NULL_TENSOR, SummaryMetadata(plugin_data=plugin), wall_time=0.0)

@@ -11,6 +11,7 @@ import fcntl
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,14 @@ from numpy.typing import NDArray
 from mnist_depth import theory
 from mnist_depth.errors import UserError
 from mnist_depth.naming import layer_name
-from mnist_depth.records import WEIGHTS, RunRecord, find_runs
+from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
 from mnist_depth.summaries import text
 from mnist_depth.summaries.custom_scalars import write_layout
 from mnist_depth.summaries.depth_profile import write_depth_profile
 from mnist_depth.summaries.events import image, replace_events
 from mnist_depth.summaries.events import text as text_event
-from mnist_depth.summaries.hparams import write_best_figures, write_hparams
+from mnist_depth.summaries.hparams import write_best_figures, write_experiment, write_sessions
 from mnist_depth.summaries.protos import Message
 from mnist_depth.summaries.seeds import write_seed_bands
 from mnist_depth.summaries.series import Series, last_wall_time, series_of
@@ -52,14 +53,25 @@ def write_run(record: RunRecord) -> None:
 def write_study(study: Path) -> None:
     """Write the layout, the HParams of all runs and the bands over seeds of one study's folder. Raises UserError.
 
-    Runs that cannot be read are left out. Two processes that do this at once take turns.
+    Runs that cannot be read are left out. The HParams columns are those of the whole logdir, the folder above. Two
+    processes that do this at once take turns.
     """
     with _turn(study):
-        records = [record for record in find_runs(study) if record.folder.parent.parent == study]
+        records = _runs(study, "*/seed_*")
         write_layout(study)
-        write_hparams(study, records)
+        write_sessions(records)
+        write_experiment(_runs(study.parent, "*/*/seed_*"))
         for members in _by_slug(records).values():
             write_seed_bands(members)
+
+
+def _runs(root: Path, pattern: str) -> list[RunRecord]:
+    """The readable run folders at one depth below `root`, which may hold much else."""
+    found = []
+    for path in sorted(root.glob(f"{pattern}/{CONFIG}")):
+        with contextlib.suppress(UserError):
+            found.append(read_run(path.parent))
+    return found
 
 
 @contextlib.contextmanager
@@ -109,8 +121,8 @@ def _pictures(record: RunRecord, series: AllSeries) -> list[Message]:
         steps, table = _layers_by_step(record, series, pattern)
         if len(steps) > 1:
             found[f"{quantity}/layer_by_step"] = images.heat_map(steps, table, quantity.replace("_", " "))
-    counts = record.done.get("confusion")
-    if counts:
+    counts = _square(record.done.get("confusion"))
+    if counts is not None:
         found["confusion/test"] = images.confusion(counts)
     return [image(tag, pixels, when, step) for tag, pixels in found.items()]
 
@@ -125,6 +137,15 @@ def _first_kernel(path: Path) -> NDArray[np.float64] | None:
     except (OSError, KeyError, TypeError, ValueError):
         return None
     return kernel if kernel.ndim == 2 else None
+
+
+def _square(counts: Any) -> NDArray[np.float64] | None:
+    """[classes, classes] numbers; None for anything else."""
+    try:
+        table = np.asarray(counts, float)
+    except (TypeError, ValueError):
+        return None
+    return table if table.ndim == 2 and table.shape[0] == table.shape[1] and np.isfinite(table).all() else None
 
 
 def _layers_by_step(record: RunRecord, series: AllSeries, pattern: str) -> tuple[list[int], NDArray[np.float64]]:
