@@ -17,7 +17,7 @@ from mnist_depth.records import HistogramPoint
 from mnist_depth.registry import split_name
 from mnist_depth.results import plots
 from mnist_depth.results.diagnosis import Diagnosis, diagnose_run
-from mnist_depth.results.groups import Group, telling_fields
+from mnist_depth.results.groups import Group, axes_of
 from mnist_depth.results.measurements import Moment
 from mnist_depth.results.pictures import Picture
 from mnist_depth.results.plots import Density, Profile
@@ -40,6 +40,9 @@ SCALED = ("mean_field", "normal", "orthogonal")
 """Initializers whose argument is a scale: a grid of them has a number on its axis."""
 
 BINS, TAIL = 48, 0.002
+LEAST_FILLED = 0.5
+"""Share of a grid's cells that must have a value; trials of a random search are no grid."""
+
 MOST_PANELS = 6
 """Grids that vary on a third field are drawn once for each of its values, up to this many."""
 
@@ -219,7 +222,7 @@ class _Grid(NamedTuple):
 def grids(groups: Sequence[Group]) -> list[Picture]:
     """Heat maps where the configurations vary on two fields; one for each value of a third."""
     metric = next((name for name in GRID_METRICS if any(group.spread(name) for group in groups)), None)
-    fields = telling_fields([run for group in groups for run in group.runs])
+    fields = axes_of([run for group in groups for run in group.runs])
     if metric is None or not 2 <= len(fields) <= 3:
         return []
     split, pair = _split(groups, fields)
@@ -269,6 +272,8 @@ def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, o
         spread = group.spread(metric)
         at = rows.index(getattr(group.config, pair[0])), columns.index(getattr(group.config, pair[1]))
         values[at] = spread.mean if spread else np.nan
+    if np.isfinite(values).mean() < LEAST_FILLED:
+        return None
     words = metric.replace("_", " ")
     if sigmas:
         grid = _Grid(rows, [sigmas[name] for name in columns], values)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,13 @@ from mnist_depth.records import HistogramPoint, RunRecord
 
 SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
 """Config fields whose values need no name before them in a label."""
+
+
+MOST_FIELDS = 4
+"""Labels of runs that differ in more fields than this name only what is unlike most runs."""
+
+Labeler = Callable[[RunConfig], str]
+"""The name of a configuration, empty where there is none."""
 
 
 class Curve(NamedTuple):
@@ -144,19 +152,43 @@ def _try_points(record: RunRecord) -> None:
         raise UserError(f"{record.folder / records.METRICS} is damaged ({type(error).__name__}); left out") from None
 
 
-def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
-    """Groups of runs that differ only in the seed, labeled by what differs between groups, in a natural order."""
+def group_runs(runs: Sequence[RunRecord], label: Labeler | None = None) -> list[Group]:
+    """Groups of runs that differ only in the seed, in a natural order.
+
+    Labels say what differs between groups; `label` may know better names, and an empty one leaves the choice here.
+    """
     by_config: dict[tuple[str, str], list[RunRecord]] = {}
     for run in runs:
         by_config.setdefault((run.study, run.config.slug), []).append(run)
     fields = telling_fields(runs)
-    several_studies = len({run.study for run in runs}) > 1
-    groups = []
-    for members in sorted(by_config.values(), key=lambda members: _order(members[0], fields)):
-        label = label_of(members[0].config, fields)
-        prefix = f"{members[0].study}: " if several_studies else ""
-        groups.append(Group(prefix + label, tuple(sorted(members, key=lambda run: run.seed))))
-    return groups
+    groups = sorted(by_config.values(), key=lambda members: _order(members[0], fields))
+    named = _labels([members[0] for members in groups], fields, label)
+    return [
+        Group(name, tuple(sorted(members, key=lambda run: run.seed)))
+        for name, members in zip(named, groups, strict=True)
+    ]
+
+
+def _labels(firsts: Sequence[RunRecord], fields: Sequence[str], label: Labeler | None) -> list[str]:
+    """One label per group, each different: a given name that two groups share is followed by what tells them apart."""
+    told = _told(firsts, fields)
+    given = [label(run.config) if label else "" for run in firsts]
+    studies = {run.study for run in firsts}
+    return [
+        (f"{run.study}: " if len(studies) > 1 else "")
+        + (name if name and given.count(name) == 1 else f"{name}, {text}" if name else text)
+        for run, name, text in zip(firsts, given, told, strict=True)
+    ]
+
+
+def _told(firsts: Sequence[RunRecord], fields: Sequence[str]) -> list[str]:
+    """What tells the configs apart; where many fields do, only what is unlike most."""
+    configs = [run.config for run in firsts]
+    if len(fields) <= MOST_FIELDS:
+        return [label_of(config, fields) for config in configs]
+    usual = {name: Counter(getattr(config, name) for config in configs).most_common(1)[0][0] for name in fields}
+    own = [[name for name in fields if getattr(config, name) != usual[name]] for config in configs]
+    return [label_of(config, names) if names else "baseline" for config, names in zip(configs, own, strict=True)]
 
 
 DERIVED = {"learning_rate": "optimizer", "epochs": "dataset"}
@@ -169,6 +201,17 @@ def telling_fields(runs: Sequence[RunRecord]) -> list[str]:
     names = configs[0] if configs else {}
     fields = [name for name in names if name != "seed" and len({config[name] for config in configs}) > 1]
     return [name for name in fields if name not in DERIVED or not _determines(configs, DERIVED[name], name)]
+
+
+def axes_of(runs: Sequence[RunRecord]) -> list[str]:
+    """The telling fields without those that an earlier one determines: what spans the grid of the runs."""
+    configs = [run.config.to_dict() for run in runs]
+    fields = telling_fields(runs)
+    return [
+        name
+        for index, name in enumerate(fields)
+        if not any(_determines(configs, earlier, name) for earlier in fields[:index])
+    ]
 
 
 def _determines(configs: Sequence[Mapping[str, Any]], cause: str, effect: str) -> bool:

@@ -15,7 +15,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.results import gallery, page, pictures, tables
 from mnist_depth.results.diagnosis import Diagnosis
-from mnist_depth.results.groups import Group, group_runs, read_runs
+from mnist_depth.results.groups import Group, Labeler, group_runs, read_runs
 from mnist_depth.results.pictures import Picture
 from mnist_depth.results.tables import Table
 
@@ -37,6 +37,8 @@ class Story:
     answers: Sequence[Answer] = ()
     columns: Sequence[str] = ()
     rank_by: str | None = None
+    label: Labeler | None = None
+    published: Labeler | None = None
 
 
 def write_report(
@@ -48,12 +50,15 @@ def write_report(
     answers: Sequence[Answer] = (),
     columns: Sequence[str] = (),
     rank_by: str | None = None,
+    label: Labeler | None = None,
+    published: Labeler | None = None,
 ) -> Path:
     """Report on every run at or below `root` and return the path of the HTML file.
 
     `out` is a folder, or an .html file; default `<root>/report`. Beside the page stand `figures/*.png` and `*.svg`,
     `metrics.csv` and `metrics.parquet`. `answers` are (statement, verdict, detail), `columns` and `rank_by` the figures
-    of the table and the one that orders it. Raises UserError where there is no readable run or nothing can be written.
+    of the table and the one that orders it, `label` and `published` a configuration's name and the figure to compare it
+    with, empty where there is none. Raises UserError where there is no readable run or nothing can be written.
     """
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
@@ -62,7 +67,7 @@ def write_report(
         found = f" ({notes[0]})" if notes else ""
         raise UserError(f"no readable run at or below {root}{found}; train one first, or name another folder")
     target = _target(root, out)
-    story = Story(title or root.resolve().name, question, answers, columns, rank_by)
+    story = Story(title or root.resolve().name, question, answers, columns, rank_by, label, published)
     rows = tables.write_metrics(runs, target.parent)
     parts, shown = _parts(story, runs, notes, rows)
     for picture in shown:
@@ -84,7 +89,7 @@ def _target(root: Path, out: Path | None) -> Path:
 
 def _parts(story: Story, runs: Sequence[RunRecord], notes: list[str], rows: int) -> tuple[list[str], list[Picture]]:
     """The page from top to bottom, and the figures in it."""
-    groups = group_runs(runs)
+    groups = group_runs(runs, story.label)
     shown = gallery.representatives(groups)
     start, end = (gallery.diagnose_groups(groups, moment) for moment in ("start", "end"))
     labels = {group.label for group in shown}
@@ -132,7 +137,7 @@ def _answers(answers: Sequence[Answer]) -> str:
 
 
 def _results(groups: Sequence[Group], story: Story) -> str:
-    content = page.table(tables.summary(groups, story.columns, story.rank_by))
+    content = page.table(tables.summary(groups, story.columns, story.rank_by, story.published))
     return content if len(groups) <= MOST_DETAILS else page.details(f"Table of {len(groups)} configurations", content)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
-from mnist_depth.results.groups import Group, Spread
+from mnist_depth.results.groups import Group, Labeler, Spread
 
 COLUMNS = (
     "best_test_accuracy",
@@ -32,10 +32,16 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def summary(groups: Sequence[Group], columns: Sequence[str] = (), rank_by: str | None = None) -> Table:
+def summary(
+    groups: Sequence[Group],
+    columns: Sequence[str] = (),
+    rank_by: str | None = None,
+    published: Labeler | None = None,
+) -> Table:
     """Mean +- standard deviation over seeds of final figures, one row per group.
 
-    `rank_by` puts the best row first: the largest for accuracies, the smallest for everything else.
+    `rank_by` puts the best row first: the largest for accuracies, the smallest for everything else. `published` names
+    the figure to compare with.
     """
     chosen = [name for name in columns or COLUMNS if any(group.spread(name) for group in groups)]
     header = ["", "seeds", *[name.replace("_", " ") for name in chosen], "status"]
@@ -43,6 +49,9 @@ def summary(groups: Sequence[Group], columns: Sequence[str] = (), rank_by: str |
         [group.label, str(len(group.runs)), *[show(group.spread(name), name) for name in chosen], statuses(group)]
         for group in ranked(groups, rank_by)
     ]
+    figures = [published(group.config) if published else "" for group in ranked(groups, rank_by)]
+    if any(figures):
+        header, rows = [*header, "published"], [[*row, figure] for row, figure in zip(rows, figures, strict=True)]
     return Table(header, rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
-from mnist_depth.results.groups import Curve, Spread, group_runs, read_runs
+from mnist_depth.results.groups import Curve, Spread, axes_of, group_runs, read_runs
 from mnist_depth.results.measurements import from_run
 from mnist_depth.results.plots import thin
 from mnist_depth.results.tables import ranked, show, summary
@@ -33,6 +34,40 @@ def test_numbers_sort_as_numbers_and_carry_their_name(tmp_path):
         write_run(tmp_path, RunConfig(depth=depth))
     labels = [group.label for group in group_runs(read_runs(tmp_path)[0])]
     assert labels == ["depth 2", "depth 9", "depth 16"]
+
+
+def test_where_many_fields_differ_labels_name_what_is_unusual(tmp_path):
+    usual: dict[str, Any] = {"activation": "sigmoid", "depth": 3}
+    for own in (
+        {},
+        {"activation": "relu"},
+        {"optimizer": "adam"},
+        {"batch_norm": "before"},
+        {"initializer": "glorot_4"},
+        {"wiring": "residual"},
+    ):
+        write_run(tmp_path, RunConfig(**(usual | own)))
+    labels = {group.label for group in group_runs(read_runs(tmp_path)[0])}
+    assert labels == {"baseline", "relu", "adam", "batch norm before", "glorot_4", "wiring residual"}
+
+
+def test_given_names_and_published_figures_stand_in_the_table(tmp_path):
+    for depth in (2, 3, 4):
+        write_run(tmp_path, RunConfig(depth=depth))
+    names = {2: "shallow", 3: "deep", 4: "deep"}
+    groups = group_runs(read_runs(tmp_path)[0], lambda config: names[config.depth])
+    assert [group.label for group in groups] == ["shallow", "deep, depth 3", "deep, depth 4"]
+    table = summary(groups, ["test_accuracy"], published=lambda config: "0.9783" if config.depth == 3 else "")
+    assert [table.header[-1], *(row[-1] for row in table.rows)] == ["published", "", "0.9783", ""]
+
+
+def test_a_field_that_follows_from_an_earlier_one_is_no_axis(tmp_path):
+    for activation, bias in (("tanh", 0.2236), ("relu", 0.0)):
+        for depth in (2, 3):
+            for sigma in (0.5, 1.5):
+                config = RunConfig(activation=activation, depth=depth, initializer=f"mean_field:{sigma}", bias_std=bias)
+                write_run(tmp_path, config)
+    assert axes_of(read_runs(tmp_path)[0]) == ["depth", "activation", "initializer"]
 
 
 def test_the_same_config_in_two_studies_stays_apart(tmp_path):

@@ -167,6 +167,13 @@ def test_initial_scale_against_depth_is_a_phase_diagram_for_each_activation(tmp_
     assert text.count("6 xi, is largest at sigma_w 1") == 2
 
 
+def test_trials_of_a_random_search_are_no_grid(tmp_path):
+    for trial in range(1, 6):
+        config = RunConfig(depth=2, learning_rate=trial / 100, weight_decay=trial / 1e5)
+        write_run(tmp_path, config, study="search", accuracy=trial / 10)
+    assert not {name for name in figure_names(write_report(tmp_path / "search")) if name.startswith("grid")}
+
+
 def test_more_configurations_than_a_chart_can_show_are_sampled_and_told(tmp_path):
     for depth in range(1, 11):
         write_run(tmp_path, RunConfig(depth=depth), study="many", accuracy=depth / 20)
