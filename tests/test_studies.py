@@ -13,7 +13,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
 from mnist_depth.studies.checks import at_chance, beats, learns, stays_below
-from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, NotTested, Runs, Variant, product
+from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Check, NotTested, Runs, Variant, product
 from tests.studies.fabricate import finished, learned, stuck
 
 LECTURES = [
@@ -210,9 +210,8 @@ def test_layers_are_read_from_the_series_of_each_hidden_layer() -> None:
     ],
 )
 def test_checks_look_at_every_seed(
-    check: object, good: Sequence[Mapping[str, float]], bad: Sequence[Mapping[str, float]]
+    check: Check, good: Sequence[Mapping[str, float]], bad: Sequence[Mapping[str, float]]
 ) -> None:
-    assert callable(check)
     for figures, holds in ((good, True), (bad, False)):
         runs = Runs(finished(RunConfig(seed=seed), **metrics) for seed, metrics in enumerate(figures))
         assert check(runs)[0] is holds

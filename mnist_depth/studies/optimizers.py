@@ -8,12 +8,15 @@ Expected: Adam's training loss is the lowest of the figure's five, SGD's the hig
 
 from __future__ import annotations
 
+from typing import Any
+
 from mnist_depth.studies.checks import BEST, known
 from mnist_depth.studies.sources import KINGMA_2015, LIU_2019, SCRATCH
 from mnist_depth.studies.study import Expectation, Quick, Runs, Study, Variant, all_but
 
 NAMES = ["sgd", "momentum", "nag", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "radam"]
 FIGURE_2 = ["nag", "adagrad", "rmsprop", "adadelta", "adam"]
+EXTRAS: dict[str, dict[str, Any]] = {"sgd": {"learning_rate": 0.01}, "adamw": {"weight_decay": 0.004}}
 PREMISE = all_but("width")
 
 
@@ -51,7 +54,7 @@ STUDY = Study(
                 "activation": "relu",
                 "initializer": "he_normal",
                 "optimizer": name,
-                **({"learning_rate": 0.01} if name == "sgd" else {}),
+                **EXTRAS.get(name, {}),
             },
             name,
         )

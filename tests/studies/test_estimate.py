@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,8 +61,8 @@ def test_length_counts_full_minibatches_and_recorded_epochs() -> None:
         {"wiring": "recurrent", "depth": 9},
     ],
 )
-def test_more_work_takes_longer(longer: dict[str, object]) -> None:
-    fields = {"activation": longer.get("activation", "relu")}
+def test_more_work_takes_longer(longer: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {"activation": longer.get("activation", "relu")}
     assert estimate.seconds(RunConfig(**{**fields, **longer})) > estimate.seconds(RunConfig(**fields))
 
 

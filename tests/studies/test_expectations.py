@@ -264,14 +264,15 @@ VIOLATIONS = [
     Violation("rescues", 0, {"activation": "relu"}, FAILS),
     Violation("rescues", 1, {"initializer": "glorot_normal", "optimizer": "sgd"}, LEARNS),
     Violation("rescues", 2, {"batch_norm": "before"}, FAILS),
-    Violation("rescues", 3, {"wiring": "residual"}, FAILS),
-    Violation("rescues", 4, {"pretraining": "dbn"}, FAILS),
-    Violation("rescues", 5, {"initializer": "glorot_4"}, FAILS),
-    Violation("rescues", 6, {"initializer": "orthogonal:4"}, FAILS),
-    Violation("rescues", 7, {"initializer": "orthogonal"}, LEARNS),
-    Violation("rescues", 8, {"pretraining": "lsuv"}, LEARNS),
-    Violation("rescues", 9, {"optimizer": "adam"}, FAILS),
-    Violation("rescues", 10, {"optimizer": "momentum"}, LEARNS),
+    Violation("rescues", 3, {"batch_norm": "before"}, {"best_test_accuracy": 0.93}),
+    Violation("rescues", 4, {"wiring": "residual"}, FAILS),
+    Violation("rescues", 5, {"pretraining": "dbn"}, FAILS),
+    Violation("rescues", 6, {"initializer": "glorot_4"}, FAILS),
+    Violation("rescues", 7, {"initializer": "orthogonal:4"}, FAILS),
+    Violation("rescues", 8, {"initializer": "orthogonal"}, LEARNS),
+    Violation("rescues", 9, {"pretraining": "lsuv"}, LEARNS),
+    Violation("rescues", 10, {"optimizer": "adam"}, FAILS),
+    Violation("rescues", 11, {"optimizer": "momentum"}, LEARNS),
     *(
         Violation("phase_diagram", place, {"activation": activation}, outcome)
         for place, activation in enumerate(["tanh", "sigmoid", "relu"])
