@@ -46,7 +46,7 @@ def test_where_many_fields_differ_labels_name_what_is_unusual(tmp_path):
         {"initializer": "glorot_4"},
         {"wiring": "residual"},
     ):
-        write_run(tmp_path, RunConfig(**(usual | own)))
+        write_run(tmp_path, RunConfig.from_dict(usual | own))
     labels = {group.label for group in group_runs(read_runs(tmp_path)[0])}
     assert labels == {"baseline", "relu", "adam", "batch norm before", "glorot_4", "wiring residual"}
 
