@@ -69,6 +69,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._probe: Probe | None = None
         self._tap: Tap | None = None
         self._step = 0
+        self._measured_step = -1
         self.first_nonfinite: tuple[int, str] | None = None
         """Step and tag of the first NaN or infinity."""
 
@@ -76,6 +77,7 @@ class DepthGauge(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._step = self._iterations()
+        self._measured_step = -1
         if self._step:
             self.writer.truncate_after(self._step)
         self._prepare()
@@ -101,7 +103,7 @@ class DepthGauge(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._drain()
         arrays = self.histogram_schedule.due_epoch(epoch + 1)
-        if arrays or self.schedule.due_epoch(epoch + 1):
+        if arrays or (self.schedule.due_epoch(epoch + 1) and self._step != self._measured_step):
             self._measure(arrays=arrays)
         if self._epoch_scalars:
             self._write_logs(logs or {})
@@ -163,7 +165,8 @@ class DepthGauge(keras.callbacks.Callback):
         inputs = getattr(self._trained, "inputs", None)
         if not inputs:
             raise ValueError("a subclassed model needs a probe")
-        return (tf.nest.map_structure(lambda i: tf.zeros([n or 1 for n in i.shape], i.dtype), inputs),)
+        zeros = [tf.zeros([size or 1 for size in i.shape], i.dtype) for i in inputs]
+        return (zeros if len(zeros) > 1 else zeros[0],)
 
     def _make_tap(self) -> Tap | None:
         if self._trained.distribute_strategy.num_replicas_in_sync > 1:
@@ -200,7 +203,9 @@ class DepthGauge(keras.callbacks.Callback):
         if self._probe is None:
             return
         measured = self._probe.measure(arrays)
-        self._write_scalars(self._step, self._own_scalars(measured))
+        if self._step != self._measured_step:
+            self._write_scalars(self._step, self._own_scalars(measured))
+            self._measured_step = self._step
         self._write_histograms(
             self._step,
             {PROBE + subject if subject == "gradient" else subject: of for subject, of in measured.arrays.items()},

@@ -33,14 +33,16 @@ def op_graph(model: keras.Model, batch: Sequence[Any], loss: Loss | None = None)
     specs = [tf.nest.map_structure(lambda t, n=name: _spec(t, n), part) for name, part in parts.items()]
 
     def forward(x: Any, y: Any, sample_weight: Any) -> Any:
-        with tf.name_scope(OUTSIDE):
-            predicted = predict(model, x, training=False)
-        if y is None:
-            return predicted
-        with tf.name_scope("loss/"):
-            return predicted, loss_of(model, loss, x, y, predicted, sample_weight, training=False)
+        state = [(variable, tf.convert_to_tensor(variable.value)) for variable in model.trainable_variables]
+        with keras.StatelessScope(state, collect_losses=True):
+            with tf.name_scope(OUTSIDE):
+                predicted = predict(model, x, training=False)
+            if y is None:
+                return predicted
+            with tf.name_scope("loss/"):
+                return predicted, loss_of(model, loss, x, y, predicted, sample_weight, training=False)
 
-    with _scopes(model), keras.StatelessScope(collect_losses=True):
+    with _scopes(model):
         traced = tf.function(forward, autograph=False).get_concrete_function(*specs)
     definition = traced.graph.as_graph_def()
     outputs = [output.op.name for output in traced.outputs]

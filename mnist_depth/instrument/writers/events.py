@@ -10,6 +10,7 @@ import struct
 import time
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ from mnist_depth.instrument.writers.protos import (
     TensorProto,
     TensorShape,
 )
+from mnist_depth.instrument.writers.truncation import cut_event_file
+
+
+SUFFIX = ".gauge"
+"""Ends the names of our files, so that only they are ever rewritten."""
 
 
 class EventWriter:
@@ -65,9 +71,14 @@ class EventWriter:
         self._add(Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
 
     def truncate_after(self, step: int) -> None:
-        """Tell readers to forget later points; the file itself only grows."""
-        start = SessionLog(status=SessionLog.START)
-        self._add(Event(step=step + 1, session_log=start))
+        """Remove this writer's later points from its files, and tell a board that has them open to forget them."""
+        self.close()
+        folder = Path(self.logdir)
+        earlier = sorted(folder.glob(f"*tfevents*{SUFFIX}")) if folder.is_dir() else []
+        for path in earlier:
+            cut_event_file(path, step)
+        if earlier:
+            self._add(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def flush(self) -> None:
         if self._file is not None:
@@ -84,7 +95,7 @@ class EventWriter:
 
     def _add(self, event: Any) -> None:
         if self._file is None:
-            self._file = EventFileWriter(self.logdir)
+            self._file = EventFileWriter(self.logdir, filename_suffix=SUFFIX)
         event.wall_time = time.time()
         self._file.add_event(event)
 

@@ -1,0 +1,20 @@
+"""The example to copy runs and leaves what it promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mnist_depth.examples import keras_fit
+
+
+def test_the_example_to_copy(tmp_path: Path) -> None:
+    keras_fit.main(str(tmp_path), epochs=2)
+    assert {path.name for path in tmp_path.iterdir()} == {"train", "validation"}
+    train = EventAccumulator(str(tmp_path / "train")).Reload()
+    validation = EventAccumulator(str(tmp_path / "validation")).Reload()
+    assert set(validation.Tags()["scalars"]) == {"loss", "accuracy"}
+    assert {"loss", "accuracy", "probe_gradient_norm/dense/kernel"} <= set(train.Tags()["scalars"])
+    assert train.Tags()["graph"]
+    assert len((Path(keras_fit.__file__)).read_text().splitlines()) < 35
