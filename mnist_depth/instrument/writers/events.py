@@ -33,7 +33,6 @@ from mnist_depth.instrument.writers.protos import (
 )
 from mnist_depth.instrument.writers.truncation import cut_event_file
 
-
 SUFFIX = ".gauge"
 """Ends the names of our files, so that only they are ever rewritten."""
 
