@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_depth import records
-from mnist_depth.cli import flags
+from mnist_depth.cli import flags, terminal
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.studies import STUDIES
@@ -44,30 +44,20 @@ def report(words: list[str], values: flags.FlagValues) -> int:
         return 0
     runs = records.find_runs(folder) if folder.is_dir() else []
     answers = chosen.answers(runs, data_dir=values.data_dir)
-    print(
-        write_report(
-            folder,
-            out,
-            title=folder.resolve().name,
-            question=chosen.question,
-            answers=answers,
-            columns=chosen.columns,
-            rank_by=chosen.rank_by,
-        )
-    )
+    print(terminal.write_study_report(chosen, folder, answers, out))
     return 0
 
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:
     """Say whether gradients vanish or explode: in a run folder, or in a saved Keras model on a batch."""
-    from mnist_depth.results.diagnosis import diagnose_run, judge, render
+    from mnist_depth.results.diagnosis import judge, render, render_run
     from mnist_depth.results.measurements import from_files
 
     path = Path(_one_word("diagnose", words, "a run folder, or a .keras file with --data"))
     if path.is_dir():
         if not (path / records.CONFIG).exists():
             raise UserError(f"{path} is not a run folder (no {records.CONFIG}); name one such as logs/.../seed_0")
-        print(render(diagnose_run(records.read_run(path))))
+        print(render_run(records.read_run(path)))
         return 0
     if not values.data:
         raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")

@@ -101,23 +101,13 @@ def _winner(config: RunConfig, options: sweep.Options) -> str:
 
 def _conclude(chosen: Study, runs: Sequence[RunRecord], overrides: Mapping[str, Any], options: sweep.Options) -> None:
     """The table, the verdicts, the report and the board's summaries of whatever has finished."""
-    from mnist_depth.results.report import write_report
-
     if not runs:
         return
     answers = chosen.answers(runs, overrides, options.data_dir)
     print(f"\n{terminal.study_table(chosen, runs)}\n")
     print(terminal.answers_text(answers))
     _write_pages(options)
-    report = write_report(
-        options.logdir / options.study,
-        title=options.study,
-        question=chosen.question,
-        answers=answers,
-        columns=chosen.columns,
-        rank_by=chosen.rank_by,
-    )
-    print(f"Report: {report}")
+    print(f"Report: {terminal.write_study_report(chosen, options.logdir / options.study, answers)}")
     print(terminal.where_to_look(options.logdir))
 
 

@@ -39,6 +39,23 @@ def study_table(study: Study, runs: Sequence[RunRecord]) -> str:
     return table(header, named)
 
 
+def write_study_report(study: Study, folder: Path, answers: Sequence[Answer], out: Path | None = None) -> Path:
+    """The report on a study's runs, told with its question and its answers."""
+    from mnist_depth.results.report import write_report
+
+    return write_report(
+        folder,
+        out,
+        title=folder.resolve().name,
+        question=study.question,
+        answers=answers,
+        columns=study.columns,
+        rank_by=study.rank_by,
+        label=study.label,
+        published=study.published,
+    )
+
+
 def scores_of(run: RunRecord) -> str:
     """The final figures of one run in a line."""
     metrics = {name: float(value) for name, value in run.done["metrics"].items()}
