@@ -34,7 +34,7 @@ def time_series(browser: Browser, url: str, run: str) -> None:
 
 def depth_profile(browser: Browser, url: str, run: str) -> None:
     """Gradient against depth: the snapshots of every run as curves over the layers."""
-    tags = quote("^by_layer/log10_(gradient_norm|pre_activation)")
+    tags = quote("^by_layer/log10_(probe_gradient_norm|pre_activation)")
     browser.open(f"{url}?smoothing=0&runFilter={quote('seed_0/depth/')}&tagFilter={tags}#timeseries")
     browser.wait_for("scalar-card line-chart")
 

@@ -71,8 +71,8 @@ def _profile(series: Mapping[tuple[str, str], Series]) -> Profile:
 
 def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
     """Name -> step: the start, epochs 1, 3, 10, 30, ... and the end."""
-    measured = next(iter(profile.values()))[0].steps
-    first, last = min(layers[0].steps[0] for layers in profile.values()), measured[-1]
+    first = min(layers[0].steps[0] for layers in profile.values())
+    last = max(layers[0].steps[-1] for layers in profile.values())
     found = {START: first}
     per_epoch = _steps_per_epoch(record)
     epochs = (factor * 10**power for power in range(10) for factor in (1, 3))
@@ -90,7 +90,7 @@ def _steps_per_epoch(record: RunRecord) -> int:
 
 
 def _events(profile: Profile, step: int) -> list[Message]:
-    """One event per layer, every quantity as measured nearest to `step`."""
+    """One event per layer; a quantity that was measured at no step within a quarter of `step` is left out."""
     depth = len(next(iter(profile.values())))
     events = []
     for layer in range(depth):
@@ -98,9 +98,11 @@ def _events(profile: Profile, step: int) -> list[Message]:
         wall_time = 0.0
         for quantity, layers in profile.items():
             at = layers[layer].nearest(step)
-            values |= _with_log(quantity, layers[layer].values[at])
-            wall_time = max(wall_time, layers[layer].wall_times[at])
-        events.append(scalars(layer + 1, values, wall_time))
+            if abs(layers[layer].steps[at] - step) <= max(1, step / 4):
+                values |= _with_log(quantity, layers[layer].values[at])
+                wall_time = max(wall_time, layers[layer].wall_times[at])
+        if values:
+            events.append(scalars(layer + 1, values, wall_time))
     return events
 
 

@@ -67,7 +67,7 @@ def test_time_series_overlays_the_runs_with_one_tag_pinned(board: str, browser: 
 
 def test_depth_profile_has_a_curve_per_snapshot(board: str, browser: Browser) -> None:
     screenshots.depth_profile(browser, board, RUN_SHOWN)
-    browser.wait_for("scalar-card", "log10_gradient_norm")
+    browser.wait_for("scalar-card", "log10_probe_gradient_norm")
     names = browser.wait_for("runs-data-table", "depth/theory")[0].text
     assert all(name in names for name in ("depth/start", "depth/epoch_001", "depth/end"))
 
