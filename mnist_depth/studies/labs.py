@@ -27,7 +27,7 @@ PREMISE = all_but()
 
 
 def _as_published(accuracy: float, **which: Any) -> Check:
-    """The mean final test accuracy is at most MARGIN below the lab's: exceeding it is no failure to reproduce."""
+    """The mean final test accuracy is within MARGIN of the lab's."""
 
     def check(runs: Runs) -> tuple[bool, str]:
         chosen = runs.where(**which)
@@ -86,7 +86,7 @@ STUDY = Study(
         Expectation(
             "two hidden layers beat none",
             LABS,
-            beats({"depth": 3}, {"depth": 1, "optimizer": "adam"}, "test_accuracy"),
+            beats({"depth": 3, "initializer": "normal_1"}, {"depth": 1, "optimizer": "adam"}, "test_accuracy"),
             PREMISE,
             "0.9455 against 0.9035",
         ),

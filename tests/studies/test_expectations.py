@@ -246,7 +246,7 @@ VIOLATIONS = [
                 {"depth": 5, "dropout": 0.0},
                 {"dropout": 0.3, "batch_norm": "none"},
                 {"batch_norm": "before"},
-                {"depth": 3},
+                {"depth": 3, "initializer": "normal_1"},
                 {"depth": 3, "initializer": "glorot_uniform"},
             ]
         )
