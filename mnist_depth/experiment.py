@@ -154,6 +154,7 @@ class _Run:
         done = {
             "status": recorder.status,
             "first_nonfinite": next((gauge.first_nonfinite for gauge in self.bench.gauges), None),
+            "confusion": _confusion(self.data.test.labels, self.bench.scorer.predictions.get("test")),
             "metrics": _summary(records.read_run(self.folder), self.data),
             "seconds": seconds,
             "steps": int(trainee.optimizer.iterations.numpy()),
@@ -162,6 +163,15 @@ class _Run:
         records.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
         write_run(records.read_run(self.folder))
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray | None) -> list[list[int]] | None:
+    """How often each class (rows) was taken for each class (columns); None where the test split was not scored."""
+    if predicted is None:
+        return None
+    classes = int(max(labels.max(), predicted.max())) + 1
+    counts = np.bincount(labels * classes + predicted, minlength=classes**2)
+    return counts.reshape(classes, classes).tolist()
 
 
 def score_on_test(folder: Path, data_dir: str | None = None) -> None:

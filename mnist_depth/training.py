@@ -121,7 +121,10 @@ class BlockModel(keras.Model):
 
 
 class Scorer:
-    """Loss and accuracy of a model on whole splits, every example counted, in one compiled call."""
+    """Loss and accuracy of a model on whole splits, every example counted, in one compiled call.
+
+    `predictions` holds the class that the last call predicted for each example of each split, int32 [n].
+    """
 
     def __init__(
         self,
@@ -135,20 +138,29 @@ class Scorer:
         sizes = [len(split) for split in splits.values()]
 
         @tf.function(jit_compile=True)
-        def score() -> dict[str, dict[str, tf.Tensor]]:
-            parts = tf.split(model(everything, training=False), sizes)
-            return {
-                name: {"loss": loss(labels, logits), "accuracy": _accuracy(accuracy, labels, logits)}
-                for (name, (_, labels)), logits in zip(data.items(), parts, strict=True)
+        def score() -> tuple[dict[str, dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
+            parts = dict(zip(data, tf.split(model(everything, training=False), sizes), strict=True))
+            scores = {
+                name: {"loss": loss(labels, parts[name]), "accuracy": _accuracy(accuracy, labels, parts[name])}
+                for name, (_, labels) in data.items()
             }
+            return scores, {name: _predicted(logits) for name, logits in parts.items()}
 
         self._score = score
+        self.predictions: dict[str, np.ndarray] = {}
 
     def __call__(self) -> dict[str, dict[str, float]]:
         """For each split, its mean loss (without weight penalties) and its accuracy."""
-        return {
-            name: {metric: float(value) for metric, value in values.items()} for name, values in self._score().items()
-        }
+        scores, predictions = self._score()
+        self.predictions = {name: classes.numpy() for name, classes in predictions.items()}
+        return {name: {metric: float(value) for metric, value in values.items()} for name, values in scores.items()}
+
+
+def _predicted(logits: tf.Tensor) -> tf.Tensor:
+    """The largest logit's class; with one logit, whether it is positive."""
+    if logits.shape[-1] == 1:
+        return tf.cast(logits[:, 0] > 0, tf.int32)
+    return tf.argmax(logits, axis=1, output_type=tf.int32)
 
 
 def _accuracy(metric: keras.metrics.Metric, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -103,6 +103,9 @@ def test_the_record_says_what_was_run_and_how_it_ended(run: records.RunRecord) -
     assert run.status == "finished"
     assert run.record["dataset"]["sizes"] == {"train": 1350, "validation": 150, "test": 297}
     metrics = run.done["metrics"]
+    confusion = np.array(run.done["confusion"])
+    assert confusion.sum() == 297
+    assert np.trace(confusion) / 297 == pytest.approx(metrics["test_accuracy"], abs=1e-6)
     steps, accuracies = run.series("test", "accuracy")
     assert metrics["test_accuracy"] == accuracies[-1]
     assert metrics["best_test_accuracy"] == max(accuracies)

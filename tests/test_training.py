@@ -96,12 +96,14 @@ def test_scores_count_every_example_and_match_keras(digits: datasets.Dataset) ->
     config = RunConfig(dataset="digits", depth=2, width=8)
     model = models.build(config)
     splits = {"validation": digits.validation, "test": digits.test}
-    scores = training.Scorer(model, splits, models.loss(config), models.metrics(config)[0])()
+    scorer = training.Scorer(model, splits, models.loss(config), models.metrics(config)[0])
+    scores = scorer()
     model.compile(**_compiled(config))
     for name, split in splits.items():
         theirs: Any = model.evaluate(split.images, split.labels, verbose=0, return_dict=True)  # pyright: ignore[reportArgumentType]
         assert scores[name]["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
         predicted = np.argmax(np.asarray(model(split.images)), axis=1)
+        np.testing.assert_array_equal(scorer.predictions[name], predicted)
         assert scores[name]["accuracy"] == pytest.approx(np.mean(predicted == split.labels), abs=1e-6)
 
 

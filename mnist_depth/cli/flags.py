@@ -59,6 +59,8 @@ def _define_board(values: FlagValues) -> None:
     whole("port", 6006, "port of the board; the next free one when it is taken", flag_values=values)
     text("remote", None, "user@host:/path of logs on another machine, reached through SSH", flag_values=values)
     whole("attach", None, "port of a board that already runs on the other machine", flag_values=values)
+    text("remote_python", "", "interpreter to use on the other machine (default: found there)", flag_values=values)
+    text("ssh_config", None, "configuration file for ssh, as ssh -F takes it", flag_values=values)
     switch("open_browser", False, "open the board in a browser", flag_values=values)
     switch("bind_all", False, "serve the board to the whole network", flag_values=values)
     switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
@@ -99,7 +101,18 @@ def help_text() -> str:
     """Every flag in three groups, one line each."""
     values = define()
     groups = {"Network and training (any of them overrides a study's default)": list(FIELDS)}
-    board = ["port", "remote", "attach", "open_browser", "bind_all", "i_know_this_board_has_no_password", "data", "out"]
+    board = [
+        "port",
+        "remote",
+        "attach",
+        "remote_python",
+        "ssh_config",
+        "open_browser",
+        "bind_all",
+        "i_know_this_board_has_no_password",
+        "data",
+        "out",
+    ]
     searching = ["trials", "rounds", "sampler", "halving", "choose", "best"]
     grouped = {*RunConfig.__dataclass_fields__, *board, *searching}
     groups["Running"] = [name for name in values if name not in grouped]

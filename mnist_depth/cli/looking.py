@@ -71,7 +71,14 @@ def board(words: list[str], values: flags.FlagValues) -> int:
     if values.remote:
         from mnist_depth.board.remote import remote
 
-        remote(values.remote, attach=values.attach, port=values.port, open_browser=values.open_browser)
+        remote(
+            values.remote,
+            attach=values.attach,
+            port=values.port,
+            open_browser=values.open_browser,
+            python=values.remote_python,
+            ssh_config=values.ssh_config,
+        )
         return 0
     from mnist_depth.board.server import serve
 
