@@ -51,6 +51,7 @@ class Tap:
     def __init__(
         self,
         model: keras.Model,
+        optimizer: Any,
         statistics: Collection[str],
         schedule: Schedule,
         *,
@@ -58,8 +59,7 @@ class Tap:
         snapshot_schedule: Schedule,
         variables: str | None = None,
     ) -> None:
-        self.model = model
-        self.optimizer = innermost(model.optimizer)
+        self.model, self.optimizer = model, innermost(optimizer)
         found = names.trainable_variables(model)
         self._names = {id(v): n for n, v in found.items() if variables is None or re.search(variables, n)}
         self._chosen = choose(statistics, VARIABLE_SUBJECTS)
@@ -137,10 +137,18 @@ class Tap:
     def before(self, variables: Sequence[Any]) -> None:
         """In the step, ahead of the update: keep the weights where they will be needed."""
         self._step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64) + 1
-        self._due = self._schedule.due_in_graph(self._step) | self._armed[0]
-        self._snapshot_due = self._snapshot_schedule.due_in_graph(self._step) | self._armed[1]
+        updates = self._is_update()
+        self._due = updates & (self._schedule.due_in_graph(self._step) | self._armed[0])
+        self._snapshot_due = updates & (self._snapshot_schedule.due_in_graph(self._step) | self._armed[1])
         if self._before:
             tf.cond(self._due | self._snapshot_due, lambda: self._keep(variables), lambda: False)
+
+    def _is_update(self) -> tf.Tensor:
+        """Whether this call of `apply` changes the weights, not only adds to the accumulated gradients."""
+        accumulated = self.optimizer.gradient_accumulation_steps
+        if not accumulated:
+            return tf.constant(True)
+        return tf.equal((tf.convert_to_tensor(self.optimizer._iterations) + 1) % accumulated, 0)
 
     def _keep(self, variables: Sequence[Any]) -> bool:
         for variable in variables:

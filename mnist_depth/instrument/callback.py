@@ -34,7 +34,8 @@ class DepthGauge(keras.callbacks.Callback):
     written: those on the probe (tags `probe_gradient_...`), those that training applied (`gradient_...`) or both; the
     default is the probe's where there is one. `schedule` and `histograms` replace the preset's schedules, `layers` and
     `variables` are regular expressions on names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)`
-    stands in for a model that is compiled without one. The step of every point is the number of updates applied.
+    stands in for a model that is compiled without one, `optimizer` for a model that keeps its own. The step of every
+    point is the number of updates applied.
     """
 
     def __init__(
@@ -52,9 +53,12 @@ class DepthGauge(keras.callbacks.Callback):
         graph: bool = True,
         hparams: Mapping[str, bool | int | float | str] | None = None,
         epoch_scalars: bool = True,
+        optimizer: Any = None,
         loss: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         super().__init__()
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(f"DepthGauge needs Keras' TensorFlow backend, not {keras.backend.backend()}")
         if preset not in PRESETS:
             raise ValueError(f"unknown preset {preset!r}; valid: {', '.join(PRESETS)}")
         self.preset = PRESETS[preset]
@@ -65,6 +69,7 @@ class DepthGauge(keras.callbacks.Callback):
         self.writer, self._validation = _writers(target)
         self._batch, self._loss, self._training = probe, loss, training
         self._layers, self._variables = layers, variables
+        self._given_optimizer = optimizer
         self._graph, self._hparams, self._epoch_scalars = graph, hparams, epoch_scalars
         self._probe: Probe | None = None
         self._tap: Tap | None = None
@@ -129,8 +134,15 @@ class DepthGauge(keras.callbacks.Callback):
     def _trained(self) -> keras.Model:
         return cast(keras.Model, self.model)
 
+    @property
+    def _optimizer(self) -> Any:
+        optimizer = self._given_optimizer or getattr(self._trained, "optimizer", None)
+        if optimizer is None:
+            raise ValueError("the model has no optimizer to count updates by: give optimizer=")
+        return innermost(optimizer)
+
     def _iterations(self) -> int:
-        return int(np.asarray(innermost(self._trained.optimizer).iterations))
+        return int(np.asarray(self._optimizer.iterations))
 
     def _prepare(self) -> None:
         """Build probe and tap once; both live on when `fit` is called again."""
@@ -145,7 +157,7 @@ class DepthGauge(keras.callbacks.Callback):
                 variables=self._variables,
                 loss=self._loss,
             )
-        if self._tap is None or self._tap.optimizer is not innermost(self._trained.optimizer):
+        if self._tap is None or self._tap.optimizer is not self._optimizer:
             self._tap = self._make_tap()
         if self._tap is not None:
             attach(self._tap)
@@ -175,11 +187,14 @@ class DepthGauge(keras.callbacks.Callback):
             )
             return None
         applied = self.gradients != "probe"
+        if applied and self._optimizer.gradient_accumulation_steps:
+            warnings.warn("gradients are accumulated: of every update, the last minibatch's is written", stacklevel=2)
         statistics = [n for n in self.preset.statistics if applied or not n.startswith("gradient_")]
         tapped = ("gradient", "update") if applied else ("update",)
         snapshots = [name for name in self.preset.histograms if name in tapped]
         tap = Tap(
             self._trained,
+            self._optimizer,
             statistics,
             self.schedule,
             snapshots=snapshots,
@@ -214,7 +229,7 @@ class DepthGauge(keras.callbacks.Callback):
     def _own_scalars(self, measured: Measurement) -> dict[str, float]:
         """Without what the tap writes from training itself."""
         tapped = self._tap is not None and self._step > 0
-        applied_only = self.gradients == "applied"
+        applied_only = self.gradients == "applied" and self._tap is not None
         return {
             tag: value
             for tag, value in measured.scalars.items()
@@ -236,7 +251,9 @@ class DepthGauge(keras.callbacks.Callback):
         for subject, of in arrays.items():
             for name, values in of.items():
                 bars[f"{subject}/{name}"] = plain = histogram(values)
-                shares[f"{subject}_nonfinite_share/{name}"] = plain.nonfinite / np.size(values) if plain else 1.0
+                broken = plain.nonfinite / np.size(values) if plain else 1.0
+                if broken:
+                    shares[f"{subject}_nonfinite_share/{name}"] = broken
                 if subject.removeprefix(PROBE) == "gradient" and "gradient_log10" in self.preset.histograms:
                     bars[f"{subject}_log10/{name}"] = log10_histogram(values)
                     shares[f"{subject}_zero_share/{name}"] = 1 - np.count_nonzero(values) / np.size(values)

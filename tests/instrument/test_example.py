@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_depth.examples import keras_fit
 
 
 def test_the_example_to_copy(tmp_path: Path) -> None:
+    keras.utils.clear_session()  # so that the first layer is named `dense`
     keras_fit.main(str(tmp_path), epochs=2)
     assert {path.name for path in tmp_path.iterdir()} == {"train", "validation"}
     train = EventAccumulator(str(tmp_path / "train")).Reload()
