@@ -17,7 +17,7 @@ from mnist_depth.datasets import Dataset, load
 from mnist_depth.errors import UserError
 from mnist_depth.naming import layer_name
 from mnist_depth.quiet import silenced
-from mnist_depth.registry import lookup
+from mnist_depth.registry import lookup, split_name
 from mnist_depth.summaries.pages import write_run
 
 with silenced():
@@ -28,10 +28,10 @@ with silenced():
     from mnist_depth import training
     from mnist_depth.checkpoint import Checkpoint
     from mnist_depth.instrument import EventWriter, JsonLinesWriter, MultiWriter
-    from mnist_depth.networks import models
+    from mnist_depth.networks import models, recurrence
     from mnist_depth.networks.pretraining import PRETRAININGS
     from mnist_depth.recorder import Recorder
-    from mnist_depth.workbench import workbench
+    from mnist_depth.workbench import PROBE_EXAMPLES, workbench
 
 INSTRUMENTS = ("none", "light", "standard", "full")
 
@@ -99,6 +99,10 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
         raise UserError(f"{folder} was begun with other {config.dataset} data; pass --overwrite to start it again")
 
 
+class _StoppedError(Exception):
+    """Pre-training was asked to stop."""
+
+
 class _Run:
     """One run under way: its network on the bench, its writers and its checkpoint."""
 
@@ -108,15 +112,16 @@ class _Run:
         self.bench = workbench(config, data, self.scored, instruments)
         self.plan = self.bench.plan
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
-        self.writers: Writers = {
-            name: MultiWriter(EventWriter(folder / name), JsonLinesWriter(folder, name, self.plan.steps_per_epoch))
-            for name in ("train", *self.scored)
-        }
+        self.writers: Writers = {name: self._writer(name) for name in ("train", *self.scored)}
 
     def train(self, stop: Callable[[], bool]) -> str:
         started = time.perf_counter()
         model = self.bench.model
-        self.bench.start(self.config, self._network(), self.writers["train"])
+        try:
+            network = self._network(stop)
+        except _StoppedError:
+            return "stopped"
+        self.bench.start(self.config, network, self.writers["train"])
         first_round, seconds = self.checkpoint.restore(model) if self.checkpoint.exists else (0, 0.0)
         started -= seconds
         for writer in self.writers.values():
@@ -135,17 +140,45 @@ class _Run:
         for writer in self.writers.values():
             writer.close()
         if recorder.status != "stopped":
+            self._write_time_gradients()
             self._complete(model, recorder, time.perf_counter() - started)
         return recorder.status
 
-    def _network(self) -> keras.Model:
-        """The network as training finds it: initialized, and pre-trained unless a checkpoint will overwrite it."""
+    def _network(self, stop: Callable[[], bool]) -> keras.Model:
+        """The network as training finds it: initialized, and pre-trained unless a checkpoint will overwrite it.
+
+        Pre-training is a run of its own on the board: its steps are not the optimizer's.
+        """
         keras.utils.set_random_seed(self.config.seed)
         network = models.build(self.config)
-        if not self.checkpoint.exists:
+        if not self.checkpoint.exists and self.config.pretraining != "none":
             entry, arguments = lookup(PRETRAININGS, self.config.pretraining, "pretraining")
-            entry.build(network, self.config, self.data.train.images, *arguments, writer=self.writers["train"])
+            writer = self._writer("pretraining")
+            writer.truncate_after(-1)
+
+            def progress(line: str) -> None:
+                writer.flush()
+                if stop():
+                    raise _StoppedError(line)
+
+            images = self.data.train.images
+            entry.build(network, self.config, images, *arguments, writer=writer, progress=progress)
+            writer.close()
         return network
+
+    def _writer(self, run: str) -> MultiWriter:
+        return MultiWriter(EventWriter(self.folder / run), JsonLinesWriter(self.folder, run, self.plan.steps_per_epoch))
+
+    def _write_time_gradients(self) -> None:
+        """Of a recurrent network: the gradient against the time step, as a run whose steps are time steps."""
+        if split_name(self.config.wiring)[0] == "recurrent":
+            probe = self.data.validation
+            images, labels = probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]
+            writer = self._writer("time")
+            writer.truncate_after(-1)
+            loss = models.loss(self.config)
+            recurrence.write(writer, recurrence.gradient_by_time_step(self.bench.model, loss, images, labels))
+            writer.close()
 
     def _complete(self, trainee: training.BlockModel, recorder: Recorder, seconds: float) -> None:
         """Write the final weights and, last of all, the marker."""

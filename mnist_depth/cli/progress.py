@@ -46,7 +46,8 @@ def _last_scores(path: Path, tail: int = 65_536) -> tuple[int, dict[str, float]]
         for text in file:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 line: dict[str, Any] = json.loads(text)
-                step = max(step, int(line["step"]))
+                if line["run"] == "train":
+                    step = max(step, int(line["step"]))
                 if "accuracy" in line["scalars"]:
                     scores[f"{line['run']} accuracy"] = float(line["scalars"]["accuracy"])
                     scores[f"{line['run']} loss"] = float(line["scalars"]["loss"])
