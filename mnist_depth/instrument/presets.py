@@ -30,6 +30,7 @@ STANDARD = (
     "activation_std_across_samples",
     "saturated_share",
     "zero_share",
+    "dead_share",
     "pre_activation_gradient_norm",
 )
 
