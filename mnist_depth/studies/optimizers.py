@@ -69,5 +69,5 @@ STUDY = Study(
         Expectation("plain SGD's is the highest", SCRATCH, _sgd_highest, PREMISE, "SGD slowest on MNIST"),
         Expectation("RAdam ends within a point of Adam", LIU_2019, _radam_like_adam, PREMISE),
     ),
-    quick=Quick({"epochs": 2, "width": 64}),
+    quick=Quick({"epochs": 5, "width": 64}),
 )
