@@ -15,7 +15,7 @@ import keras
 from mnist_depth import training
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import Dataset, Split
-from mnist_depth.instrument import DepthGauge, MultiWriter
+from mnist_depth.instrument import DepthGauge, MultiWriter, at_most, at_steps, every_epochs
 from mnist_depth.networks import models
 
 PROBE_EXAMPLES = 256
@@ -24,15 +24,33 @@ PROBE_EXAMPLES = 256
 Key = tuple[RunConfig, str, str, tuple[str, ...]]
 
 
-def gauges(instruments: str, probe: Split) -> list[DepthGauge]:
+LAYERS = "^(layer|projection|add|merge)"
+"""The layers that are measured: not the scaling of the pixels."""
+
+MOST_APPLIED, MOST_PROBED, MOST_HISTOGRAMS = 400, 80, 20
+"""Points of what is seen inside the updates, of what is probed, and of each histogram, whatever the run's length."""
+
+
+def gauges(instruments: str, probe: Split, plan: training.Plan) -> list[DepthGauge]:
     """The callbacks that measure a run: gradients as applied, everything else on the fixed batch `probe`.
 
-    They write nowhere until they are given a `writer`.
+    They write nowhere until they are given a writer by `restart`.
     """
     if instruments == "none":
         return []
-    batch = (probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES])
-    return [DepthGauge(MultiWriter(), probe=batch, preset=instruments, gradients="both", epoch_scalars=False)]
+    rounds = every_epochs(-(-plan.rounds // MOST_HISTOGRAMS))
+    gauge = DepthGauge(
+        MultiWriter(),
+        probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
+        preset=instruments,
+        schedule=rounds if instruments == "light" else rounds | at_most(MOST_PROBED, plan.steps),
+        applied=at_steps([1]) | at_most(MOST_APPLIED, plan.steps),
+        histograms=rounds,
+        gradients="both",
+        layers=LAYERS,
+        epoch_scalars=False,
+    )
+    return [gauge]
 
 
 class Workbench:
@@ -49,7 +67,7 @@ class Workbench:
             metrics=models.metrics(config),
         )
         self.scorer = training.Scorer(self.model, scored, models.loss(config), models.metrics(config)[0])
-        self.gauges = gauges(instruments, data.validation)
+        self.gauges = gauges(instruments, data.validation, self.plan)
 
     def start(self, config: RunConfig, network: keras.Model, writer: MultiWriter) -> None:
         """Take over the weights and random state of `network`, a fresh optimizer's state and the run's writer."""
@@ -62,8 +80,7 @@ class Workbench:
         for ours, theirs in zip(optimizer.variables, fresh.variables, strict=True):
             ours.assign(theirs)
         for gauge in self.gauges:
-            gauge.writer = writer
-            gauge.first_nonfinite = None
+            gauge.restart(writer)
 
 
 def _state(model: keras.Model) -> list[Any]:

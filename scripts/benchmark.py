@@ -104,9 +104,9 @@ def ours(epochs: int, folder: Path, *, instruments: str) -> Seconds:
     )
     clock, marks = epoch_clock()
     writer = MultiWriter(EventWriter(folder / "train"), JsonLinesWriter(folder, "train", plan.steps_per_epoch))
-    measuring = gauges(instruments, split)
+    measuring = gauges(instruments, split, plan)
     for gauge in measuring:
-        gauge.writer = writer
+        gauge.restart(writer)
     training.fit(model, plan, 0, callbacks=[*measuring, clock])
     return marks
 

@@ -66,6 +66,8 @@ def test_train_holds_exactly_these_tags_and_steps(run: records.RunRecord) -> Non
     assert quantities >= {"saturated_share", "zero_share", "gradient", "gradient_log10", "weight", "activation"}
     assert wanted <= found
     for variable in VARIABLES:
+        every_update = set(range(1, 2 * STEPS_PER_EPOCH + 1))
+        assert {step for tag, step in found if tag == f"gradient_norm/{variable}"} == every_update
         assert {step for tag, step in found if tag == f"probe_gradient_norm/{variable}"} == set(probed)
         assert {step for tag, step in found if tag == f"weight/{variable}"} == set(probed)
     for layer in LAYERS:

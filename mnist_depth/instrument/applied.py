@@ -94,6 +94,13 @@ class Tap:
         """Whether there is nothing to measure."""
         return not self._columns and not self._snapshots
 
+    def forget(self) -> None:
+        """Drop what was measured and not read: the next measurement is of another run, whose steps start anew."""
+        self._drained = int(self._count.numpy())
+        self._snapshot_step.assign(-1)
+        self._snapshot_read = -1
+        self._armed.assign([False, False])
+
     def arm(self, scalars: bool, snapshot: bool) -> None:
         """Measure the very next update, whatever the step schedule says: how epoch schedules reach into the step."""
         if scalars or snapshot:

@@ -32,10 +32,11 @@ class DepthGauge(keras.callbacks.Callback):
     `target` is a folder (event files go to its `train` and `validation` runs) or a Writer. `probe` is a fixed batch
     (x, y) or (x, y, sample_weight), measured in inference mode unless `training`. `gradients` says whose gradients are
     written: those on the probe (tags `probe_gradient_...`), those that training applied (`gradient_...`) or both; the
-    default is the probe's where there is one. `schedule` and `histograms` replace the preset's schedules, `layers` and
-    `variables` are regular expressions on names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)`
-    stands in for a model that is compiled without one, `optimizer` for a model that keeps its own. The step of every
-    point is the number of updates applied.
+    default is the probe's where there is one. `schedule` and `histograms` replace the preset's schedules; `applied` is
+    one of its own for what is seen inside the update, which costs less than a probe. `layers` and `variables` are
+    regular expressions on names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)` stands in for a
+    model that is compiled without one, `optimizer` for a model that keeps its own. The step of every point is the
+    number of updates applied.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class DepthGauge(keras.callbacks.Callback):
         preset: str = "standard",
         schedule: Schedule | None = None,
         histograms: Schedule | None = None,
+        applied: Schedule | None = None,
         gradients: Gradients | None = None,
         layers: str | None = None,
         variables: str | None = None,
@@ -64,13 +66,15 @@ class DepthGauge(keras.callbacks.Callback):
         self.preset = PRESETS[preset]
         self.schedule = schedule or self.preset.schedule
         self.histogram_schedule = (histograms or self.preset.histogram_schedule) if self.preset.histograms else never()
+        self.applied_schedule = applied or self.schedule
         self.gradients = _whose(gradients, probe is not None)
         self._owns_writer = not isinstance(target, Writer)
         self.writer, self._validation = _writers(target)
         self._batch, self._loss, self._training = probe, loss, training
         self._layers, self._variables = layers, variables
         self._given_optimizer = optimizer
-        self._graph, self._hparams, self._epoch_scalars = graph, hparams, epoch_scalars
+        self._graph = self._graph_due = graph
+        self._hparams, self._epoch_scalars = hparams, epoch_scalars
         self._probe: Probe | None = None
         self._tap: Tap | None = None
         self._step = 0
@@ -88,21 +92,22 @@ class DepthGauge(keras.callbacks.Callback):
         self._prepare()
         if self._hparams:
             self.writer.write_hparams(self._hparams)
-        if self._step == 0 and self._graph:
+        if self._step == 0 and self._graph_due:
             self._write_graph()
         if self._step == 0 and (self.schedule.due_at_start() or self.histogram_schedule.due_at_start()):
             self._measure(arrays=self.histogram_schedule.due_at_start())
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._tap is not None:
-            self._tap.arm(self.schedule.due_epoch(epoch), self.histogram_schedule.due_epoch(epoch))
+            self._tap.arm(self.applied_schedule.due_epoch(epoch), self.histogram_schedule.due_epoch(epoch))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         before, self._step = self._step, self._iterations()
         scalars = self.schedule.due_between(before, self._step)
         arrays = self.histogram_schedule.due_between(before, self._step)
-        if scalars or arrays:
+        if scalars or arrays or self.applied_schedule.due_between(before, self._step):
             self._drain()
+        if scalars or arrays:
             self._measure(arrays=arrays)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -122,6 +127,12 @@ class DepthGauge(keras.callbacks.Callback):
             self.writer.close()
             if self._validation is not None:
                 self._validation.close()
+
+    def restart(self, writer: Writer) -> None:
+        """Get ready for another run of the same model: write to `writer`, forget what was seen of the last run."""
+        self.writer, self._owns_writer, self._validation = writer, False, None
+        self._graph_due = self._graph
+        self.first_nonfinite = None
 
     def detach(self) -> None:
         """Leave model and optimizer as found; `fit` does this at its end, call it where `fit` raised."""
@@ -160,11 +171,12 @@ class DepthGauge(keras.callbacks.Callback):
         if self._tap is None or self._tap.optimizer is not self._optimizer:
             self._tap = self._make_tap()
         if self._tap is not None:
+            self._tap.forget()
             attach(self._tap)
 
     def _write_graph(self) -> None:
         """Once per run: TensorBoard cannot reconcile two graphs."""
-        self._graph = False
+        self._graph_due = False
         try:
             self.writer.write_graph(op_graph(self._trained, self._graph_batch(), self._loss))
         except Exception as error:  # whatever a foreign model may raise when it is traced once more
@@ -196,7 +208,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._trained,
             self._optimizer,
             statistics,
-            self.schedule,
+            self.applied_schedule,
             snapshots=snapshots,
             snapshot_schedule=self.histogram_schedule,
             variables=self._variables,
