@@ -7,6 +7,7 @@ Here every layer's `call` opens its own scope, variables carry their names, and 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -46,10 +47,15 @@ def op_graph(model: keras.Model, batch: Sequence[Any], loss: Loss | None = None)
         traced = tf.function(forward, autograph=False).get_concrete_function(*specs)
     definition = traced.graph.as_graph_def()
     outputs = [output.op.name for output in traced.outputs]
-    renamed = {node.name: node.name.rpartition("/")[2] for node in definition.node if node.name.startswith(OUTSIDE)}
+    renamed = {node.name: _bare(node.name) for node in definition.node if node.name.startswith(OUTSIDE)}
     readable = _readable(definition, outputs, renamed | _variable_names(model, traced.graph))
     readable.library.CopyFrom(definition.library)
     return readable
+
+
+def _bare(name: str) -> str:
+    """The last part of a name; a numbered one in a box of its own, or TensorBoard folds `Add_1`, `Add_2` into one."""
+    return re.sub(r"^(.+)_(\d+)$", r"\1_\2/\1", name.rpartition("/")[2])
 
 
 def _spec(tensor: Any, name: str) -> Any:
@@ -132,7 +138,7 @@ def _without_clashes(definition: tf.compat.v1.GraphDef, renamed: Mapping[str, st
     for old, new in renamed.items():
         free, count = new, 1
         while free in taken:
-            free, count = f"{new}_{count}", count + 1
+            free, count = f"{new}-{count}", count + 1
         taken.add(free)
         result[old] = free
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -34,7 +35,7 @@ def test_every_kind_of_model(kind: str) -> None:
     boxes = {name.partition("/")[0] for name in names if "/" in name}
     outer = {name.partition("/")[0] for name in outer_layers(s.model)}
     assert {name for name in outer if not name.startswith("drop")} <= boxes
-    assert boxes <= {*outer, "loss"}
+    assert {name for name in boxes if not re.search(r"_\d+$", name)} <= {*outer, "loss"}
 
 
 def test_nine_layers_node_by_node() -> None:
