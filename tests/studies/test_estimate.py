@@ -100,7 +100,7 @@ def test_a_study_line_tells_runs_and_time_of_both_versions() -> None:
     line = estimate.study_line("search", STUDIES["search"])
     assert STUDIES["search"].question in line
     assert "200 runs" in line
-    assert "--quick: 12 runs" in line
+    assert "--quick: 16 runs" in line
 
 
 def test_a_plan_names_every_folder_time_and_disk() -> None:

@@ -285,7 +285,7 @@ VIOLATIONS = [
 
 def _trials() -> list[RunConfig]:
     base = STUDIES["search"].variants[0].fields
-    return [RunConfig(dataset="mnist", **base, learning_rate=10 ** (-6 + 0.25 * place)) for place in range(16)]
+    return [RunConfig(dataset="mnist", **base, learning_rate=10 ** (-6 + place / 16)) for place in range(64)]
 
 
 def _configs(name: str, quick: bool) -> list[RunConfig]:
