@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,26 +55,32 @@ SHARE_OF_MATMUL = 0.5
 STEP_TURNS, LAYER_STEP_TURNS = 400, 700
 """Cost of one step besides multiplications, as a whole and per layer."""
 
-START_TURNS, COMPILE_TURNS = 60_000_000, 20_000_000
+START_TURNS, COMPILE_TURNS = 60_000_000, 30_000_000
 """Cost of a run before its first step, as a whole and per layer: building, tracing, compiling."""
 
-ROUND_TURNS = 5_000_000
+ROUND_TURNS = 1_000_000
 """Cost of the end of an epoch, per layer: histograms, scores, the checkpoint."""
 
 IMPORT_TURNS = 150_000_000
 """Cost of importing TensorFlow, once per worker."""
 
-TIME_STEPS = 28
-"""How often a recurrent layer is applied to one image."""
+TIME_STEPS, TIME_STEP_TURNS = 28, 10_000
+"""How often a recurrent layer is applied to one image, and the cost of each time besides multiplications."""
+
+GATES = {"simple": 1, "gru": 3, "lstm": 4}
+"""Matrix products per time step."""
 
 GIBBS_PASSES = 6
 """Matrix products per step of an RBM with one Gibbs step, in units of a forward pass."""
 
 # Disk, in bytes.
 
-BYTES_PER_WEIGHT = 4
+RUN_BYTES, BYTES_PER_WEIGHT = 400_000, 4
 SCALAR_BYTES, HISTOGRAM_BYTES, MINIBATCH_BYTES = 1_200, 35_000, 150
 """Per layer and measurement; per layer and epoch; per recorded minibatch loss. Event files and JSON lines together."""
+
+SLOTS = {"sgd": 0, "momentum": 1, "nag": 1, "adagrad": 1, "rmsprop": 1}
+"""Numbers that an optimizer keeps per weight, stored with it; two for those not named."""
 
 MOST_POINTS, MOST_ROUNDS = 1_000, 200
 """Points of one scalar, and recorded epochs, at most."""
@@ -122,15 +127,18 @@ def _best_rate(work: Callable[[], float], seconds: float = 0.03) -> float:
 
 
 def weights(config: RunConfig) -> int:
-    """Entries of all kernels of a plain network of this config; other wirings have about as many."""
-    return sum(fan_in * fan_out for fan_in, fan_out in pairwise(_widths(config)))
-
-
-def _widths(config: RunConfig) -> list[int]:
+    """Entries of all kernels of a network of this config; wirings that are not recurrent count as plain."""
+    entry, hidden = DATASETS[config.dataset], config.depth - 1
+    wiring, kind = split_name(config.wiring)
+    if wiring == "recurrent":
+        gates = GATES[kind[0] if kind else "simple"]
+        row = entry.features // TIME_STEPS
+        layers = row * config.width + (2 * hidden - 1) * config.width**2
+        return gates * layers + config.width * entry.outputs
     base, arguments = split_name(config.activation)
     pieces = int(arguments[0]) if arguments else 2 if base == "maxout" else 1
-    entry = DATASETS[config.dataset]
-    return [entry.features, *[config.width * pieces] * (config.depth - 1), entry.outputs]
+    fans = [entry.features, *[config.width] * hidden]
+    return sum(fan_in * config.width * pieces for fan_in in fans[:-1]) + fans[-1] * entry.outputs
 
 
 class Length(NamedTuple):
@@ -145,17 +153,20 @@ def length_of(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> Length:
     """The length of a run."""
     examples = config.train_examples or sizes[config.dataset].train
     batch = min(config.batch_size, examples)
-    return Length(config.epochs * (examples // batch), batch, min(config.epochs, MOST_ROUNDS))
+    epochs_per_round = -(-config.epochs // MOST_ROUNDS)
+    return Length(config.epochs * (examples // batch), batch, -(-config.epochs // epochs_per_round))
 
 
 def seconds(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Time of one run on one core, from building the network to the marker, with the standard instruments."""
     rates, length, size = measured_rate(), length_of(config, sizes), sizes[config.dataset]
-    forward = 2.0 * weights(config) * (TIME_STEPS if split_name(config.wiring)[0] == "recurrent" else 1)
+    times = TIME_STEPS if split_name(config.wiring)[0] == "recurrent" else 1
+    forward = 2.0 * weights(config) * times
     operations = 3 * forward * (length.steps * length.batch + length.steps / PROBE_EVERY * PROBE_EXAMPLES)
     operations += forward * length.rounds * (size.validation + size.test)
     turns = START_TURNS + config.depth * (COMPILE_TURNS + length.rounds * ROUND_TURNS)
-    turns += length.steps * (STEP_TURNS + config.depth * LAYER_STEP_TURNS)
+    each = LAYER_STEP_TURNS if times == 1 else TIME_STEPS * TIME_STEP_TURNS
+    turns += length.steps * (STEP_TURNS + config.depth * each)
     if split_name(config.pretraining)[0] == "dbn":
         trained = config.pretraining_epochs * (config.train_examples or size.train)
         operations += GIBBS_PASSES * forward * trained
@@ -184,8 +195,10 @@ def megabytes(configs: Iterable[RunConfig], sizes: Mapping[str, Sizes] = SIZES) 
 def _bytes(config: RunConfig, length: Length) -> float:
     measurements = min(length.steps / PROBE_EVERY, MOST_POINTS) + length.rounds + 1
     points = min(length.steps, MOST_POINTS)
+    slots = SLOTS.get(split_name(config.optimizer)[0], 2)
     layers = config.depth * (SCALAR_BYTES * measurements + HISTOGRAM_BYTES * (length.rounds + 1))
-    return BYTES_PER_WEIGHT * weights(config) + layers + MINIBATCH_BYTES * points
+    stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config)
+    return RUN_BYTES + stored + layers + MINIBATCH_BYTES * points
 
 
 def study_line(name: str, study: Study, dataset: str = "mnist", workers: int | None = None) -> str:

@@ -40,7 +40,8 @@ def test_the_machine_is_measured_once_and_quickly() -> None:
 
 def test_weights_count_every_kernel() -> None:
     assert estimate.weights(RunConfig(depth=3, width=16)) == 784 * 16 + 16 * 16 + 16 * 10
-    assert estimate.weights(RunConfig(depth=2, width=16, activation="maxout:3")) == 784 * 48 + 48 * 10
+    assert estimate.weights(RunConfig(depth=2, width=16, activation="maxout:3")) == 784 * 48 + 16 * 10
+    assert estimate.weights(RunConfig(depth=2, width=16, wiring="recurrent")) == 28 * 16 + 16 * 16 + 16 * 10
     assert estimate.weights(RunConfig(dataset="xor", depth=2, width=2)) == 2 * 2 + 2 * 1
 
 
@@ -48,6 +49,7 @@ def test_length_counts_full_minibatches_and_recorded_epochs() -> None:
     assert estimate.length_of(RunConfig(epochs=2)) == (1100, 100, 2)
     assert estimate.length_of(RunConfig(dataset="digits", epochs=60)) == (60 * 13, 100, 60)
     assert estimate.length_of(RunConfig(dataset="xor", epochs=10_000)) == (10_000, 4, 200)
+    assert estimate.length_of(RunConfig(train_examples=300, epochs=300)) == (900, 100, 150)
     assert estimate.length_of(RunConfig(train_examples=300, batch_size=1000, epochs=5)) == (5, 300, 5)
 
 
