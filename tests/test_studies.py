@@ -204,7 +204,7 @@ def test_layers_are_read_from_the_series_of_each_hidden_layer() -> None:
     [
         (learns(0.9), [learned(0.9), learned(0.99)], [learned(0.99), learned(0.89)]),
         (stays_below(0.5), [stuck(), stuck()], [stuck(), learned()]),
-        (at_chance(), [stuck(), stuck(best_test_accuracy=0.098)], [stuck(), stuck(test_loss=2.2)]),
+        (at_chance(), [stuck(), stuck(best_test_accuracy=0.098)], [stuck(), stuck(test_loss=2.1)]),
         (at_chance(), [stuck()], [stuck(best_test_accuracy=0.2)]),
         (at_chance(), [stuck()], [stuck(test_loss=math.inf)]),
     ],
