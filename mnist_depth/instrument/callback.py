@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_depth.instrument.applied import Tap, attach, detach, innermost
-from mnist_depth.instrument.graph import op_graph
+from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
 from mnist_depth.instrument.nonfinite import first_nonfinite
 from mnist_depth.instrument.presets import PRESETS
@@ -175,8 +175,11 @@ class DepthGauge(keras.callbacks.Callback):
             attach(self._tap)
 
     def _write_graph(self) -> None:
-        """Once per run: TensorBoard cannot reconcile two graphs."""
+        """Once per run: TensorBoard cannot reconcile two op graphs."""
         self._graph_due = False
+        conceptual = conceptual_graph(self._trained)
+        if conceptual is not None:
+            self.writer.write_keras_model(conceptual)
         try:
             self.writer.write_graph(op_graph(self._trained, self._graph_batch(), self._loss))
         except Exception as error:  # whatever a foreign model may raise when it is traced once more

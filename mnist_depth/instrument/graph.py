@@ -7,12 +7,14 @@ Here every layer's `call` opens its own scope, variables carry their names, and 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorboard.plugins.graph import keras_util
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.capture import shadowed
@@ -60,6 +62,16 @@ def _bare(name: str) -> str:
 
 def _spec(tensor: Any, name: str) -> Any:
     return None if tensor is None else tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+
+
+def conceptual_graph(model: keras.Model) -> str | None:
+    """The model's configuration as JSON if TensorBoard can draw it: that of most Sequential and functional models."""
+    try:
+        text = model.to_json()
+        drawn = keras_util.keras_model_to_graph_def(json.loads(text))
+    except Exception:  # layers without a configuration, or one that TensorBoard's parser does not understand
+        return None
+    return text if drawn.node else None
 
 
 @contextlib.contextmanager

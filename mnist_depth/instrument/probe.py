@@ -147,10 +147,10 @@ class Probe:
         return self._evaluate(loss, of_layers, of_variables), self._wanted(of_layers, of_variables)
 
     def _chosen_layers(self) -> dict[str, keras.Layer]:
-        """The outer layers; with a regular expression every layer that matches, inner ones included."""
-        if self._layers is None:
-            return names.outer_layers(self.model)
-        return {n: layer for n, layer in names.all_layers(self.model).items() if re.search(self._layers, n)}
+        """The outer layers that match; a pattern with a slash also reaches those inside custom layers."""
+        pattern = self._layers or ""
+        found = names.all_layers(self.model) if "/" in pattern else names.outer_layers(self.model)
+        return {name: layer for name, layer in found.items() if re.search(pattern, name)}
 
     def _variable_subjects(self, values: Mapping[str, tf.Tensor], gradients: Sequence[Any]) -> dict[str, Any]:
         return {

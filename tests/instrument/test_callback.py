@@ -265,6 +265,36 @@ def test_one_gauge_for_several_trainings() -> None:
     assert sorted(writer.scalars["activation_std/one"]) == PROBED
 
 
+def test_a_schedule_of_its_own_for_what_is_applied() -> None:
+    s = specimen("sequential")
+    gauge, writer = _gauge(s, schedule=at_steps([4]), applied=at_steps([1, 5]), gradients="both")
+    _fit(s, gauge)
+    assert sorted(writer.scalars["gradient_norm/one/kernel"]) == [1, 5]
+    assert sorted(writer.scalars["probe_gradient_norm/one/kernel"]) == [0, PER_EPOCH, 4, LAST]
+
+
+def test_restarted_for_another_run() -> None:
+    """The same model trains twice from the start; the second run's writer holds what the first one's holds."""
+    s = specimen("sequential")
+    start = [np.asarray(variable.value) for variable in (*s.model.variables, *_optimizer(s).variables)]
+    gauge, first = _gauge(s, gradients="both")
+    _fit(s, gauge)
+    for variable, value in zip((*s.model.variables, *_optimizer(s).variables), start, strict=True):
+        variable.assign(value)
+    second = OnceWriter()
+    gauge.restart(second)
+    _fit(s, gauge)
+    assert second.scalars == first.scalars
+    assert _steps(second.histograms) == _steps(first.histograms)
+    assert second.graph is not None
+
+
+def _optimizer(s: Specimen) -> Any:
+    optimizer: Any = s.model.optimizer
+    optimizer.build(s.model.trainable_variables)
+    return optimizer
+
+
 def test_compiled_anew_between_two_trainings() -> None:
     s = specimen("sequential")
     gauge, writer = _gauge(s)

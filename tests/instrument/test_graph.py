@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_depth.instrument.graph import op_graph
+from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.names import outer_layers, variables
 from tests.instrument.zoo import ZOO, specimen
 
@@ -63,3 +64,14 @@ def test_nothing_of_the_model_changes() -> None:
     for old, variable in zip(before, s.model.variables, strict=True):
         np.testing.assert_array_equal(old, np.asarray(variable.value))
     assert not any("call" in vars(layer) for layer in s.model._flatten_layers())
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional", "nested", "compound"])
+def test_the_conceptual_graph_of_models_that_tensorboard_can_draw(kind: str) -> None:
+    text = conceptual_graph(specimen(kind).model)
+    assert text is not None
+    assert json.loads(text)["config"]["layers"]
+
+
+def test_a_subclassed_model_has_no_conceptual_graph() -> None:
+    assert conceptual_graph(specimen("subclassed").model) is None

@@ -219,6 +219,11 @@ def test_layers_and_variables_by_regular_expression() -> None:
     ]
 
 
+def test_a_pattern_without_a_slash_finds_outer_layers_only() -> None:
+    s = specimen("compound")
+    assert measure(s.model, s.x, s.y, layers="^layer", statistics=["activation_std"]).layers == s.layers
+
+
 def test_without_a_loss_the_rest_is_measured() -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="one")])
     with pytest.warns(UserWarning, match="no gradients on the probe, the rest is measured: the model is not compiled"):

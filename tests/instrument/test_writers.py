@@ -28,6 +28,7 @@ def _fill(writer: Writer) -> None:
     writer.write_text(2, {"note": "*hello*"})
     writer.write_images(2, {"picture": PICTURE})
     writer.write_graph(tf.compat.v1.GraphDef(node=[tf.compat.v1.NodeDef(name="layer_01/MatMul", op="MatMul")]))
+    writer.write_keras_model('{"config": {}}')
     writer.write_hparams({"depth": 9, "activation": "relu"}, trial_id="one")
     writer.write_scalars(3, {"loss": 1.5})
     writer.flush()
@@ -59,7 +60,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_event_tags_are_exactly_those_written(events: Any) -> None:
     assert set(events.Tags()["scalars"]) == {"loss", "gradient_norm/layer_01/kernel"}
     tensors = {tag for tag in events.Tags()["tensors"] if not tag.startswith("_hparams_")}
-    assert tensors == {"weight/layer_01/kernel", "note", "picture"}
+    assert tensors == {"weight/layer_01/kernel", "note", "picture", "keras"}
 
 
 def test_event_scalars(events: Any) -> None:
@@ -89,6 +90,7 @@ def test_event_text_and_image(events: Any) -> None:
 
 def test_event_graph_and_hparams(events: Any) -> None:
     assert [node.name for node in events.Graph().node] == ["layer_01/MatMul"]
+    assert events.SummaryMetadata("keras").plugin_data.plugin_name == "graph_keras_model"
     metadata = events.SummaryMetadata("_hparams_/session_start_info")
     proto: Any = plugin_data_pb2
     content = proto.HParamsPluginData.FromString(metadata.plugin_data.content)
@@ -202,6 +204,7 @@ def test_memory() -> None:
     assert writer.texts == {"note": {2: "*hello*"}}
     assert writer.images["picture"][2] is PICTURE
     assert writer.graph.node[0].name == "layer_01/MatMul"
+    assert writer.keras_model == '{"config": {}}'
     assert writer.hparams == {"depth": 9, "activation": "relu"}
     writer.truncate_after(1)
     assert list(writer.scalars["loss"]) == [1]

@@ -28,6 +28,7 @@ from mnist_depth.instrument.writers.protos import (
     Event,
     SessionLog,
     Summary,
+    SummaryMetadata,
     TensorProto,
     TensorShape,
 )
@@ -65,6 +66,11 @@ class EventWriter:
 
     def write_graph(self, graph_def: Any) -> None:
         self._add(Event(graph_def=graph_def.SerializeToString()))
+
+    def write_keras_model(self, model_json: str) -> None:
+        plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
+        metadata = SummaryMetadata(plugin_data=plugin)
+        self._add_values(0, [_value("keras", _strings([model_json.encode()], []), metadata)])
 
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         self._add(Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))

@@ -51,6 +51,9 @@ class JsonLinesWriter:
     def write_graph(self, graph_def: Any) -> None:
         """Nothing: the files hold numbers only."""
 
+    def write_keras_model(self, model_json: str) -> None:
+        """Nothing: the files hold numbers only."""
+
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         """Nothing: the files hold measurements only."""
 

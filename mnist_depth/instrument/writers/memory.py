@@ -23,6 +23,7 @@ class MemoryWriter:
         self.texts: Series[str] = {}
         self.images: Series[NDArray[np.uint8]] = {}
         self.graph: Any = None
+        self.keras_model = ""
         self.hparams: dict[str, bool | int | float | str] = {}
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -39,6 +40,9 @@ class MemoryWriter:
 
     def write_graph(self, graph_def: Any) -> None:
         self.graph = graph_def
+
+    def write_keras_model(self, model_json: str) -> None:
+        self.keras_model = model_json
 
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         self.hparams.update(hparams)

@@ -38,6 +38,10 @@ class MultiWriter:
         for writer in self.writers:
             writer.write_graph(graph_def)
 
+    def write_keras_model(self, model_json: str) -> None:
+        for writer in self.writers:
+            writer.write_keras_model(model_json)
+
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         for writer in self.writers:
             writer.write_hparams(hparams, trial_id)

@@ -35,6 +35,10 @@ class Writer(Protocol):
         """A tf.compat.v1.GraphDef; at most one per run, or TensorBoard fails to reconcile them."""
         ...
 
+    def write_keras_model(self, model_json: str) -> None:
+        """What `keras.Model.to_json` gives: the conceptual graph, a tag of its own beside the op graph."""
+        ...
+
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None: ...
 
     def truncate_after(self, step: int) -> None:

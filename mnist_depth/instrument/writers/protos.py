@@ -13,6 +13,6 @@ _shapes: Any = tensor_shape_pb2
 _types: Any = types_pb2
 
 Event, SessionLog = _events.Event, _events.SessionLog
-Summary = _summaries.Summary
+Summary, SummaryMetadata = _summaries.Summary, _summaries.SummaryMetadata
 TensorProto, TensorShape = _tensors.TensorProto, _shapes.TensorShapeProto
 DOUBLE, STRING = _types.DT_DOUBLE, _types.DT_STRING
