@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnist_depth.estimate import length_of
 from mnist_depth.studies.checks import BEST, at_chance, beats, learns
 from mnist_depth.studies.sources import (
     GLOROT_2010,
@@ -24,13 +25,17 @@ from mnist_depth.studies.sources import (
     MISHKIN_2015,
     SAXE_2013,
 )
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Expectation, NotTested, Quick, Runs, Study, Variant, all_but
 
 SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}
 ADAPTIVE = ["adam", "nadam", "radam", "rmsprop", "adagrad", "adadelta"]
 NETWORK = all_but("width", "batch_size")
 RESCUED = 0.5
 """Best test accuracy, half way and more from chance, that counts as learning; how much more, the table says."""
+
+PATIENCE = 1_500
+"""Steps that narrow networks need before Adam gets anywhere: after 780 they are at 28 % on digits, after 1,650 at 70 %
+on MNIST (width 64)."""
 
 BAR = 0.9
 CLOSE = 0.03
@@ -44,6 +49,13 @@ PLAIN: dict[str, Any] = {
     "batch_norm": "none",
     "pretraining": "none",
 }
+
+
+def _adam_rescues(runs: Runs) -> tuple[bool, str]:
+    steps = length_of(runs.where(optimizer="adam").config).steps
+    if steps < PATIENCE:
+        raise NotTested(f"{steps} steps are too few for Adam to leave the plateau: it takes {PATIENCE}")
+    return learns(RESCUED, optimizer="adam")(runs)
 
 
 def _rescue(label: str, **fields: Any) -> Variant:
@@ -100,7 +112,7 @@ STUDY = Study(
             NETWORK - {"epochs"},
             "n/c",
         ),
-        Expectation("Adam rescues", KINGMA_2015, learns(RESCUED, optimizer="adam"), NETWORK),
+        Expectation("Adam rescues", KINGMA_2015, _adam_rescues, NETWORK),
         Expectation(
             "momentum does not: it multiplies a vanished gradient by 10",
             LECTURE_10,
