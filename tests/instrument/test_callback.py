@@ -21,7 +21,6 @@ from mnist_depth.instrument import (
     at_steps,
     every_epochs,
     every_steps,
-    measure,
 )
 from mnist_depth.instrument.names import trainable_variables
 from tests.instrument.zoo import SAMPLES, ZOO, Specimen, specimen
@@ -70,15 +69,17 @@ def _steps(series: Mapping[str, Mapping[int, Any]]) -> dict[str, list[int]]:
 
 
 def _expected_scalars(s: Specimen, logs: set[str]) -> dict[str, list[int]]:
-    """What the standard preset writes, from what a one-shot measurement of the same model can measure."""
-    quantities = PRESETS["standard"].statistics
-    one_shot = measure(s.model, s.x, s.y, s.sample_weight, statistics=quantities)
-    expected = {tag: PROBED for tag in one_shot.scalars if not tag.startswith("weight_")}
+    """What the standard preset writes."""
+    of_layers = ("activation_mean", "activation_std", "activation_std_across_samples", "zero_share", "dead_share")
+    expected = {f"{quantity}/{layer}": PROBED for quantity in of_layers for layer in s.layers}
+    expected |= {f"saturated_share/{layer}": PROBED for layer in s.bounded}
+    expected |= {f"pre_activation_gradient_norm/{layer}": PROBED for layer in s.activated}
     for variable in trainable_variables(s.model):
+        expected[f"probe_gradient_norm/{variable}"] = PROBED
+        expected[f"probe_gradient_zero_share/{variable}"] = [0, *ENDS]
         expected[f"weight_norm/{variable}"] = [0, *TAPPED]
         expected[f"update_ratio/{variable}"] = TAPPED
-        expected[f"probe_gradient_zero_share/{variable}"] = [0, *ENDS]
-    return expected | dict.fromkeys(logs, ENDS)
+    return expected | {"probe_loss": PROBED} | dict.fromkeys(logs, ENDS)
 
 
 def _expected_histograms(s: Specimen) -> dict[str, list[int]]:

@@ -20,6 +20,10 @@ class Specimen(NamedTuple):
     y: Any
     sample_weight: Any
     layers: tuple[str, ...]
+    activated: tuple[str, ...]
+    """Those with an activation of their own, and so with a pre-activation."""
+    bounded: tuple[str, ...] = ()
+    """Those whose activation is bounded on both sides."""
 
 
 def _random() -> np.random.Generator:
@@ -45,7 +49,9 @@ def sequential(**options: Any) -> Specimen:
     )
     model.layers[-1].name = "three"
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(_compiled(model, **options), x, _classes(), None, ("one", "two", "three"))
+    return Specimen(
+        _compiled(model, **options), x, _classes(), None, ("one", "two", "three"), ("one", "two", "three"), ("one",)
+    )
 
 
 def functional(**options: Any) -> Specimen:
@@ -61,7 +67,15 @@ def functional(**options: Any) -> Specimen:
     pixels = _random().integers(0, 256, (SAMPLES, 12)).astype(np.uint8)
     weights = _random().uniform(0.5, 2, SAMPLES).astype(np.float32)
     options = {"loss": "sparse_categorical_crossentropy", **options}
-    return Specimen(_compiled(model, metrics=["accuracy"], **options), pixels, _classes(), weights, names)
+    return Specimen(
+        _compiled(model, metrics=["accuracy"], **options),
+        pixels,
+        _classes(),
+        weights,
+        names,
+        ("layer_01", "layer_02", "layer_03"),
+        ("layer_01",),
+    )
 
 
 class _Subclassed(keras.Model):
@@ -82,7 +96,15 @@ def subclassed(**options: Any) -> Specimen:
     model = _Subclassed()
     x = _random().normal(size=(SAMPLES, 5)).astype(np.float32)
     model(x)
-    return Specimen(_compiled(model, **options), x, _classes(), None, ("body_0", "body_1", "head"))
+    return Specimen(
+        _compiled(model, **options),
+        x,
+        _classes(),
+        None,
+        ("body_0", "body_1", "head"),
+        ("body_0", "body_1", "head"),
+        ("body_0", "body_1"),
+    )
 
 
 def nested(**options: Any) -> Specimen:
@@ -93,7 +115,14 @@ def nested(**options: Any) -> Specimen:
     outer = keras.Input((6,))
     model = keras.Model(outer, head(inner(outer)))
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(_compiled(model, **options), x, _classes(), None, ("backbone/dense", "head/dense", "head/out"))
+    return Specimen(
+        _compiled(model, **options),
+        x,
+        _classes(),
+        None,
+        ("backbone/dense", "head/dense", "head/out"),
+        ("backbone/dense", "head/dense", "head/out"),
+    )
 
 
 def shared(**options: Any) -> Specimen:
@@ -102,7 +131,15 @@ def shared(**options: Any) -> Specimen:
     twin = layers.Dense(6, "tanh", name="twin")
     model = keras.Model(inputs, layers.Dense(4, name="out")(twin(twin(inputs))))
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(_compiled(model, **options), x, _classes(), None, ("twin", "twin/call_2", "out"))
+    return Specimen(
+        _compiled(model, **options),
+        x,
+        _classes(),
+        None,
+        ("twin", "twin/call_2", "out"),
+        ("twin", "twin/call_2", "out"),
+        ("twin", "twin/call_2"),
+    )
 
 
 def several(**options: Any) -> Specimen:
@@ -117,7 +154,14 @@ def several(**options: Any) -> Specimen:
     data = {"left": _random().normal(size=(SAMPLES, 3)), "right": _random().normal(size=(SAMPLES, 5))}
     targets = {"kind": _classes(), "size": _random().normal(size=(SAMPLES, 1))}
     weights = {"kind": np.ones(SAMPLES), "size": np.linspace(0, 1, SAMPLES)}
-    return Specimen(_compiled(model, **options), data, targets, weights, ("join", "trunk", "size", "kind"))
+    return Specimen(
+        _compiled(model, **options),
+        data,
+        targets,
+        weights,
+        ("join", "trunk", "size", "kind"),
+        ("trunk", "size", "kind"),
+    )
 
 
 def convolutional(**options: Any) -> Specimen:
@@ -135,7 +179,7 @@ def convolutional(**options: Any) -> Specimen:
     )
     x = _random().normal(size=(SAMPLES, 8, 8, 1))
     names = ("conv_1", "norm", "pool", "drop", "conv_2", "average", "out")
-    return Specimen(_compiled(model, **options), x, _classes(), None, names)
+    return Specimen(_compiled(model, **options), x, _classes(), None, names, ("conv_1", "conv_2", "out"), ("conv_2",))
 
 
 def attention(**options: Any) -> Specimen:
@@ -148,19 +192,26 @@ def attention(**options: Any) -> Specimen:
     model = keras.Model(inputs, layers.Dense(4, "gelu", name="out")(x))
     x = _random().integers(0, 20, (SAMPLES, 7))
     return Specimen(
-        _compiled(model, **options), x, _classes(), None, ("embed", "attend", "skip", "norm", "average", "out")
+        _compiled(model, **options),
+        x,
+        _classes(),
+        None,
+        ("embed", "attend", "skip", "norm", "average", "out"),
+        ("out",),
     )
 
 
 def recurrent(**options: Any) -> Specimen:
     """Cells run in loops whose tensors must not leak; one layer returns its state too."""
     inputs = keras.Input((5, 3))
-    x = layers.Bidirectional(layers.GRU(3, return_sequences=True), name="both")(inputs)
+    x = layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True), name="both")(inputs)
     x = layers.TimeDistributed(layers.Dense(4, "tanh"), name="each")(x)
     x = layers.LSTM(4, return_state=True, name="lstm")(x)
     model = keras.Model(inputs, layers.Dense(4, name="out")(x[0]))
     names = ("both", "each", "lstm", "lstm/output_2", "lstm/output_3", "out")
-    return Specimen(_compiled(model, **options), _random().normal(size=(SAMPLES, 5, 3)), _classes(), None, names)
+    return Specimen(
+        _compiled(model, **options), _random().normal(size=(SAMPLES, 5, 3)), _classes(), None, names, ("out",)
+    )
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -190,7 +241,15 @@ def compound(**options: Any) -> Specimen:
     x = Compound(5, name="layer_02")(Compound(5, name="layer_01")(inputs))
     model = keras.Model(inputs, layers.Dense(4, name="layer_03")(x))
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(_compiled(model, **options), x, _classes(), None, ("layer_01", "layer_02", "layer_03"))
+    return Specimen(
+        _compiled(model, **options),
+        x,
+        _classes(),
+        None,
+        ("layer_01", "layer_02", "layer_03"),
+        ("layer_01", "layer_02", "layer_03"),
+        ("layer_01", "layer_02"),
+    )
 
 
 ZOO: dict[str, Callable[..., Specimen]] = {
