@@ -2,8 +2,9 @@
 
 Source: Sung Kim, Deep Learning for Everyone, lecture 10, "NN LEGO": fast forward (skip connections, He et al. 2016),
 split and merge, recurrent (the image's 28 rows as time steps). Command: `python -m mnist_depth study lego`. Expected:
-skip connections let nine sigmoid layers learn, which splitting does not; all wirings learn with ReLU; the recurrent
-networks learn.
+skip connections let nine sigmoid layers learn, which splitting does not; plain and split networks learn with ReLU; the
+recurrent networks learn. (Skips around ReLU layers without normalization let the variance grow by half per layer: at a
+rate of 0.1 they learn on MNIST and can diverge on brighter images, so nothing is expected of them here.)
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ STUDY = Study(
             NETWORK - {"epochs"},
         ),
         Expectation(
-            "with ReLU every wiring learns", LECTURE_10, learns(0.9, activation="relu", wiring=list(WIRINGS)), NETWORK
+            "with ReLU plain and split networks learn",
+            LECTURE_10,
+            learns(0.9, activation="relu", wiring=["plain", "split_merge"]),
+            NETWORK,
         ),
         Expectation(
             "recurrent networks read the image row by row",
