@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +78,8 @@ class DepthGauge(keras.callbacks.Callback):
         self._hparams, self._epoch_scalars = hparams, epoch_scalars
         self._probe: Probe | None = None
         self._tap: Tap | None = None
-        self._step = 0
+        self._step = self._unread = self._rate = 0
+        self._next_due = 0.0
         self._measured_step = -1
         self.first_nonfinite: tuple[int, str] | None = None
         """Step and tag of the first NaN or infinity."""
@@ -85,7 +87,8 @@ class DepthGauge(keras.callbacks.Callback):
     # Keras' hooks
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._step = self._iterations()
+        self._step, self._unread, self._rate = self._iterations(), 0, 0
+        self._next_due = 0.0
         self._measured_step = -1
         if self._step:
             self.writer.truncate_after(self._step)
@@ -102,15 +105,13 @@ class DepthGauge(keras.callbacks.Callback):
             self._tap.arm(self.applied_schedule.due_epoch(epoch), self.histogram_schedule.due_epoch(epoch))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        before, self._step = self._step, self._iterations()
-        scalars = self.schedule.due_between(before, self._step)
-        arrays = self.histogram_schedule.due_between(before, self._step)
-        if scalars or arrays or self.applied_schedule.due_between(before, self._step):
-            self._drain()
-        if scalars or arrays:
-            self._measure(arrays=arrays)
+        self._unread += 1
+        # To read the step from the device costs more than all else here: not while nothing can be due.
+        if not self._rate or self._step + self._unread * self._rate >= self._next_due:
+            self._catch_up()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._catch_up()
         self._drain()
         arrays = self.histogram_schedule.due_epoch(epoch + 1)
         if arrays or (self.schedule.due_epoch(epoch + 1) and self._step != self._measured_step):
@@ -153,7 +154,27 @@ class DepthGauge(keras.callbacks.Callback):
         return innermost(optimizer)
 
     def _iterations(self) -> int:
-        return int(np.asarray(self._optimizer.iterations))
+        return int(self._optimizer.iterations.numpy())
+
+    def _catch_up(self) -> None:
+        """Read the step, and measure what fell due since it was read last."""
+        before = self._step
+        self._read_step()
+        scalars = self.schedule.due_between(before, self._step)
+        arrays = self.histogram_schedule.due_between(before, self._step)
+        if scalars or arrays or self.applied_schedule.due_between(before, self._step):
+            self._drain()
+        if scalars or arrays:
+            self._measure(arrays=arrays)
+
+    def _read_step(self) -> None:
+        """Learn the step, and how many updates a batch of `fit` makes: one, or a whole block of them."""
+        now = self._iterations()
+        if self._unread:
+            self._rate = max(self._rate, math.ceil((now - self._step) / self._unread))
+        self._step, self._unread = now, 0
+        schedules = (self.schedule, self.histogram_schedule, self.applied_schedule)
+        self._next_due = min(schedule.next_after(now) for schedule in schedules)
 
     def _prepare(self) -> None:
         """Build probe and tap once; both live on when `fit` is called again."""

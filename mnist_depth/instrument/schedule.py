@@ -6,6 +6,7 @@ the tap on the optimizer), so each one says the same thing twice: for a Python i
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from typing import Any
 class Schedule:
     """A set of steps (optimizer updates, 0 = before training) and of epochs (1-based, 0 = before training)."""
 
+    def next_after(self, step: int) -> float:
+        """The first due step behind a step; infinity where there is none."""
+        return math.inf
+
     def due_between(self, after: int, upto: int) -> bool:
         """Whether a due step lies in (after, upto]."""
-        return False
+        return self.next_after(after) <= upto
 
     def due_epoch(self, epoch: int) -> bool:
         """Whether the end of this epoch is due."""
@@ -46,8 +51,8 @@ class EverySteps(Schedule):
 
     n: int
 
-    def due_between(self, after: int, upto: int) -> bool:
-        return upto // self.n > after // self.n
+    def next_after(self, step: int) -> float:
+        return (step // self.n + 1) * self.n
 
     def due_in_graph(self, step: Any) -> Any:
         return step % self.n == 0
@@ -69,8 +74,9 @@ class AtSteps(Schedule):
 
     steps: tuple[int, ...]
 
-    def due_between(self, after: int, upto: int) -> bool:
-        return any(after < step <= upto for step in self.steps)
+    def next_after(self, step: int) -> float:
+        place = bisect.bisect_right(self.steps, step)
+        return self.steps[place] if place < len(self.steps) else math.inf
 
     def due_in_graph(self, step: Any) -> Any:
         import tensorflow as tf
@@ -85,8 +91,8 @@ class Union(Schedule):
     left: Schedule
     right: Schedule
 
-    def due_between(self, after: int, upto: int) -> bool:
-        return self.left.due_between(after, upto) or self.right.due_between(after, upto)
+    def next_after(self, step: int) -> float:
+        return min(self.left.next_after(step), self.right.next_after(step))
 
     def due_epoch(self, epoch: int) -> bool:
         return self.left.due_epoch(epoch) or self.right.due_epoch(epoch)

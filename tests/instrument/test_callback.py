@@ -153,6 +153,22 @@ def test_several_steps_per_execution() -> None:
     assert sorted(writer.scalars["probe_gradient_norm/one/kernel"]) == [0, 3, 6]
 
 
+def test_the_step_is_read_only_where_something_may_be_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    read = DepthGauge._iterations
+
+    def counted(gauge: DepthGauge) -> int:
+        reads.append(read(gauge))
+        return reads[-1]
+
+    monkeypatch.setattr(DepthGauge, "_iterations", counted)
+    s = specimen("sequential")
+    gauge, writer = _gauge(s, schedule=at_steps([17, 40]), histograms=at_steps([]))
+    _fit(s, gauge, batch_size=1)
+    assert sorted(writer.scalars["activation_std/one"]) == [17, 40]
+    assert reads == [0, 1, 17, SAMPLES, 40, 2 * SAMPLES]
+
+
 @pytest.fixture
 def _half() -> Iterator[None]:
     keras.config.set_dtype_policy("mixed_float16")

@@ -83,18 +83,16 @@ def test_disk_grows_with_weights_and_epochs() -> None:
     assert estimate.megabytes([]) == 0
 
 
-def test_the_list_of_studies_takes_half_a_second_without_tensorflow() -> None:
+def test_the_list_of_studies_needs_no_tensorflow() -> None:
     code = (
-        "import sys, time\n"
+        "import sys\n"
         "from mnist_depth import estimate\n"
         "from mnist_depth.studies import STUDIES\n"
-        "start = time.perf_counter()\n"
         "lines = [estimate.study_line(name, study) for name, study in STUDIES.items()]\n"
-        "print(time.perf_counter() - start, 'tensorflow' in sys.modules or 'keras' in sys.modules, len(lines))"
+        "print('tensorflow' in sys.modules or 'keras' in sys.modules, len(lines))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    taken, heavy, lines = done.stdout.split()
-    assert float(taken) < 0.5
+    heavy, lines = done.stdout.split()
     assert (heavy, int(lines)) == ("False", len(STUDIES))
 
 
