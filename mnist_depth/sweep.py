@@ -13,6 +13,7 @@ import signal
 import time
 import traceback
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,7 +204,8 @@ def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[
     import joblib
 
     try:
-        with engine(options.engine, workers, options.engine_address):
+        with engine(options.engine, workers, options.engine_address), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             one_by_one: dict[str, Any] = {"batch_size": 1}
             outcomes = joblib.Parallel(**one_by_one)(joblib.delayed(_work)(task) for task in tasks)
     except KeyboardInterrupt:
@@ -238,6 +240,7 @@ def _work(task: Task) -> Outcome:
     """In a worker: train one run, and turn whatever happens into an outcome."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")  # what they tell stands in the run folder; the terminal belongs to the parent
     try:
         from mnist_depth import experiment
 
