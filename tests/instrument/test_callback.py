@@ -61,7 +61,7 @@ def _fit(s: Specimen, *callbacks: Any, **options: Any) -> None:
 
 def _gauge(s: Specimen, **options: Any) -> tuple[DepthGauge, OnceWriter]:
     writer = OnceWriter()
-    return DepthGauge(writer, (s.x, s.y, s.sample_weight), **{"schedule": EVERY_TWO, **options}), writer
+    return DepthGauge(writer, (s.x, s.y, s.sample_weight), **{"schedule": EVERY_TWO, "graph": False, **options}), writer
 
 
 def _steps(series: Mapping[str, Mapping[int, Any]]) -> dict[str, list[int]]:
@@ -92,7 +92,7 @@ def _expected_histograms(s: Specimen) -> dict[str, list[int]]:
 def test_every_kind_of_model(kind: str) -> None:
     plain, measured = specimen(kind, optimizer="adam"), specimen(kind, optimizer="adam")
     _fit(plain)
-    gauge, writer = _gauge(measured)
+    gauge, writer = _gauge(measured, graph=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _fit(measured, gauge)
@@ -294,7 +294,7 @@ def test_restarted_for_another_run() -> None:
     """The same model trains twice from the start; the second run's writer holds what the first one's holds."""
     s = specimen("sequential")
     start = [np.asarray(variable.value) for variable in (*s.model.variables, *_optimizer(s).variables)]
-    gauge, first = _gauge(s, gradients="both")
+    gauge, first = _gauge(s, gradients="both", graph=True)
     _fit(s, gauge)
     for variable, value in zip((*s.model.variables, *_optimizer(s).variables), start, strict=True):
         variable.assign(value)
@@ -350,7 +350,7 @@ def test_the_first_non_finite_value_is_named() -> None:
 
 def test_nothing_due_writes_nothing_of_the_inside() -> None:
     s = specimen("sequential")
-    gauge, writer = _gauge(s, schedule=at_steps([]), histograms=at_steps([]), graph=False)
+    gauge, writer = _gauge(s, schedule=at_steps([]), histograms=at_steps([]))
     _fit(s, gauge)
     assert set(writer.scalars) == {"loss"}
     assert not writer.histograms

@@ -68,8 +68,9 @@ def _reference(subject: Specimen) -> tuple[float, dict[str, NDArray[Any]]]:
 def test_model_and_optimizer_are_left_as_found(
     subject: Specimen, state_before: list[NDArray[Any]], measured: Measurement
 ) -> None:
-    training = measure(subject.model, subject.x, subject.y, subject.sample_weight, training=True)
-    assert set(training.scalars) == set(measured.scalars)
+    chosen = ["gradient_norm", "activation_std"]
+    training = measure(subject.model, subject.x, subject.y, subject.sample_weight, training=True, statistics=chosen)
+    assert set(training.scalars) <= set(measured.scalars)
     for before, after in zip(state_before, _state(subject.model), strict=True):
         np.testing.assert_array_equal(before, after)
     for layer in (subject.model, *subject.model._flatten_layers()):
