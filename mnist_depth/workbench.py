@@ -27,7 +27,7 @@ Key = tuple[RunConfig, str, str, tuple[str, ...]]
 LAYERS = "^(layer|projection|add|merge)"
 """The layers that are measured: not the scaling of the pixels."""
 
-MOST_APPLIED, MOST_PROBED, MOST_HISTOGRAMS = 400, 80, 20
+MOST_APPLIED, MOST_PROBED, MOST_HISTOGRAMS = 100, 40, 20
 """Points of what is seen inside the updates, of what is probed, and of each histogram, whatever the run's length."""
 
 
