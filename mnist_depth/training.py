@@ -11,8 +11,10 @@ one step per epoch) that recording each would take longer than training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -25,7 +27,13 @@ from mnist_depth.seeds import derive
 BLOCK_STEPS = 100
 """Minibatches per compiled call at most: enough to hide the call's overhead, few enough to stop within a second."""
 
+BLOCKS = 50
+"""Blocks that a run is cut into at least, as far as it has steps: the instruments listen once per block."""
+
 MOST_ROUNDS = 200
+
+Apply = Callable[[Sequence[Any], Sequence[Any]], Any]
+"""An optimizer's `apply`: gradients and the variables to change."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,11 @@ class Plan:
 
     @property
     def epochs_per_round(self) -> int:
-        return -(-self.epochs // MOST_ROUNDS)
+        return math.ceil(self.epochs / MOST_ROUNDS)
 
     @property
     def rounds(self) -> int:
-        return -(-self.epochs // self.epochs_per_round)
+        return math.ceil(self.epochs / self.epochs_per_round)
 
     @property
     def steps(self) -> int:
@@ -60,12 +68,13 @@ class Plan:
 
     @property
     def blocks_per_round(self) -> int:
-        return -(-self.epochs_per_round * self.steps_per_epoch // BLOCK_STEPS)
+        longest = min(BLOCK_STEPS, math.ceil(self.steps / BLOCKS))
+        return math.ceil(self.epochs_per_round * self.steps_per_epoch / longest)
 
     @property
     def steps_per_block(self) -> int:
         """Every round in equal blocks of at most BLOCK_STEPS."""
-        return -(-self.epochs_per_round * self.steps_per_epoch // self.blocks_per_round)
+        return math.ceil(self.epochs_per_round * self.steps_per_epoch / self.blocks_per_round)
 
     def epochs_after(self, rounds: int) -> int:
         return min(self.epochs, rounds * self.epochs_per_round)
@@ -73,12 +82,23 @@ class Plan:
     def steps_after(self, rounds: int) -> int:
         return self.epochs_after(rounds) * self.steps_per_epoch
 
+    def block_starts(self, most: int) -> list[int]:
+        """The first update of every block, or of every n-th so that there are at most `most`; the run's first is 1."""
+        starts = [
+            first
+            for done in range(self.rounds)
+            for first in range(self.steps_after(done) + 1, self.steps_after(done + 1) + 1, self.steps_per_block)
+        ]
+        return starts[:: math.ceil(len(starts) / most)]
+
 
 class BlockModel(keras.Model):
     """A functional model that trains on blocks of indices into arrays that it holds.
 
     `BlockModel(input, output)` shares the layers and variables of the model whose input and output it is given.
-    `train_step` takes int32 [steps, batch_size]; rows that start with -1 are padding.
+    `train_step` takes int32 [steps, batch_size]; rows that start with -1 are padding. Only the first update of a block
+    goes through `optimizer.apply` of this one instance, where instruments listen: even one that is not due would slow
+    the loop over the others.
     """
 
     def hold(self, split: Split, steps_per_block: int) -> None:
@@ -97,17 +117,22 @@ class BlockModel(keras.Model):
         images, labels = self._examples
         steps = tf.reduce_sum(tf.cast(rows[:, 0] >= 0, tf.int32))
 
-        def one_minibatch(index: tf.Tensor, losses: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            chosen = rows[index]
-            loss = self._update(tf.gather(images, chosen), tf.gather(labels, chosen))
-            return index + 1, tf.tensor_scatter_nd_update(losses, [[index]], [loss])
+        def train(upto: tf.Tensor, apply: Apply, start: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+            def one_minibatch(index: tf.Tensor, losses: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                chosen = rows[index]
+                loss = self._update(tf.gather(images, chosen), tf.gather(labels, chosen), apply)
+                return index + 1, tf.tensor_scatter_nd_update(losses, [[index]], [loss])
 
-        start = (tf.constant(0), tf.zeros_like(self._block_losses))
-        _, losses = tf.while_loop(lambda index, _: index < steps, one_minibatch, start)
+            return tf.while_loop(lambda index, _: index < upto, one_minibatch, start)
+
+        state: Sequence[tf.Tensor] = (tf.constant(0), tf.zeros_like(self._block_losses))
+        if "apply" in vars(self.optimizer):
+            state = train(tf.minimum(steps, 1), self.optimizer.apply, state)
+        _, losses = train(steps, partial(type(self.optimizer).apply, self.optimizer), state)
         self._block_losses.assign(losses)
         return self.get_metrics_result()
 
-    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def _update(self, images: tf.Tensor, labels: tf.Tensor, apply: Apply) -> tf.Tensor:
         """One optimizer step, as Keras' own `train_step` takes it; returns the loss."""
         tape: Any = tf.GradientTape()
         with tape:
@@ -115,7 +140,7 @@ class BlockModel(keras.Model):
             loss: Any = self.compute_loss(images, labels, logits, training=True)
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
         weights = self.trainable_weights
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        apply(tape.gradient(loss, weights), weights)
         self.compute_metrics(images, labels, logits)
         return loss
 

@@ -27,8 +27,8 @@ Key = tuple[RunConfig, str, str, tuple[str, ...]]
 LAYERS = "^(layer|projection|add|merge)"
 """The layers that are measured: not the scaling of the pixels."""
 
-MOST_APPLIED, MOST_PROBED, MOST_HISTOGRAMS = 100, 40, 20
-"""Points of what is seen inside the updates, of what is probed, and of each histogram, whatever the run's length."""
+MOST_APPLIED, MOST_PROBED = 50, 20
+"""Points of what is seen inside the updates, and of what is probed (histograms too), whatever the run's length."""
 
 
 def gauges(instruments: str, probe: Split, plan: training.Plan) -> list[DepthGauge]:
@@ -38,13 +38,14 @@ def gauges(instruments: str, probe: Split, plan: training.Plan) -> list[DepthGau
     """
     if instruments == "none":
         return []
-    rounds = every_epochs(-(-plan.rounds // MOST_HISTOGRAMS))
+    rounds = every_epochs(-(-plan.rounds // MOST_PROBED))
+    enough = instruments == "light" or plan.rounds >= MOST_PROBED / 2
     gauge = DepthGauge(
         MultiWriter(),
         probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
         preset=instruments,
-        schedule=rounds if instruments == "light" else rounds | at_most(MOST_PROBED, plan.steps),
-        applied=at_steps([1]) | at_most(MOST_APPLIED, plan.steps),
+        schedule=rounds if enough else rounds | at_most(MOST_PROBED, plan.steps),
+        applied=at_steps(plan.block_starts(MOST_APPLIED)),
         histograms=rounds,
         gradients="both",
         layers=LAYERS,

@@ -62,6 +62,25 @@ def test_the_plan_adds_up(examples: int, batch: int, epochs: int) -> None:
         assert len(rows) == last_round * plan.steps_per_epoch
 
 
+@pytest.mark.parametrize(
+    ("examples", "epochs", "most"), [(700, 3, 50), (5_500, 15, 50), (5_500, 15, 500), (30, 450, 7)]
+)
+def test_the_starts_of_blocks(examples: int, epochs: int, most: int) -> None:
+    """Counted out: the first update of every block that the data really come in, thinned evenly."""
+    plan = training.Plan(examples, 10, epochs)
+    blocks, starts, step = training.index_blocks(plan, seed=0), [], 1
+    for _ in range(plan.rounds * plan.blocks_per_round):
+        (rows,) = next(blocks)
+        taken = int((rows[:, 0] >= 0).sum())
+        starts += [step] if taken else []
+        step += taken
+    assert step == plan.steps + 1
+    assert len(starts) >= min(training.BLOCKS, plan.steps) / 2
+    chosen = plan.block_starts(most)
+    assert chosen == starts[:: starts.index(chosen[1])]
+    assert most / 2 <= len(chosen) <= most or len(starts) <= most
+
+
 @pytest.mark.parametrize("options", [{}, {"batch_norm": "before", "dropout": 0.3, "optimizer": "adam"}])
 def test_weights_are_bit_identical_to_plain_compiled_fit(digits: datasets.Dataset, options: dict[str, Any]) -> None:
     config = RunConfig(dataset="digits", depth=3, width=16, epochs=2, batch_size=50, **options)
@@ -79,7 +98,10 @@ def test_weights_are_bit_identical_to_plain_compiled_fit(digits: datasets.Datase
             np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
 
 
-def test_the_losses_of_a_block_are_the_minibatches_losses(digits: datasets.Dataset) -> None:
+def test_the_losses_of_a_block_are_the_minibatches_losses(
+    digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "BLOCKS", 1)
     config = RunConfig(dataset="digits", depth=2, width=8, epochs=1, learning_rate=1e-30)
     plan = training.Plan(len(digits.train), 100, 1)
     model = training.prepare(models.build(config), digits.train, plan, **_compiled(config))
@@ -107,7 +129,8 @@ def test_scores_count_every_example_and_match_keras(digits: datasets.Dataset) ->
         assert scores[name]["accuracy"] == pytest.approx(np.mean(predicted == split.labels), abs=1e-6)
 
 
-def test_callbacks_fire_once_per_block_and_round(digits: datasets.Dataset) -> None:
+def test_callbacks_fire_once_per_block_and_round(digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "BLOCKS", 1)
     tape: list[str] = []
 
     class Tape(keras.callbacks.Callback):

@@ -109,8 +109,7 @@ class Tap:
 
     def drain(self) -> list[Row]:
         """Measurements since the last drain, oldest first."""
-        count = int(self._count.numpy())
-        rows, steps = self._rows, self._steps.numpy()
+        count, rows = int(self._count.numpy()), self._rows
         fresh = range(max(self._drained, count - rows), count)
         lost = count - self._drained - len(fresh)
         self._drained = count
@@ -118,8 +117,9 @@ class Tap:
             return []
         if lost:
             warnings.warn(f"{lost} measurements were lost: more than {rows} came between two drains", stacklevel=3)
-        table = self._buffer.numpy()
-        return [Row(int(steps[at % rows]), self._scalars(table[at % rows])) for at in fresh]
+        places = [at % rows for at in fresh]
+        steps, table = tf.gather(self._steps, places).numpy(), tf.gather(self._buffer, places).numpy()
+        return [Row(int(step), self._scalars(row)) for step, row in zip(steps, table, strict=True)]
 
     def _scalars(self, row: NDArray[np.float32]) -> dict[str, float]:
         return {tag: value for tag, value in zip(self._columns, row.tolist(), strict=False) if tag in self._filled}
@@ -219,11 +219,16 @@ def _unscaled(optimizer: Any, gradient: tf.Tensor) -> tf.Tensor:
 
 
 class Attachment:
-    """The taps on one optimizer while a model trains; several callbacks share one."""
+    """The taps on one optimizer while a model trains; several callbacks share one.
+
+    A tap slows the compiled step even where it measures nothing, so steps in which no tap may fall due can go through
+    the model's own training function.
+    """
 
     def __init__(self, model: keras.Model, optimizer: Any) -> None:
         self.model, self.optimizer = model, optimizer
         self.taps: list[Tap] = []
+        self._deaf: set[Tap] = set()
         self._original = optimizer.apply
         self._untapped = getattr(model, "train_function", None)
         object.__setattr__(optimizer, "apply", self._apply())
@@ -233,10 +238,11 @@ class Attachment:
             gradients = list(grads)
             given = self.optimizer._trainable_variables if trainable_variables is None else trainable_variables
             variables = list(given)
-            for tap in self.taps:
+            listening = self.taps if self._listening else ()
+            for tap in listening:
                 tap.before(variables)
             result = self._original(gradients, trainable_variables)
-            for tap in self.taps:
+            for tap in listening:
                 tap.after(gradients, variables)
             return result
 
@@ -252,7 +258,17 @@ class Attachment:
             self.model.train_function = earlier[1]
         else:
             self.model.make_train_function(force=True)
-        return self._untapped, self.model.train_function
+        self._tapped = self.model.train_function
+        return self._untapped, self._tapped
+
+    @property
+    def _listening(self) -> bool:
+        return len(self._deaf) < len(self.taps)
+
+    def listen(self, tap: Tap, wanted: bool) -> None:
+        """Whether the next batch of `fit` has to pass this tap; it passes all where one wants it."""
+        (self._deaf.discard if wanted else self._deaf.add)(tap)
+        self.model.train_function = self._tapped if self._listening else self._untapped
 
     def remove(self) -> None:
         """Leave optimizer and model as they were found."""
@@ -262,7 +278,7 @@ class Attachment:
 
 def attach(tap: Tap) -> None:
     """Start measuring: the model's training function is traced with the tap inside, once per tap."""
-    attachment = getattr(tap.optimizer.apply, "attachment", None)
+    attachment = _attachment(tap)
     if attachment is None:
         attachment = Attachment(tap.model, tap.optimizer)
         tap.tapped_function = attachment.train_through(tap.tapped_function)
@@ -271,11 +287,23 @@ def attach(tap: Tap) -> None:
 
 def detach(tap: Tap) -> None:
     """Stop measuring; with the last tap the optimizer's own `apply` and the model's own training function come back."""
-    attachment = getattr(tap.optimizer.apply, "attachment", None)
+    attachment = _attachment(tap)
     if attachment is not None and tap in attachment.taps:
+        attachment.listen(tap, True)
         attachment.taps.remove(tap)
         if not attachment.taps:
             attachment.remove()
+
+
+def listen(tap: Tap, wanted: bool) -> None:
+    """Before a batch of `fit`: whether the attached tap may have to measure in it."""
+    attachment = _attachment(tap)
+    if attachment is not None:
+        attachment.listen(tap, wanted)
+
+
+def _attachment(tap: Tap) -> Attachment | None:
+    return getattr(tap.optimizer.apply, "attachment", None)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_depth.instrument.applied import Tap, attach, detach, innermost
+from mnist_depth.instrument.applied import Tap, attach, detach, innermost, listen
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
 from mnist_depth.instrument.nonfinite import first_nonfinite
@@ -79,7 +79,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._probe: Probe | None = None
         self._tap: Tap | None = None
         self._step = self._unread = self._rate = 0
-        self._next_due = 0.0
+        self._next_due = self._next_tapped = 0.0
         self._measured_step = -1
         self.first_nonfinite: tuple[int, str] | None = None
         """Step and tag of the first NaN or infinity."""
@@ -103,6 +103,10 @@ class DepthGauge(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._tap is not None:
             self._tap.arm(self.applied_schedule.due_epoch(epoch), self.histogram_schedule.due_epoch(epoch))
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._tap is not None and self._counts_single_updates:
+            listen(self._tap, batch == 0 or self._step + self._unread + 1 >= self._next_tapped)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._unread += 1
@@ -156,6 +160,11 @@ class DepthGauge(keras.callbacks.Callback):
     def _iterations(self) -> int:
         return int(self._optimizer.iterations.numpy())
 
+    @property
+    def _counts_single_updates(self) -> bool:
+        """Whether each batch of `fit` is known to be one update, so that the step can be foretold."""
+        return self._rate == 1 and not self._optimizer.gradient_accumulation_steps
+
     def _catch_up(self) -> None:
         """Read the step, and measure what fell due since it was read last."""
         before = self._step
@@ -173,8 +182,8 @@ class DepthGauge(keras.callbacks.Callback):
         if self._unread:
             self._rate = max(self._rate, math.ceil((now - self._step) / self._unread))
         self._step, self._unread = now, 0
-        schedules = (self.schedule, self.histogram_schedule, self.applied_schedule)
-        self._next_due = min(schedule.next_after(now) for schedule in schedules)
+        self._next_tapped = min(s.next_after(now) for s in (self.applied_schedule, self.histogram_schedule))
+        self._next_due = min(self._next_tapped, self.schedule.next_after(now))
 
     def _prepare(self) -> None:
         """Build probe and tap once; both live on when `fit` is called again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,11 @@ BINS = 60
 
 COMFORTABLE = (1e-30, 1e30)
 """Widths of a bin for which float32 arithmetic neither underflows nor overflows."""
+
+CHUNK = 8_192
+"""Entries per pass: temporaries that stay in the fastest cache take a third of the time of whole ones."""
+
+Axis = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,13 @@ class Histogram:
 def histogram(values: ArrayLike, bins: int = BINS) -> Histogram | None:
     """Equal bins between the smallest and the largest finite entry; None where no entry is finite."""
     finite, broken = _finite(values)
-    return _bin(finite, bins, 0, broken)
+    return _bin(finite, _same, bins, broken)
 
 
 def log10_histogram(values: ArrayLike, bins: int = BINS) -> Histogram | None:
     """Equal bins of log10 |x| over the non-zero finite entries; None where there is none."""
     finite, broken = _finite(values)
-    zeros = finite.size - int(np.count_nonzero(finite))
-    nonzero = finite[finite != 0] if zeros else finite
-    return _bin(np.log10(np.abs(nonzero)), bins, zeros, broken)
+    return _bin(finite, _log10, bins, broken)
 
 
 def _finite(values: ArrayLike) -> tuple[NDArray[Any], int]:
@@ -51,18 +55,34 @@ def _finite(values: ArrayLike) -> tuple[NDArray[Any], int]:
     return finite, flat.size - finite.size
 
 
-def _bin(values: NDArray[Any], bins: int, zeros: int, nonfinite: int) -> Histogram | None:
-    if not values.size:
+def _same(values: NDArray[Any]) -> NDArray[Any]:
+    return values
+
+
+def _log10(values: NDArray[Any]) -> NDArray[Any]:
+    magnitude = np.abs(values)
+    return np.log10(magnitude if magnitude.min() > 0 else magnitude[magnitude > 0])
+
+
+def _bin(values: NDArray[Any], axis: Axis, bins: int, nonfinite: int) -> Histogram | None:
+    """Bin what `axis` makes of the values; those that it leaves out are the zeros."""
+    pieces = [values[start : start + CHUNK] for start in range(0, values.size, CHUNK)]
+    extremes = [(placed.min(), placed.max()) for placed in map(axis, pieces) if placed.size]
+    if not extremes:
         return None
-    low, high = _span(float(values.min()), float(values.max()))
-    if not COMFORTABLE[0] < (high - low) / bins < COMFORTABLE[1]:
-        values = values.astype(np.float64)
-    # Halves keep the width finite for a span of the largest float64 numbers.
-    position = (values * 0.5 - low / 2) * (bins / (high / 2 - low / 2))
-    index = np.minimum(position.astype(np.intp), bins - 1)
+    low, high = _span(float(min(low for low, _ in extremes)), float(max(high for _, high in extremes)))
+    comfortable = COMFORTABLE[0] < (high - low) / bins < COMFORTABLE[1]
+    counts = np.zeros(bins + 1)
+    for placed in map(axis, pieces):
+        # Halves keep the width finite for a span of the largest float64 numbers.
+        position = (placed if comfortable else placed.astype(np.float64)) * 0.5
+        position -= low / 2
+        position *= bins / (high / 2 - low / 2)
+        counts += np.bincount(position.astype(np.intp), minlength=bins + 1)
+    counts[bins - 1] += counts[bins]  # the largest entry belongs to the last bin
     fractions = np.linspace(0, 1, bins + 1)
     edges = low * (1 - fractions) + high * fractions
-    return Histogram(edges, np.bincount(index, minlength=bins).astype(np.float64), zeros, nonfinite)
+    return Histogram(edges, counts[:bins], values.size - int(counts[:bins].sum()), nonfinite)
 
 
 def _span(low: float, high: float) -> tuple[float, float]:

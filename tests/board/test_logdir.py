@@ -38,7 +38,8 @@ def test_runs_bring_no_warning(logdir: Path) -> None:
     assert empty_warning(str(logdir)) is None
 
 
-def test_empty_says_where_runs_are_nearby(logdir: Path) -> None:
+def test_empty_says_where_runs_are_nearby(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(logdir)
     empty = logdir.parent / "empty"
     empty.mkdir()
     assert empty_warning(str(empty)) == f"no event files below {empty} yet; there are runs in {logdir}"

@@ -169,6 +169,22 @@ def test_the_step_is_read_only_where_something_may_be_due(monkeypatch: pytest.Mo
     assert reads == [0, 1, 17, SAMPLES, 40, 2 * SAMPLES]
 
 
+def test_only_steps_that_may_be_due_pass_the_tap() -> None:
+    s = specimen("sequential")
+    _fit(s)
+    plain, through = s.model.train_function, []
+
+    class Tape(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            through.append("plain" if s.model.train_function is plain else "tap")
+
+    gauge, writer = _gauge(s, applied=at_steps([LAST + 5]), gradients="applied", histograms=at_steps([LAST + 5]))
+    _fit(s, gauge, Tape())
+    assert through == ["tap", "plain", "plain", "tap", "tap", "plain"]  # each epoch's first, and step 5
+    assert s.model.train_function is plain
+    assert _steps(writer.scalars)["gradient_norm/one/kernel"] == [LAST + 5]
+
+
 @pytest.fixture
 def _half() -> Iterator[None]:
     keras.config.set_dtype_policy("mixed_float16")
