@@ -7,6 +7,10 @@ Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1)
 (speed does not depend on their content) in a process of its own; the contenders take turns (A B C A B C ...), so that a
 machine that drifts favors none. The first epoch is warm-up and not counted. Figures are medians over the repeats, in
 thousand samples per second; the spread is half the range. PyTorch and JAX take part where they are installed.
+
+A virtual machine's cores may for minutes share one physical core with somebody else. So both cores multiply matrices for
+a moment before and after every turn, and a turn next to a moment that is more than 15 % below the fastest seen is
+measured again, up to five times.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from mnist_depth.allocator import SETTINGS
 
 EXAMPLES, FEATURES, WIDTH, HIDDEN, CLASSES, BATCH, RATE = 50_000, 784, 256, 8, 10, 100, 0.1
 FLOP_PER_SAMPLE = 6 * (FEATURES * WIDTH + (HIDDEN - 1) * WIDTH * WIDTH + WIDTH * CLASSES) - 2 * FEATURES * WIDTH
@@ -71,17 +77,51 @@ def epoch_clock() -> tuple[Any, Seconds]:
     return Clock(), marks
 
 
-def keras_fit(epochs: int, folder: Path, *, board: bool = False, **compile_options: Any) -> Seconds:
-    """Plain Keras: `fit` on arrays in memory, float32 images as its users have them."""
+def convolutional_network() -> Any:
+    import keras
+
+    return keras.Sequential(
+        [
+            keras.Input((FEATURES,)),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Conv2D(16, 3, activation="relu", padding="same"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, padding="same"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(CLASSES),
+        ]
+    )
+
+
+def keras_fit(
+    epochs: int,
+    folder: Path,
+    *,
+    board: bool = False,
+    gauge: str | None = None,
+    network: Callable[[], Any] = keras_network,
+    **compile_options: Any,
+) -> Seconds:
+    """Plain Keras: `fit` on float32 arrays in memory, as its users have them; `gauge` is a DepthGauge's preset."""
     import keras
 
     x, y = images()
-    model = keras_network()
+    model = network()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(RATE), loss, metrics=["accuracy"], **compile_options)
     clock, marks = epoch_clock()
-    callbacks = [keras.callbacks.TensorBoard(str(folder), histogram_freq=1)] if board else []
-    model.fit(x.astype("float32") / 255, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])  # pyright: ignore[reportArgumentType]
+    x = x.astype("float32") / 255
+    callbacks: list[Any] = [keras.callbacks.TensorBoard(str(folder), histogram_freq=1)] if board else []
+    if gauge:
+        from mnist_depth.instrument import DepthGauge, every_epochs
+
+        # As often as Keras' callback writes; `standard` and `full` by themselves also measure within the epoch.
+        often = every_epochs(1) if gauge == "full" else None
+        callbacks.append(DepthGauge(folder, probe=(x[:BATCH], y[:BATCH]), preset=gauge, schedule=often))
+    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])  # pyright: ignore[reportArgumentType]
     return marks
 
 
@@ -270,6 +310,14 @@ CONTENDERS: dict[str, Callable[[int, Path], Seconds]] = {
     "ours, full": lambda e, f: ours(e, f, instruments="full"),
     "keras fit": keras_fit,
     "keras fit + TensorBoard": lambda e, f: keras_fit(e, f, board=True),
+    "keras fit + light": lambda e, f: keras_fit(e, f, gauge="light"),
+    "keras fit + standard": lambda e, f: keras_fit(e, f, gauge="standard"),
+    "keras fit + full": lambda e, f: keras_fit(e, f, gauge="full"),
+    "convolutions": lambda e, f: keras_fit(e, f, network=convolutional_network),
+    "convolutions + TensorBoard": lambda e, f: keras_fit(e, f, board=True, network=convolutional_network),
+    "convolutions + light": lambda e, f: keras_fit(e, f, gauge="light", network=convolutional_network),
+    "convolutions + standard": lambda e, f: keras_fit(e, f, gauge="standard", network=convolutional_network),
+    "convolutions + full": lambda e, f: keras_fit(e, f, gauge="full", network=convolutional_network),
     "keras fit, 50 steps per execution": lambda e, f: keras_fit(e, f, steps_per_execution=50),
     "torch": lambda e, f: torch_loop(e, f, board=False),
     "torch + SummaryWriter": lambda e, f: torch_loop(e, f, board=True),
@@ -304,8 +352,39 @@ def start(name: str, epochs: int, threads: int) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": str(threads),
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'false' if threads == 1 else 'true'}" if name[:3] == "jax" else "",
     }
+    if name.startswith("ours"):  # as `python -m mnist_depth` starts
+        environment |= {name: str(size) for name, size in SETTINGS.items()}
     command = [sys.executable, __file__, "--worker", name, "--epochs", str(epochs)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+
+
+def machine_rate() -> float:
+    """Products of matrices per second on all cores, for a moment: is the whole machine ours just now?"""
+    import numpy as np
+
+    a = np.ones((1_000, 1_000), np.float32)
+    rates = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        for _ in range(30):
+            a @ a
+        rates.append(30 / (time.perf_counter() - begun))
+    return max(rates)
+
+
+def measure_quietly(name: str, epochs: int, processes: int, cores: int, fastest: list[float]) -> dict[str, float]:
+    """Measure again where the machine was slow before or after, up to five times."""
+    found: list[tuple[float, dict[str, float]]] = []
+    for _ in range(5):
+        before = machine_rate()
+        figures = measure(name, epochs, processes, cores)
+        after = machine_rate()
+        fastest[:] = [max(*fastest, before, after)]
+        found.append((min(before, after), figures))
+        if found[-1][0] > 0.85 * fastest[0]:
+            break
+    quietest, figures = max(found, key=lambda each: each[0])
+    return figures | {"machine": quietest / fastest[0]}
 
 
 def measure(name: str, epochs: int, processes: int, cores: int) -> dict[str, float]:
@@ -346,6 +425,12 @@ RATIOS = (
     ("ours, full", "ours, none", 0.95),
     ("ours, standard", "ours, none", 0.95),
     ("ours, light", "ours, none", 0.98),
+    ("keras fit + light", "keras fit", 0.98),
+    ("keras fit + standard", "keras fit", 0.95),
+    ("keras fit + full", "keras fit + TensorBoard", 1.0),
+    ("convolutions + light", "convolutions", 0.98),
+    ("convolutions + standard", "convolutions", 0.95),
+    ("convolutions + full", "convolutions + TensorBoard", 1.0),
     ("ours, full", "keras fit + TensorBoard", 1.9),
     ("ours, full", "torch + SummaryWriter", 1.7),
     ("ours, none", "compiled epoch by hand", 0.97),
@@ -381,6 +466,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     turns = [(name, name, 1) for name in CONTENDERS] + [(f"{name} x cores", name, cores) for name in PAIRS]
     results: dict[str, list[dict[str, float]]] = {}
+    fastest = [machine_rate()]
     for repeat in range(arguments.repeats):
         for label, name, processes in turns:
             if arguments.only and label not in arguments.only:
@@ -389,8 +475,10 @@ def main() -> None:
                 if repeat == 0:
                     print(f"{label}: skipped, {library} is not installed")
                 continue
-            results.setdefault(label, []).append(measure(name, arguments.epochs, processes, cores))
-            print(f"turn {repeat + 1}: {label} {results[label][-1]['rate'] / 1000:.1f}", file=sys.stderr, flush=True)
+            figures = measure_quietly(name, arguments.epochs, processes, cores, fastest)
+            results.setdefault(label, []).append(figures)
+            note = f"turn {repeat + 1}: {label} {figures['rate'] / 1000:.1f}, machine at {figures['machine']:.0%}"
+            print(note, file=sys.stderr, flush=True)
     print(f"{cores} cores, {FLOP_PER_SAMPLE / 1e6:.2f} MFLOP per sample\n")
     print(table(results) + "\n\n" + ratios(results))
     if arguments.json:
