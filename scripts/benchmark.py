@@ -8,8 +8,8 @@ Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1)
 machine that drifts favors none. The first epoch is warm-up and not counted. Figures are medians over the repeats, in
 thousand samples per second; the spread is half the range. PyTorch and JAX take part where they are installed.
 
-A virtual machine's cores may for minutes share one physical core with somebody else. So both cores multiply matrices for
-a moment before and after every turn, and a turn next to a moment that is more than 15 % below the fastest seen is
+A virtual machine's cores may for minutes share one physical core with somebody else. So both cores multiply matrices
+for a moment before and after every turn, and a turn next to a moment that is more than 15 % below the fastest seen is
 measured again, up to five times.
 """
 
