@@ -2,6 +2,7 @@
 """How fast training is, beside every peer that is installed: one command, one table, JSON beside it.
 
     .venv/bin/python scripts/benchmark.py [--repeats 3] [--epochs 3] [--only NAME ...] [--json FILE]
+    .venv/bin/python scripts/benchmark.py --board LOGDIR
 
 Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1) on the same number of random images
 (speed does not depend on their content) in a process of its own; the contenders take turns (A B C A B C ...), so that a
@@ -11,6 +12,9 @@ thousand samples per second; the spread is half the range. PyTorch and JAX take 
 A virtual machine's cores may for minutes share one physical core with somebody else. So both cores multiply matrices
 for a moment before and after every turn, and a turn next to a moment that is more than 15 % below the fastest seen is
 measured again, up to five times.
+
+With `--board` it measures the runs below LOGDIR instead: event bytes per run, and the seconds until TensorBoard serves
+the last point of every run's loss.
 """
 
 from __future__ import annotations
@@ -27,9 +31,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mnist_depth.allocator import SETTINGS
 
@@ -452,16 +458,50 @@ def ratios(results: dict[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+def board(logdir: Path) -> str:
+    """Bytes and seconds that the runs below a logdir cost TensorBoard."""
+    from mnist_depth import records
+    from mnist_depth.board.server import start_board
+
+    folders = sorted(path.parent for path in logdir.rglob(records.DONE))
+    sizes = [sum(path.stat().st_size for path in folder.rglob("*tfevents*")) / 1e6 for folder in folders]
+    last_step = {f"{f.relative_to(logdir)}/train": json.loads((f / records.DONE).read_text())["steps"] for f in folders}
+    begun = time.perf_counter()
+    with start_board(logdir, port=0) as served:
+        waiting = dict(last_step)
+        while waiting:
+            time.sleep(0.2)
+            loaded = _get(f"{served.url}data/plugin/scalars/tags")
+            for run in [run for run in waiting if "loss" in loaded.get(run, ())]:
+                points = _get(f"{served.url}data/plugin/scalars/scalars?tag=loss&run={quote(run)}")
+                if points and points[-1][1] == waiting[run]:
+                    del waiting[run]
+        seconds = time.perf_counter() - begun
+    return (
+        f"{len(folders)} runs, event MB per run: median {statistics.median(sizes):.2f}, most {max(sizes):.2f}; "
+        f"TensorBoard serves all of them after {seconds:.1f} s"
+    )
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="turns of every contender")
     parser.add_argument("--epochs", type=int, default=3, help="counted epochs of 50,000 images per turn")
     parser.add_argument("--only", nargs="*", help="contenders to run, by name")
     parser.add_argument("--json", type=Path, help="file for the figures of every turn")
+    parser.add_argument("--board", type=Path, metavar="LOGDIR", help="measure TensorBoard on these runs instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(work(arguments.worker, arguments.epochs)))
+        return
+    if arguments.board:
+        print(board(arguments.board.resolve()))
         return
     cores = len(os.sched_getaffinity(0))
     turns = [(name, name, 1) for name in CONTENDERS] + [(f"{name} x cores", name, cores) for name in PAIRS]
