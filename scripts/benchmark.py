@@ -9,9 +9,8 @@ Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1)
 machine that drifts favors none. The first epoch is warm-up and not counted. Figures are medians over the repeats, in
 thousand samples per second; the spread is half the range. PyTorch and JAX take part where they are installed.
 
-A virtual machine's cores may for minutes share one physical core with somebody else. So both cores multiply matrices
-for a moment before and after every turn, and a turn next to a moment that is more than 15 % below the fastest seen is
-measured again, up to five times.
+Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/allocator.py`), the others as users
+start them; `--same_allocator` sets it for all.
 
 With `--board` it measures the runs below LOGDIR instead: event bytes per run, and the seconds until TensorBoard serves
 the last point of every run's loss.
@@ -45,6 +44,8 @@ FLOP_PER_SAMPLE = 6 * (FEATURES * WIDTH + (HIDDEN - 1) * WIDTH * WIDTH + WIDTH *
 
 USUAL_EPOCHS = 15
 """The instruments measure as often as in a run of the default length, however few epochs are counted here."""
+
+ALLOCATOR = {variable: str(size) for variable, size in SETTINGS.items()}
 
 Seconds = list[float]
 
@@ -358,39 +359,10 @@ def start(name: str, epochs: int, threads: int) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": str(threads),
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'false' if threads == 1 else 'true'}" if name[:3] == "jax" else "",
     }
-    if name.startswith("ours"):  # as `python -m mnist_depth` starts
-        environment |= {name: str(size) for name, size in SETTINGS.items()}
+    if name.startswith("ours"):
+        environment |= ALLOCATOR
     command = [sys.executable, __file__, "--worker", name, "--epochs", str(epochs)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-
-
-def machine_rate() -> float:
-    """Products of matrices per second on all cores, for a moment: is the whole machine ours just now?"""
-    import numpy as np
-
-    a = np.ones((1_000, 1_000), np.float32)
-    rates = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        for _ in range(30):
-            np.matmul(a, a)
-        rates.append(30 / (time.perf_counter() - begun))
-    return max(rates)
-
-
-def measure_quietly(name: str, epochs: int, processes: int, cores: int, fastest: list[float]) -> dict[str, float]:
-    """Measure again where the machine was slow before or after, up to five times."""
-    found: list[tuple[float, dict[str, float]]] = []
-    for _ in range(5):
-        before = machine_rate()
-        figures = measure(name, epochs, processes, cores)
-        after = machine_rate()
-        fastest[:] = [max(*fastest, before, after)]
-        found.append((min(before, after), figures))
-        if found[-1][0] > 0.85 * fastest[0]:
-            break
-    quietest, figures = max(found, key=lambda each: each[0])
-    return figures | {"machine": quietest / fastest[0]}
 
 
 def measure(name: str, epochs: int, processes: int, cores: int) -> dict[str, float]:
@@ -464,6 +436,8 @@ def board(logdir: Path) -> str:
     from mnist_depth.board.server import start_board
 
     folders = sorted(path.parent for path in logdir.rglob(records.DONE))
+    if not folders:
+        raise SystemExit(f"there is no finished run below {logdir}")
     sizes = [sum(path.stat().st_size for path in folder.rglob("*tfevents*")) / 1e6 for folder in folders]
     last_step = {f"{f.relative_to(logdir)}/train": json.loads((f / records.DONE).read_text())["steps"] for f in folders}
     begun = time.perf_counter()
@@ -494,6 +468,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="counted epochs of 50,000 images per turn")
     parser.add_argument("--only", nargs="*", help="contenders to run, by name")
     parser.add_argument("--json", type=Path, help="file for the figures of every turn")
+    parser.add_argument("--same_allocator", action="store_true", help="set the allocator for every contender")
     parser.add_argument("--board", type=Path, metavar="LOGDIR", help="measure TensorBoard on these runs instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -503,10 +478,11 @@ def main() -> None:
     if arguments.board:
         print(board(arguments.board.resolve()))
         return
+    if arguments.same_allocator:
+        os.environ.update(ALLOCATOR)
     cores = len(os.sched_getaffinity(0))
     turns = [(name, name, 1) for name in CONTENDERS] + [(f"{name} x cores", name, cores) for name in PAIRS]
     results: dict[str, list[dict[str, float]]] = {}
-    fastest = [machine_rate()]
     for repeat in range(arguments.repeats):
         for label, name, processes in turns:
             if arguments.only and label not in arguments.only:
@@ -515,10 +491,8 @@ def main() -> None:
                 if repeat == 0:
                     print(f"{label}: skipped, {library} is not installed")
                 continue
-            figures = measure_quietly(name, arguments.epochs, processes, cores, fastest)
-            results.setdefault(label, []).append(figures)
-            note = f"turn {repeat + 1}: {label} {figures['rate'] / 1000:.1f}, machine at {figures['machine']:.0%}"
-            print(note, file=sys.stderr, flush=True)
+            results.setdefault(label, []).append(measure(name, arguments.epochs, processes, cores))
+            print(f"turn {repeat + 1}: {label} {results[label][-1]['rate'] / 1000:.1f}", file=sys.stderr, flush=True)
     print(f"{cores} cores, {FLOP_PER_SAMPLE / 1e6:.2f} MFLOP per sample\n")
     print(table(results) + "\n\n" + ratios(results))
     if arguments.json:

@@ -48,6 +48,16 @@ def _events(path: Path) -> list[Any]:
     return [tf.compat.v1.Event.FromString(record) for record in records]
 
 
+def test_points_reach_the_disk_without_a_flush_in_due_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = EventWriter(tmp_path)
+    writer.write_scalars(1, {"loss": 1.0})
+    assert not _read(tmp_path).Tags()["scalars"]
+    monkeypatch.setattr("mnist_depth.instrument.writers.events.FLUSH_SECONDS", 0)
+    writer.write_scalars(2, {"loss": 0.5})
+    assert _scalars(_read(tmp_path), "loss") == {1: 1.0, 2: 0.5}
+    writer.close()
+
+
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("events")

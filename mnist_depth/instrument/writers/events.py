@@ -41,6 +41,9 @@ from mnist_depth.instrument.writers.truncation import cut_event_file
 SUFFIX = ".gauge"
 """Ends the names of our files, so that only they are ever rewritten."""
 
+FLUSH_SECONDS = 60
+"""What is written shows on a board after so long at the latest, however long an epoch takes."""
+
 _files = itertools.count()
 
 
@@ -50,6 +53,7 @@ class EventWriter:
     def __init__(self, logdir: str | os.PathLike[str]) -> None:
         self.logdir = os.fspath(logdir)
         self._file: Any = None
+        self._flushed = 0.0
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self._add_values(step, [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()])
@@ -94,6 +98,7 @@ class EventWriter:
     def flush(self) -> None:
         if self._file is not None:
             self._file.flush()
+            self._flushed = time.monotonic()
 
     def close(self) -> None:
         if self._file is not None:
@@ -109,12 +114,14 @@ class EventWriter:
             tf.io.gfile.makedirs(self.logdir)
             self._file = tf.io.TFRecordWriter(os.path.join(self.logdir, _file_name()))
             self._write(Event(file_version="brain.Event:2"))
-            self._file.flush()
+            self.flush()
         self._write(event)
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
         self._file.write(event.SerializeToString())
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
 
 
 def _file_name() -> str:
