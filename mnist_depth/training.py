@@ -105,6 +105,8 @@ class BlockModel(keras.Model):
         """Keep the training examples, and room for every minibatch's loss, where the compiled step can reach them."""
         self._examples = (tf.constant(split.images), tf.constant(split.labels))
         self._block_losses = tf.Variable(tf.zeros([steps_per_block]), trainable=False)
+        weights = [(place, w) for place, w in enumerate(self.trainable_weights) if len(w.shape) < 2 or self.losses]
+        self._kept = {place: tf.Variable(tf.zeros(w.shape, w.dtype), trainable=False) for place, w in weights}
 
     @property
     def block_losses(self) -> np.ndarray:
@@ -118,31 +120,43 @@ class BlockModel(keras.Model):
         steps = tf.reduce_sum(tf.cast(rows[:, 0] >= 0, tf.int32))
 
         def train(upto: tf.Tensor, apply: Apply, start: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-            def one_minibatch(index: tf.Tensor, losses: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            def one_minibatch(index: tf.Tensor, losses: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
                 chosen = rows[index]
-                loss = self._update(tf.gather(images, chosen), tf.gather(labels, chosen), apply)
-                return index + 1, tf.tensor_scatter_nd_update(losses, [[index]], [loss])
+                loss, gradients = self._update(tf.gather(images, chosen), tf.gather(labels, chosen), apply)
+                return (
+                    index + 1,
+                    tf.tensor_scatter_nd_update(losses, [[index]], [loss]),
+                    *(gradients[at] for at in self._kept),
+                )
 
-            return tf.while_loop(lambda index, _: index < upto, one_minibatch, start)
+            return tf.while_loop(lambda index, *_: index < upto, one_minibatch, start)
 
-        state: Sequence[tf.Tensor] = (tf.constant(0), tf.zeros_like(self._block_losses))
+        # Gradients that are more than a matrix product leave the loop, so that the compiler computes them apart from
+        # the update. Otherwise it folds them into it, unless an instrument reads them, and rounds them differently.
+        state: Sequence[tf.Tensor] = (
+            tf.constant(0),
+            tf.zeros_like(self._block_losses),
+            *(tf.zeros_like(gradient) for gradient in self._kept.values()),
+        )
         if "apply" in vars(self.optimizer):
             state = train(tf.minimum(steps, 1), self.optimizer.apply, state)
-        _, losses = train(steps, partial(type(self.optimizer).apply, self.optimizer), state)
-        self._block_losses.assign(losses)
+        _, losses, *gradients = train(steps, partial(type(self.optimizer).apply, self.optimizer), state)
+        for kept, value in zip([self._block_losses, *self._kept.values()], [losses, *gradients], strict=True):
+            kept.assign(value)
         return self.get_metrics_result()
 
-    def _update(self, images: tf.Tensor, labels: tf.Tensor, apply: Apply) -> tf.Tensor:
-        """One optimizer step, as Keras' own `train_step` takes it; returns the loss."""
+    def _update(self, images: tf.Tensor, labels: tf.Tensor, apply: Apply) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """One optimizer step, as Keras' own `train_step` takes it; returns the loss and its gradients."""
         tape: Any = tf.GradientTape()
         with tape:
             logits = self(images, training=True)
             loss: Any = self.compute_loss(images, labels, logits, training=True)
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
         weights = self.trainable_weights
-        apply(tape.gradient(loss, weights), weights)
+        gradients = tape.gradient(loss, weights)
+        apply(gradients, weights)
         self.compute_metrics(images, labels, logits)
-        return loss
+        return loss, gradients
 
 
 class Scorer:

@@ -1,6 +1,7 @@
 """A compiled network with its scorer and its instruments, used again by every run of the same shape.
 
-Compiling takes seconds, a short run less: runs that differ in nothing but seed and learning rate share it.
+Compiling takes seconds, a short run less: runs that differ in nothing but seed, learning rate, weight penalty and the
+values that training starts from share it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from mnist_depth.config import RunConfig
 from mnist_depth.datasets import Dataset, Split
 from mnist_depth.instrument import DepthGauge, MultiWriter, at_most, at_steps, every_epochs
 from mnist_depth.networks import models
+from mnist_depth.networks.optimizers import DECOUPLED
+from mnist_depth.networks.penalty import penalties
+from mnist_depth.registry import split_name
 
 PROBE_EXAMPLES = 256
 """Size of the fixed batch that the instruments measure on: the first validation images."""
@@ -71,7 +75,9 @@ class Workbench:
         self.gauges = gauges(instruments, data.validation, self.plan)
 
     def start(self, config: RunConfig, network: keras.Model, writer: MultiWriter) -> None:
-        """Take over the weights and random state of `network`, a fresh optimizer's state and the run's writer."""
+        """Take over the state and weight penalty of `network`, a fresh optimizer's state and the run's writer."""
+        for mine, its in zip(penalties(self.model), penalties(network), strict=True):
+            mine.strength.assign(its.strength)
         for ours, theirs in zip(_state(self.model), _state(network), strict=True):
             ours.assign(theirs)
         optimizer: Any = self.model.optimizer
@@ -90,13 +96,28 @@ def _state(model: keras.Model) -> list[Any]:
     return [variable for variable in model.variables if id(variable) not in metrics]
 
 
+def _shape(config: RunConfig) -> RunConfig:
+    """The config without what `Workbench.start` sets anew: what is left is compiled in."""
+    decoupled = split_name(config.optimizer)[0] in DECOUPLED
+    penalty = config.weight_decay if decoupled else float(config.weight_decay > 0)
+    return replace(
+        config,
+        seed=0,
+        learning_rate=1.0,
+        pretraining="none",
+        pretraining_epochs=1,
+        initializer="zeros",
+        bias_std=0.0,
+        weight_decay=penalty,
+    )
+
+
 _last: dict[Key, Workbench] = {}
 
 
 def workbench(config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> Workbench:
     """The bench for runs of this shape: the last one again where it fits, else a new one in its place."""
-    shape = replace(config, seed=0, learning_rate=1.0, pretraining="none")
-    key = (shape, data.checksum, instruments, tuple(scored))
+    key = (_shape(config), data.checksum, instruments, tuple(scored))
     if key not in _last:
         _last.clear()
         keras.backend.clear_session()

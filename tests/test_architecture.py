@@ -26,7 +26,7 @@ FLOORS: list[set[str]] = [
     },
     {"config"},
     {"records", "theory", "estimate"},
-    {"networks.block", "networks.layers"},
+    {"networks.block", "networks.layers", "networks.penalty"},
     {"networks.models", "networks.pretraining.dbn", "networks.pretraining.lsuv", "networks.ensemble"},
     {"results", "training"},
     {"summaries"},

@@ -9,6 +9,10 @@ from keras import ops
 
 from mnist_depth.networks.functions import Maxout
 
+MOMENTUM, EPSILON = 0.9, 1e-6
+"""Of batch normalization. Keras' own epsilon of 1e-3 drowns the variance behind small kernels (1e-6 at a standard
+deviation of 1e-4), and averages of momentum 0.99 lag behind the few hundred steps that many studies take."""
+
 
 @keras.saving.register_keras_serializable(package="mnist_depth")
 class Block(keras.layers.Dense):
@@ -36,7 +40,9 @@ class Block(keras.layers.Dense):
         self.dropout_seed = dropout_seed
         self._norm = self._drop = None
         if batch_norm != "none":
-            self._norm = keras.layers.BatchNormalization(dtype=self.dtype_policy, name="batch_norm")
+            self._norm = keras.layers.BatchNormalization(
+                momentum=MOMENTUM, epsilon=EPSILON, dtype=self.dtype_policy, name="batch_norm"
+            )
         if dropout:
             self._drop = keras.layers.Dropout(dropout, seed=dropout_seed, dtype=self.dtype_policy, name="dropout")
 

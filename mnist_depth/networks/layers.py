@@ -14,6 +14,7 @@ from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.block import Block
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.networks.optimizers import DECOUPLED
+from mnist_depth.networks.penalty import WeightPenalty
 from mnist_depth.registry import lookup, split_name
 
 CELLS: dict[str, Any] = {
@@ -118,8 +119,8 @@ class WeightLayers:
         return keras.initializers.RandomNormal(stddev=self.config.bias_std, seed=seed)
 
     def _regularizer(self) -> Any:
-        """weight_decay / 2 * sum of squares, unless the optimizer decays the weights itself."""
+        """The penalty on a kernel, unless the optimizer decays the weights itself."""
         config = self.config
         if not config.weight_decay or split_name(config.optimizer)[0] in DECOUPLED:
             return None
-        return keras.regularizers.L2(config.weight_decay / 2)
+        return WeightPenalty(config.weight_decay)

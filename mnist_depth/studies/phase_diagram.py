@@ -103,10 +103,9 @@ STUDY = Study(
     ),
     quick=Quick(
         variants=[
-            *_variants({"tanh": [0.5, 1.3, 3.0]}, [4, 16]),
-            *_variants({"sigmoid": [1.0, 10.0]}, [4, 12]),
-            *_variants({"relu": [0.5, 1.4142, 2.5]}, [4, 16]),
+            *_variants({"tanh": [0.5, 1.0, 1.3, 1.75, 2.5]}, [4, 8, 16, 32]),
+            *_variants({"sigmoid": [1.0, 4.0, 10.0]}, [4, 8, 12]),
+            *_variants({"relu": [0.5, 1.0, 1.4142, 1.75, 2.5]}, [4, 8, 16, 32]),
         ],
-        fields={"width": 64, "train_examples": 5_000, "epochs": 4},
     ),
 )

@@ -93,8 +93,8 @@ def test_batch_norm_normalizes_before_or_after_the_activation(batch_norm: str) -
 
 
 def _normalize(x: np.ndarray) -> np.ndarray:
-    """Ioffe & Szegedy 2015, with Keras' epsilon and a fresh layer's scale and shift."""
-    return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-3)
+    """Ioffe & Szegedy 2015, with the epsilon of Saito's book and a fresh layer's scale and shift."""
+    return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-6)
 
 
 def test_relu_on_the_logits_acts_in_the_loss_or_in_the_score_only() -> None:
