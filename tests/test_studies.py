@@ -10,6 +10,7 @@ import pytest
 
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.estimate import SIZES
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
 from mnist_depth.studies.checks import at_chance, beats, learns, stays_below
@@ -121,6 +122,13 @@ def test_a_dataset_override_leaves_alone_what_names_its_own() -> None:
     }
     assert not STUDIES["gates"].needs_dataset
     assert STUDIES["depth9"].needs_dataset
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_no_study_asks_for_more_digits_than_there_are(quick: bool) -> None:
+    for study in STUDIES.values():
+        for config in study.configs("digits", quick=quick):
+            assert config.dataset != "digits" or config.train_examples <= SIZES["digits"].train
 
 
 def test_digits_get_as_many_steps_as_their_picture_takes() -> None:

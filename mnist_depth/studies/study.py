@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
+from mnist_depth.estimate import SIZES
 from mnist_depth.naming import layer_name
 from mnist_depth.records import RunRecord
 from mnist_depth.search import Plan
@@ -237,8 +238,7 @@ class Study:
         found: dict[RunConfig, Variant] = {}
         for variant in variants:
             fields = {"dataset": dataset, **variant.fields, **(self.quick.fields if quick else {}), **given}
-            if _passes_of_another_dataset(fields, given):
-                fields["epochs"] = DATASETS[fields["dataset"]].epochs
+            fields = _fitted(fields, given)
             first = fields.pop("seed", 0)
             for seed in range(first, first + count):
                 found.setdefault(RunConfig(**fields, seed=seed), variant)
@@ -305,9 +305,15 @@ class Study:
             return {}
 
 
-def _passes_of_another_dataset(fields: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether a number of epochs meant for 55,000 images would leave the small digits with too few steps."""
-    return fields["dataset"] == "digits" and "epochs" not in given and "train_examples" not in fields
+def _fitted(fields: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """On the small digits: no more images than there are, and as many epochs as make up for it, unless they are given.
+
+    A number of images that the digits have too is part of the study, and so are its epochs.
+    """
+    few = SIZES["digits"].train
+    if fields["dataset"] != "digits" or "train_examples" in given or fields.get("train_examples", few + 1) <= few:
+        return fields
+    return {**fields, "train_examples": 0, "epochs": given.get("epochs", DATASETS["digits"].epochs)}
 
 
 def _agreement(config: RunConfig, wanted: RunConfig) -> int:
