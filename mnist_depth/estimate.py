@@ -44,8 +44,8 @@ SIZES: dict[str, Sizes] = {
 }
 """Known before a dataset is there."""
 
-PROBE_EVERY, PROBE_EXAMPLES = 100, 1_000
-"""What the standard instruments measure: a pass over this many examples, once in so many steps."""
+PROBES, PROBE_EXAMPLES = 40, 256
+"""What the instruments measure at most: so many passes over so many examples."""
 
 # Work of a run. A unit is either one floating-point operation at the rate of `matmul_rate`, or one turn of `loop_rate`.
 
@@ -75,15 +75,21 @@ GIBBS_PASSES = 6
 
 # Disk, in bytes.
 
-RUN_BYTES, BYTES_PER_WEIGHT = 400_000, 4
-SCALAR_BYTES, HISTOGRAM_BYTES, MINIBATCH_BYTES = 1_200, 35_000, 150
-"""Per layer and measurement; per layer and epoch; per recorded minibatch loss. Event files and JSON lines together."""
+RUN_BYTES, BYTES_PER_WEIGHT, MINIBATCH_BYTES = 400_000, 4, 150
+"""Per run, its pictures included; per stored number; per recorded minibatch loss."""
+
+SCALAR_BYTES = {"none": 15_000, "light": 25_000, "standard": 30_000, "full": 100_000}
+HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 37_000, "full": 49_000}
+"""By instruments: per layer; per layer and round of histograms. Event files and JSON lines together, as measured."""
+
+MOST_HISTOGRAMS = 20
+"""Rounds of histograms after the one at the start, at most."""
 
 SLOTS = {"sgd": 0, "momentum": 1, "nag": 1, "adagrad": 1, "rmsprop": 1}
 """Numbers that an optimizer keeps per weight, stored with it; two for those not named."""
 
 MOST_POINTS, MOST_ROUNDS = 1_000, 200
-"""Points of one scalar, and recorded epochs, at most."""
+"""Recorded minibatch losses, and recorded epochs, at most."""
 
 
 class Rates(NamedTuple):
@@ -162,7 +168,7 @@ def seconds(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
     rates, length, size = measured_rate(), length_of(config, sizes), sizes[config.dataset]
     times = TIME_STEPS if split_name(config.wiring)[0] == "recurrent" else 1
     forward = 2.0 * weights(config) * times
-    operations = 3 * forward * (length.steps * length.batch + length.steps / PROBE_EVERY * PROBE_EXAMPLES)
+    operations = 3 * forward * (length.steps * length.batch + PROBES * PROBE_EXAMPLES)
     operations += forward * length.rounds * (size.validation + size.test)
     turns = START_TURNS + config.depth * (COMPILE_TURNS + length.rounds * ROUND_TURNS)
     each = LAYER_STEP_TURNS if times == 1 else TIME_STEPS * TIME_STEP_TURNS
@@ -187,18 +193,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def megabytes(configs: Iterable[RunConfig], sizes: Mapping[str, Sizes] = SIZES) -> float:
-    """Disk of finished run folders with the standard instruments."""
-    return sum(_bytes(config, length_of(config, sizes)) for config in configs) / 1e6
+def megabytes(configs: Iterable[RunConfig], instruments: str = "standard", sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Disk of finished run folders."""
+    return sum(_bytes(config, length_of(config, sizes), instruments) for config in configs) / 1e6
 
 
-def _bytes(config: RunConfig, length: Length) -> float:
-    measurements = min(length.steps / PROBE_EVERY, MOST_POINTS) + length.rounds + 1
-    points = min(length.steps, MOST_POINTS)
+def _bytes(config: RunConfig, length: Length, instruments: str) -> float:
+    histograms = HISTOGRAM_BYTES[instruments] * (1 + min(length.rounds, MOST_HISTOGRAMS))
+    layers = config.depth * (SCALAR_BYTES[instruments] + histograms)
     slots = SLOTS.get(split_name(config.optimizer)[0], 2)
-    layers = config.depth * (SCALAR_BYTES * measurements + HISTOGRAM_BYTES * (length.rounds + 1))
     stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config)
-    return RUN_BYTES + stored + layers + MINIBATCH_BYTES * points
+    return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(length.steps, MOST_POINTS)
 
 
 def study_line(name: str, study: Study, dataset: str = "mnist", workers: int | None = None) -> str:
@@ -222,8 +227,15 @@ def minutes_text(value: float) -> str:
     return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
 
 
-def plan_text(configs: Sequence[RunConfig], logdir: Path, study: str, workers: int | None = None) -> str:
+def plan_text(
+    configs: Sequence[RunConfig],
+    logdir: Path,
+    study: str,
+    workers: int | None = None,
+    instruments: str = "standard",
+) -> str:
     """What a dry run prints: the name of every run, then how long all take and how much disk they fill."""
     lines = [f"{logdir / study}:", *(f"  {config.slug}/seed_{config.seed}" for config in configs)]
-    total = f"{len(configs)} runs, about {minutes_text(minutes(configs, workers))} and {megabytes(configs):.0f} MB"
+    disk = megabytes(configs, instruments)
+    total = f"{len(configs)} runs, about {minutes_text(minutes(configs, workers))} and {disk:.0f} MB"
     return "\n".join([*lines, f"{total}; nothing was written."])

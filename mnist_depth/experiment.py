@@ -58,14 +58,16 @@ def run(
     data_dir: str | None = None,
     overwrite: bool = False,
     score_test: bool = True,
+    keep_going: bool = False,
     command: str = "",
     owner: str = "",
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Train `config` into `folder`, resuming what is half done: `finished`, `diverged` or `stopped`.
 
-    A finished run is not touched. `score_test` False leaves the test split alone (a search). Raises UserError when the
-    folder holds another run or cannot be written, Busy when another process is at it.
+    A finished run is not touched. `score_test` False leaves the test split alone (a search); `keep_going` trains on
+    after a loss that is not finite. Raises UserError when the folder holds another run or cannot be written, Busy when
+    another process is at it.
     """
     with records.claim(folder, owner):
         if overwrite:
@@ -74,7 +76,7 @@ def run(
             return records.read_run(folder).status
         data = load(config.dataset, data_dir, config.train_examples)
         _write_config(folder, config, data, command)
-        return _Run(config, folder, data, instruments, score_test).train(stop)
+        return _Run(config, folder, data, instruments, score_test).train(stop, keep_going)
 
 
 def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) -> None:
@@ -114,7 +116,7 @@ class _Run:
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
         self.writers: Writers = {name: self._writer(name) for name in ("train", *self.scored)}
 
-    def train(self, stop: Callable[[], bool]) -> str:
+    def train(self, stop: Callable[[], bool], keep_going: bool) -> str:
         started = time.perf_counter()
         model = self.bench.model
         try:
@@ -134,6 +136,7 @@ class _Run:
             first_round=first_round,
             save=lambda rounds: self.checkpoint.save(model, rounds, time.perf_counter() - started),
             stop=stop,
+            keep_going=keep_going,
         )
         callbacks = [*self.bench.gauges, recorder]
         training.fit(model, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)

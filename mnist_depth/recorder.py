@@ -19,7 +19,8 @@ class Recorder(keras.callbacks.Callback):
     """Write `loss` and `accuracy` of train, validation and test per round, and `minibatch_loss` at most 1,000 times.
 
     `save(rounds)` is called after each round's points are on disk, so that a checkpoint never runs ahead of them.
-    `status` is `stopped` after `stop()` said so, `diverged` after a loss that is not finite, else `finished`.
+    `status` is `stopped` after `stop()` said so, `diverged` after a loss that is not finite, else `finished`. A
+    diverged run ends at once, or goes on where `keep_going` is set.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class Recorder(keras.callbacks.Callback):
         first_round: int,
         save: Callable[[int], None],
         stop: Callable[[], bool],
+        keep_going: bool = False,
     ) -> None:
         super().__init__()
         self._plan, self._scorer, self._writers = plan, scorer, writers
-        self._save, self._stop = save, stop
+        self._save, self._stop, self._keep_going = save, stop, keep_going
         self._step = plan.steps_after(first_round)
         self._every = math.ceil(plan.steps / MOST_POINTS)
         self.status = "finished"
@@ -54,7 +56,7 @@ class Recorder(keras.callbacks.Callback):
             model.stop_training = True
         elif not math.isfinite(losses[: self._step - before].sum()):
             self.status = "diverged"
-            model.stop_training = True
+            model.stop_training = not self._keep_going
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """After a round: score, write, save. A round cut short by a stop is left to be trained again."""
@@ -65,5 +67,5 @@ class Recorder(keras.callbacks.Callback):
             self._writers[name].write_scalars(self._step, scores)
         for writer in self._writers.values():
             writer.flush()
-        if self.status == "finished":
+        if self.status == "finished" or self._keep_going:
             self._save(epoch + 1)

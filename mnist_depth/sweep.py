@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 import traceback
@@ -23,6 +24,7 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.engines import engine, kill_local_workers
 from mnist_depth.errors import UserError
+from mnist_depth.estimate import megabytes
 
 ATTEMPTS = 2
 """How often a run may take its worker down before it counts as failed."""
@@ -45,6 +47,7 @@ class Options:
     overwrite: bool = False
     deterministic: bool = False
     score_test: bool = True
+    keep_going: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -100,6 +103,7 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
     if todo:
         records.make_folder(options.logdir)
+        _check_room(todo, options)
     workers = min(options.workers or _cores(), max(1, len(todo)))
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
@@ -118,6 +122,14 @@ def _refused_or_todo(folder: Path, config: RunConfig, options: Options) -> bool:
     if not folder.is_dir():
         raise UserError(f"{folder} is a file, not a run folder; choose another --logdir")
     return records.state(folder, config) != "complete"
+
+
+def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
+    """Raises UserError when the disk of the logdir has no room for the runs."""
+    needed, free = megabytes(configs, options.instruments), shutil.disk_usage(options.logdir).free / 1e6
+    if needed > free:
+        lack = f"{len(configs)} runs need about {needed:.0f} MB and {options.logdir} has {free:.0f} MB left"
+        raise UserError(f"{lack}; make room, choose another --logdir, or pass --instruments=light")
 
 
 def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:
@@ -178,14 +190,14 @@ def _train_all(
         queue = left + busy
     for config in suspects:
         if not stop.asked:
-            yield _alone(config, folders, options, stop)
+            yield _alone(config, folders, options, threads, stop)
     started = queue + (suspects if stop.asked else [])
     yield from (Outcome(folders[config], "stopped") for config in started)
 
 
-def _alone(config: RunConfig, folders: dict[RunConfig, Path], options: Options, stop: _Stop) -> Outcome:
+def _alone(config: RunConfig, folders: dict[RunConfig, Path], options: Options, threads: int, stop: _Stop) -> Outcome:
     """A run that was under way when a worker died, by itself, so that a second death is its own."""
-    tasks = _tasks([config], folders, options, _cores(), stop)
+    tasks = _tasks([config], folders, options, threads, stop)
     done, _ = _one_round(tasks, options, 1)
     if outcome := done.get(tasks[0].folder):
         return outcome
@@ -252,6 +264,7 @@ def _work(task: Task) -> Outcome:
             data_dir=task.options.data_dir,
             overwrite=task.options.overwrite,
             score_test=task.options.score_test,
+            keep_going=task.options.keep_going,
             command=task.options.command,
             owner=task.round,
             stop=lambda: _stopping(task),

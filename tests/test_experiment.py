@@ -15,6 +15,8 @@ from mnist_depth import experiment, records, workbench
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 
+from .outcomes import outcome_of
+
 STEPS_PER_EPOCH = 13
 """1,350 training digits in batches of 100."""
 
@@ -185,6 +187,20 @@ def test_a_run_that_overflows_is_recorded_as_diverged(tmp_path: Path, tiny: RunC
     assert run.status == "diverged"
     assert run.done["first_nonfinite"][1].split("/")[0]
     json.loads((tmp_path / records.DONE).read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_a_diverged_run_goes_on_where_asked_and_is_still_called_diverged(tmp_path: Path, tiny: RunConfig) -> None:
+    config = replace(tiny, initializer="normal_1", learning_rate=1e30, epochs=3)
+    assert experiment.run(config, tmp_path / "ended") == "diverged"
+    assert experiment.run(config, tmp_path / "whole", keep_going=True) == "diverged"
+    ended, whole = records.read_run(tmp_path / "ended"), records.read_run(tmp_path / "whole")
+    assert ended.done["steps"] < whole.done["steps"] == 3 * STEPS_PER_EPOCH
+    assert [step for step, _ in zip(*whole.series("test", "loss"), strict=True)] == [13, 26, 39]
+    assert ended.done["first_nonfinite"] == whole.done["first_nonfinite"]
+    calls = iter([False, True])
+    assert experiment.run(config, tmp_path / "cut", keep_going=True, stop=lambda: next(calls)) == "stopped"
+    assert experiment.run(config, tmp_path / "cut", keep_going=True) == "diverged"
+    assert outcome_of(tmp_path / "cut") == outcome_of(tmp_path / "whole")
 
 
 def test_other_data_under_an_unfinished_run_is_refused(tmp_path: Path, tiny: RunConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from mnist_depth import records, sweep
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 
+from .outcomes import outcome_of
+
 GATES = [
     RunConfig(dataset="xor", depth=2, width=2, epochs=400, optimizer="sgd", seed=seed, activation=activation)
     for seed in (0, 1)
@@ -29,14 +32,6 @@ GATES = [
 
 def _options(logdir: Path, **changes: Any) -> sweep.Options:
     return sweep.Options(logdir=logdir, study="gates", instruments="light", **changes)
-
-
-def outcome_of(folder: Path) -> dict[str, Any]:
-    """What must not depend on how a run came to its end: weights, figures, every point but its wall time."""
-    run = records.read_run(folder)
-    points = [(point.run, point.tag, point.step, repr(point.value)) for point in run.points]
-    assert len(points) == len({point[:3] for point in points}), "a point stands twice"
-    return {"weights": run.done["weights_sha256"], "metrics": run.done["metrics"], "points": sorted(points)}
 
 
 def _outcomes(logdir: Path, configs: list[RunConfig]) -> dict[str, Any]:
@@ -95,12 +90,32 @@ def test_a_run_that_fails_is_listed_and_the_others_go_on(tmp_path: Path) -> None
     assert not result.complete
 
 
+def test_a_run_alone_and_in_a_sweep_of_four_is_the_same_bit_for_bit(tmp_path: Path, tiny: RunConfig) -> None:
+    configs = [replace(tiny, seed=seed, width=64) for seed in range(4)]
+    assert sweep.run(configs, _options(tmp_path / "four", workers=2)).complete
+    for name in ("alone", "again"):
+        assert sweep.run(configs[3:], _options(tmp_path / name, workers=2)).complete
+    folders = [records.run_folder(tmp_path / name, "gates", configs[3]) for name in ("four", "alone", "again")]
+    four, alone, again = (outcome_of(folder) for folder in folders)
+    assert four == alone == again
+
+
+def test_runs_for_which_the_disk_has_no_room_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    with pytest.raises(UserError, match=r"4 runs need about \d+ MB .* has 1 MB left"):
+        sweep.run(GATES, _options(tmp_path))
+    assert not any(tmp_path.iterdir())
+
+
 COMMAND = """
 import sys
 from pathlib import Path
 from mnist_depth import sweep
 sys.path.insert(0, sys.argv[2])
-from test_sweep import GATES, _options
+from tests.test_sweep import GATES, _options
 result = sweep.run(GATES, _options(Path(sys.argv[1]), workers=2))
 print([outcome.status for outcome in result.outcomes])
 sys.exit(not result.complete)
@@ -108,7 +123,7 @@ sys.exit(not result.complete)
 
 
 def _start(logdir: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", COMMAND, str(logdir), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", COMMAND, str(logdir), str(Path(__file__).parents[1])]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 

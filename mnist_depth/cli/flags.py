@@ -22,6 +22,8 @@ DEFINERS: dict[str, Callable[..., Any]] = {
 
 INSTRUMENTS = ("none", "light", "standard", "full")
 
+MOST_SEEDS = 1_000
+
 
 def define() -> FlagValues:
     """A fresh set of flags; a RunConfig flag that is not given is None."""
@@ -42,7 +44,8 @@ def _define_running(values: FlagValues) -> None:
     text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
     text("logdir", "logs", "folder of all runs, as TensorBoard spells it", flag_values=values)
     text("data_dir", None, "folder of datasets prepared by tensorflow-datasets", flag_values=values)
-    whole("seeds", None, "number of seeds per configuration, counted from --seed", flag_values=values)
+    seeds = "number of seeds per configuration, counted from --seed"
+    whole("seeds", None, seeds, lower_bound=1, upper_bound=MOST_SEEDS, flag_values=values)
     switch("quick", False, "the study's small version", flag_values=values)
     switch("dry_run", False, "print the runs, their time and disk; write nothing", flag_values=values)
     whole("workers", None, "worker processes (default: one per core)", flag_values=values)
@@ -51,6 +54,12 @@ def _define_running(values: FlagValues) -> None:
     flags.DEFINE_enum("instruments", "standard", INSTRUMENTS, "how much is measured", flag_values=values)
     switch("overwrite", False, "train again and replace runs that are there", flag_values=values)
     switch("deterministic", False, "bit-identical for any number of threads, slower", flag_values=values)
+    switch(
+        "keep_going",
+        False,
+        "train on after a loss that is not finite; the run still ends as diverged",
+        flag_values=values,
+    )
     switch("quiet", False, "no progress lines", flag_values=values)
 
 
@@ -76,7 +85,7 @@ def _define_search(values: FlagValues) -> None:
     flags.DEFINE_enum("sampler", "random", list(SAMPLERS), "who proposes; tpe is Optuna's", flag_values=values)
     switch("halving", False, "successive halving through Optuna: weak trials get fewer epochs", flag_values=values)
     text("choose", "", "other fields to search: FIELD=VALUE,VALUE;FIELD=...", flag_values=values)
-    whole("best", 10, "lines of the best trials to print", flag_values=values)
+    whole("best", 10, "lines of the best trials to print", lower_bound=0, flag_values=values)
 
 
 def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
@@ -84,8 +93,12 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
     values = define()
     try:
         words = values(argv)
-    except flags.Error as error:
-        raise UserError(f"{str(error).splitlines()[0]}; see python -m mnist_depth --help") from None
+    except (flags.Error, UnicodeDecodeError) as error:  # the latter for a --flagfile that is not text
+        raise UserError(f"{error}; see python -m mnist_depth --help") from None
+    except RecursionError:  # absl-py looks for a flag of a name like it, and gets lost in a long one
+        raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
+    if not values.logdir:
+        raise UserError("--logdir is empty; name a folder")
     return values, words[1:]
 
 

@@ -71,9 +71,15 @@ def search_command(words: list[str], values: flags.FlagValues) -> int:
 
 def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValues) -> int:
     overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
-    space = replace(search.DEFAULT_SPACE, choices=search.parse_choices(values.choose))
+    choices = search.parse_choices(values.choose)
+    fixed = {**choices, **overrides}
+    drawn = {field: span for field, span in search.DEFAULT_SPACE.exponents.items() if field not in fixed}
+    space = search.Space(drawn, choices)
     options = replace(_options(name, values), score_test=False)
     base = {"dataset": _dataset(values), **chosen.variants[0].fields, **overrides}
+    typical = RunConfig(**{**base, "seed": plan.seed, **{field: listed[0] for field, listed in choices.items()}})
+    if values.dry_run:
+        return _dry_search(typical, plan, options)
     results: list[sweep.Result] = []
 
     def train_round(configs: Sequence[RunConfig]) -> sweep.Result:
@@ -120,7 +126,18 @@ def _write_pages(options: sweep.Options) -> None:
 def _dry_run(configs: Sequence[RunConfig], options: sweep.Options) -> int:
     from mnist_depth.estimate import plan_text
 
-    print(plan_text(configs, options.logdir, options.study, options.workers))
+    print(plan_text(configs, options.logdir, options.study, options.workers, options.instruments))
+    return 0
+
+
+def _dry_search(typical: RunConfig, plan: search.Plan, options: sweep.Options) -> int:
+    """What a search takes whose trials are as large as this one; their names are not drawn yet."""
+    from mnist_depth.estimate import megabytes, minutes, minutes_text
+
+    time = minutes_text(plan.rounds * minutes([typical] * plan.trials, options.workers))
+    disk = plan.rounds * plan.trials * megabytes([typical], options.instruments)
+    amount = f"{plan.rounds} rounds of {plan.trials} runs such as {typical.slug}"
+    print(f"{options.logdir / options.study}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
     return 0
 
 
@@ -144,6 +161,7 @@ def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
         data_dir=values.data_dir,
         overwrite=values.overwrite,
         deterministic=values.deterministic,
+        keep_going=values.keep_going,
         command=shlex.join(["python", "-m", "mnist_depth", *sys.argv[1:]]),
     )
 

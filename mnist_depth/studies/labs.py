@@ -26,15 +26,16 @@ MARGIN = 0.01
 PREMISE = all_but()
 
 
-def _as_published(accuracy: float, **which: Any) -> Check:
-    """The mean final test accuracy is within MARGIN of the lab's."""
+def _as_published(lowest: float, highest: float, **which: Any) -> Check:
+    """The mean final test accuracy is within MARGIN of the lab's, or of the range that the notes to it report."""
+    lab = f"{lowest:.2%}" if lowest == highest else f"{lowest:.2%} to {highest:.2%}"
 
     def check(runs: Runs) -> tuple[bool, str]:
         chosen = runs.where(**which)
         if chosen.dataset != "mnist" or chosen.config.epochs != EPOCHS:
             raise NotTested(f"the labs' figures are for MNIST and {EPOCHS} epochs")
         mean = chosen.mean("test_accuracy")
-        return abs(mean - accuracy) <= MARGIN, f"mean test accuracy {mean:.2%}, lab {accuracy:.2%}"
+        return lowest - MARGIN <= mean <= highest + MARGIN, f"mean test accuracy {mean:.2%}, lab {lab}"
 
     return check
 
@@ -78,9 +79,11 @@ STUDY = Study(
     look="Scalars: test accuracy of all rungs on one chart",
     columns=("test_accuracy", "best_test_accuracy", "test_loss", "seconds"),
     expectations=(
-        Expectation("softmax, SGD 0.1", LABS, _as_published(0.91, depth=1, optimizer="sgd"), PREMISE, "0.90 to 0.919"),
+        Expectation(
+            "softmax, SGD 0.1", LABS, _as_published(0.90, 0.919, depth=1, optimizer="sgd"), PREMISE, "0.90 to 0.919"
+        ),
         *(
-            Expectation(name, LABS, _as_published(accuracy, **which), PREMISE, f"{accuracy:.4f}")
+            Expectation(name, LABS, _as_published(accuracy, accuracy, **which), PREMISE, f"{accuracy:.4f}")
             for name, accuracy, _, which in RUNGS
         ),
         Expectation(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mnist_depth import datasets, estimate
+from mnist_depth import datasets, estimate, experiment
 from mnist_depth.config import RunConfig
 from mnist_depth.studies import STUDIES
 
@@ -116,3 +116,11 @@ def test_a_plan_names_every_folder_time_and_disk() -> None:
 @pytest.mark.parametrize(("minutes", "text"), [(0.2, "under a minute"), (3.4, "3 min"), (120, "2.0 h")])
 def test_minutes_are_said_in_words(minutes: float, text: str) -> None:
     assert estimate.minutes_text(minutes) == text
+
+
+@pytest.mark.parametrize("instruments", ["none", "light", "standard", "full"])
+def test_disk_is_foreseen_within_a_third(tmp_path: Path, instruments: str) -> None:
+    config = RunConfig(dataset="digits", depth=5, width=64, epochs=4, activation="sigmoid")
+    assert experiment.run(config, tmp_path, instruments=instruments) == "finished"
+    found = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
+    assert estimate.megabytes([config], instruments) == pytest.approx(found, rel=1 / 3)
