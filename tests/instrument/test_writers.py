@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
@@ -129,6 +131,24 @@ def test_events_after_a_resume_are_not_doubled(tmp_path: Path) -> None:
     for tag in ("loss", "x/y"):
         assert [event.step for event in reader.Scalars(tag)] == [1, 2, 3, 4, 5]
         assert _scalars(reader, tag) == {1: 1, 2: 1, 3: 2, 4: 2, 5: 2}
+
+
+def test_a_later_file_sorts_behind_an_earlier_one_though_the_clock_jumps_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    for step, moment in enumerate([now, now - 3_600, now - 7_200]):
+        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        with_points = EventWriter(tmp_path)
+        with_points.write_scalars(step, {"loss": 0.5})
+        with_points.close()
+    steps = [
+        event.step
+        for path in sorted(tmp_path.iterdir())
+        for event in EventFileLoader(str(path)).Load()
+        if event.HasField("summary")
+    ]
+    assert steps == [0, 1, 2]
 
 
 def test_an_event_writer_that_was_closed_goes_on(tmp_path: Path) -> None:

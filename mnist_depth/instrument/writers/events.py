@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import socket
 import struct
 import time
@@ -40,6 +41,8 @@ from mnist_depth.instrument.writers.truncation import cut_event_file
 
 SUFFIX = ".gauge"
 """Ends the names of our files, so that only they are ever rewritten."""
+
+STAMP = rf"events\.out\.tfevents\.(\d{{10}})\..*{re.escape(SUFFIX)}"
 
 FLUSH_SECONDS = 60
 """What is written shows on a board after so long at the latest, however long an epoch takes."""
@@ -112,7 +115,7 @@ class EventWriter:
     def _add(self, event: Any) -> None:
         if self._file is None:
             tf.io.gfile.makedirs(self.logdir)
-            self._file = tf.io.TFRecordWriter(os.path.join(self.logdir, _file_name()))
+            self._file = tf.io.TFRecordWriter(os.path.join(self.logdir, _file_name(self.logdir)))
             self._write(Event(file_version="brain.Event:2"))
             self.flush()
         self._write(event)
@@ -124,9 +127,14 @@ class EventWriter:
             self.flush()
 
 
-def _file_name() -> str:
-    """Sorts by age, as TensorBoard expects, and is no other writer's."""
-    return f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}{SUFFIX}"
+def _file_name(folder: str) -> str:
+    """A name that is no other writer's and sorts behind those in the folder, as TensorBoard expects of a later file.
+
+    The time alone would not do: a clock may jump back, and a run may be resumed within a second.
+    """
+    earlier = [int(found[1]) for name in tf.io.gfile.listdir(folder) if (found := re.match(STAMP, name))]
+    stamp = max([int(time.time()), *(before + 1 for before in earlier)])
+    return f"events.out.tfevents.{stamp:010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}{SUFFIX}"
 
 
 def _value(tag: str, tensor: Any, metadata: Any) -> Any:
