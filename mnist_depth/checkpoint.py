@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ class Checkpoint:
                 os.fsync(file.fileno())
             temporary.replace(self.path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise UserError(f"cannot write the checkpoint {self.path}: {error.strerror or error}") from error
 
     def restore(self, model: keras.Model) -> tuple[int, float]:
@@ -50,7 +51,7 @@ class Checkpoint:
                 arrays = [stored[f"v{index}"] for index in range(len(variables))]
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # a damaged archive fails in many ways inside zipfile and NumPy
             raise UserError(f"the checkpoint {self.path} is damaged; pass --overwrite to start the run again") from None
         return rounds, seconds
 

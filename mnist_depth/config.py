@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
@@ -38,6 +39,9 @@ DERIVED = ("learning_rate", "epochs", "pretraining_epochs")
 
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 
+LARGEST = 1e38
+"""Of all numbers that are not whole: networks compute in float32, which ends at 3.4e38."""
+
 LONGEST_SLUG = 120
 """File systems allow 255 bytes for a name; TensorBoard's run list shows far less."""
 
@@ -55,6 +59,14 @@ class RunConfig:
     number of passes are filled in. Aliases (`xavier`) are replaced by the name they stand for and arguments by their
     shortest spelling (`maxout:2` is `maxout`), so equal configs are equal objects. Raises UserError that names the
     field and its valid values, also where two fields exclude each other.
+
+    >>> RunConfig(optimizer="adam").learning_rate
+    0.001
+    >>> RunConfig(activation="maxout:2") == RunConfig(activation="maxout")
+    True
+    >>> RunConfig(dropout=1.0)
+    Traceback (most recent call last):
+    mnist_depth.errors.UserError: dropout must be at least 0 and below 1, not 1.0
     """
 
     dataset: str = _option("mnist", "dataset to train on")
@@ -113,7 +125,7 @@ class RunConfig:
                 value = float(value) if abs(value) < 2**1023 else math.inf
                 self._set(spec.name, value)
             if type(value).__name__ != wanted:
-                raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {value!r}")
+                raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {_shown(value)}")
 
     def _check_ranges(self) -> None:
         for name in ("depth", "width", "batch_size", "epochs", "pretraining_epochs"):
@@ -125,6 +137,9 @@ class RunConfig:
         for name in ("bias_std", "weight_decay", "clip_norm"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} must be zero or a positive number, not {getattr(self, name)}")
+        for spec in fields(self):
+            if spec.type == "float":
+                _check_largest(spec.name, getattr(self, spec.name))
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         _check_range("seed", self.seed, 0, 2**31 - 1)
@@ -138,6 +153,10 @@ class RunConfig:
         base, arguments = self._named("initializer")
         if arguments and not 0 <= arguments[0] < math.inf:
             raise UserError(f"initializer {base}: the number after the colon must be 0 or positive, not {arguments[0]}")
+        if arguments:
+            _check_largest(f"initializer {base}: the number after the colon", arguments[0])
+        if base == "mean_field" and arguments[0] < 1 / LARGEST:
+            raise UserError(f"initializer {base}: the number after the colon must be positive, not {arguments[0]}")
         base, arguments = self._named("wiring")
         if base == "residual":
             self._check_residual(arguments[0])
@@ -210,6 +229,11 @@ class RunConfig:
         """A readable name of everything but the seed: the core fields, then whatever is not the default.
 
         What it cannot say, because it is too long or a number has more than six digits, goes into a hash at the end.
+
+        >>> RunConfig(activation="sigmoid", seed=7).slug
+        'mnist-d09-sigmoid-glorot_normal-sgd0.1'
+        >>> RunConfig(depth=5, initializer="normal:0.5", batch_norm="before", dropout=0.3).slug
+        'mnist-d05-relu-normal_0.5-sgd0.1-bn_before-drop0.3'
         """
         core = f"{self.dataset}-d{self.depth:02d}-{self.activation}-{self.initializer}"
         rest = [f"{self.optimizer}{self.learning_rate:g}"] + [
@@ -302,4 +326,17 @@ def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise UserError(f"{name} must be a whole number from {low} to {high}, not {value}")
+        raise UserError(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}")
+
+
+def _check_largest(name: str, value: float) -> None:
+    if value > LARGEST:
+        raise UserError(f"{name} must be at most {LARGEST:g}, not {value:g}")
+
+
+def _shown(value: Any) -> str:
+    """A value for an error, cut where it is long or deep."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"  # more than Python spells out

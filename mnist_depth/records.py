@@ -8,18 +8,25 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mnist_depth.config import RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, printable
 
 FORMAT = 1
 CONFIG, METRICS, HISTOGRAMS, DONE, LOCK = "config.json", "metrics.jsonl", "histograms.jsonl", "done.json", ".lock"
 CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
+STATUSES = ("finished", "diverged")
+"""How a run can end."""
+
+DEEPEST = 50
+"""Lists and objects inside one another that a JSON file may hold; we write six."""
+
+T = TypeVar("T")
 
 
 class Point(NamedTuple):
@@ -43,15 +50,26 @@ class HistogramPoint(NamedTuple):
 
 
 def run_folder(logdir: Path, study: str, config: RunConfig) -> Path:
-    """Where a run of a study lives: `<logdir>/<study>/<slug>/seed_<k>`."""
-    return logdir / study / config.slug / f"seed_{config.seed}"
+    """Where a run of a study lives: `<logdir>/<study>/<slug>/seed_<k>`. Raises UserError where a link leads out of it.
+
+    The logdir itself may be a link.
+    """
+    folder = logdir / study / config.slug / f"seed_{config.seed}"
+    if not is_inside(folder, logdir):
+        raise UserError(f"{folder} leads out of {logdir} through a link; remove the link or choose another --logdir")
+    return folder
+
+
+def is_inside(folder: Path, root: Path) -> bool:
+    """Whether a folder is where its name says, below `root`: no link leads out."""
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a whole file or nothing: temporary file, fsync, rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -71,9 +89,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         reason = type(error).__name__
         raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} does not hold a JSON object; remove the run folder to train it again")
+    if not isinstance(values, dict) or not _is_shallow(values):
+        raise UserError(f"{path} does not hold a plain JSON object; remove the run folder to train it again")
     return values
+
+
+def _is_shallow(value: Any, levels: int = DEEPEST) -> bool:
+    """Whether lists and objects end within so many levels, so that whoever walks them comes back."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
 
 
 @dataclass(frozen=True)
@@ -85,15 +109,15 @@ class RunRecord:
     record: Mapping[str, Any]
     """All of config.json: config, dataset, environment, command."""
     done: Mapping[str, Any]
-    """The marker: status, metrics, seconds, weights_sha256; empty while the run is unfinished."""
+    """The marker: status, metrics (numbers only), seconds, weights_sha256; empty while the run is unfinished."""
 
     @property
     def study(self) -> str:
-        return self.folder.parent.parent.name
+        return printable(self.folder.parent.parent.name)
 
     @property
     def slug(self) -> str:
-        return self.folder.parent.name
+        return printable(self.folder.parent.name)
 
     @property
     def seed(self) -> int:
@@ -106,12 +130,11 @@ class RunRecord:
 
     @cached_property
     def points(self) -> list[Point]:
-        """Every scalar point, in the order of writing; a damaged last line (a killed writer's) is left out."""
-        return [
-            Point(line["run"], tag, line["step"], line["wall_time"], _number(value))
-            for line in _lines(self.folder / METRICS)
-            for tag, value in line["scalars"].items()
-        ]
+        """Every scalar point, in the order of writing; a line that a killed writer left half written is left out.
+
+        Raises UserError that names the file when it is damaged in another way.
+        """
+        return [point for points in _read_lines(self.folder / METRICS, _points) for point in points]
 
     def series(self, run: str, tag: str) -> tuple[list[int], list[float]]:
         """The steps and values of one tag."""
@@ -119,8 +142,8 @@ class RunRecord:
         return [point.step for point in chosen], [point.value for point in chosen]
 
     def histograms(self) -> Iterator[HistogramPoint]:
-        for line in _lines(self.folder / HISTOGRAMS):
-            yield HistogramPoint(line["run"], line["tag"], line["step"], line["edges"], line["counts"])
+        """Every histogram, like `points`."""
+        return _read_lines(self.folder / HISTOGRAMS, _histogram)
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -128,12 +151,24 @@ def read_run(folder: Path) -> RunRecord:
     record = read_json(folder / CONFIG)
     if record.get("format") != FORMAT or not isinstance(record.get("config"), dict):
         raise UserError(f"{folder / CONFIG} was not written by this version of mnist_depth")
-    done = read_json(folder / DONE) if (folder / DONE).exists() else {}
+    done = _read_marker(folder / DONE) if (folder / DONE).exists() else {}
     try:
         config = RunConfig.from_dict(record["config"])
     except UserError as error:
         raise UserError(f"{folder / CONFIG}: {error}") from None
     return RunRecord(folder, config, record, done)
+
+
+def _read_marker(path: Path) -> dict[str, Any]:
+    done = read_json(path)
+    if done.get("status") not in STATUSES:
+        raise UserError(f"{path} is damaged (no status); remove the run folder to train it again")
+    return {**done, "metrics": numbers_of(done.get("metrics"))}
+
+
+def numbers_of(values: Any) -> dict[str, Any]:
+    """The entries of a JSON object that `float()` reads; none where it is no object."""
+    return {name: value for name, value in values.items() if _is_number(value)} if isinstance(values, dict) else {}
 
 
 def find_runs(root: Path) -> list[RunRecord]:
@@ -170,6 +205,8 @@ def claim(folder: Path, owner: str = "") -> Iterator[None]:
     Raises Busy when another process owns it, UserError when the folder cannot be made or written.
     """
     make_folder(folder)
+    if (folder / LOCK).is_symlink():
+        raise UserError(f"{folder / LOCK} is a link, which a run never makes; remove it")
     try:
         file = (folder / LOCK).open("a")
     except OSError as error:
@@ -194,7 +231,10 @@ def owner_of(folder: Path) -> str:
 
 
 def state(folder: Path, config: RunConfig) -> str:
-    """`new`, `unfinished` or `complete`. Raises UserError when the folder holds another run or foreign files."""
+    """`new`, `unfinished` or `complete`.
+
+    Raises UserError when the folder holds another run, foreign files, or what an unfinished run cannot go on from.
+    """
     if not (folder / CONFIG).exists():
         names = sorted(path.name for path in folder.iterdir())
         if foreign := [name for name in names if name != LOCK and not name.endswith(".tmp")]:
@@ -204,7 +244,19 @@ def state(folder: Path, config: RunConfig) -> str:
     if record.config != config:
         difference = _difference(record.config, config)
         raise UserError(f"{folder} holds a different run ({difference}); pass --overwrite to replace it")
-    return "unfinished" if record.status == "unfinished" else "complete"
+    if record.done:
+        return "complete"
+    _check_unfinished(record)
+    return "unfinished"
+
+
+def _check_unfinished(record: RunRecord) -> None:
+    if links := [path for path in record.folder.rglob("*") if path.is_symlink()]:
+        raise UserError(f"{links[0]} is a link, which a run never makes; remove it or pass --overwrite")
+    if not isinstance(record.record.get("dataset", {}), dict):
+        raise UserError(f"{record.folder / CONFIG} is damaged (no dataset); remove the run folder to train it again")
+    for _ in (*record.points, *record.histograms()):
+        pass
 
 
 def clear(folder: Path) -> None:
@@ -223,16 +275,40 @@ def _difference(old: RunConfig, new: RunConfig) -> str:
     return ", ".join(f"{name} {theirs[name]} there, {ours[name]} here" for name in ours if theirs[name] != ours[name])
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_lines(path: Path, convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+    """What `convert` makes of every line of a JSON lines file; nothing where there is no file."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8") as file:
             for text in file:
-                with contextlib.suppress(ValueError):
+                try:
                     line = json.loads(text)
-                    if isinstance(line, dict):
-                        yield line
+                except json.JSONDecodeError:
+                    continue
+                yield convert(line)
     except FileNotFoundError:
         return
+    except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        reason = type(error).__name__
+        raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
+
+
+def _points(line: Mapping[str, Any]) -> list[Point]:
+    run, step, wall_time = _name(line["run"]), _step(line["step"]), float(line["wall_time"])
+    return [Point(run, _name(tag), step, wall_time, _number(value)) for tag, value in line["scalars"].items()]
+
+
+def _histogram(line: Mapping[str, Any]) -> HistogramPoint:
+    edges, counts = ([float(number) for number in line[name]] for name in ("edges", "counts"))
+    return HistogramPoint(_name(line["run"]), _name(line["tag"]), _step(line["step"]), edges, counts)
+
+
+_name = lru_cache(10_000)(printable)
+
+
+def _step(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{value!r} is no step")
+    return value
 
 
 def encode(value: float) -> float | str:
@@ -241,7 +317,12 @@ def encode(value: float) -> float | str:
 
 
 def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else math.nan
+
+
+def _is_number(value: Any) -> bool:
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+        float(value)
+    except (OverflowError, TypeError, ValueError):
+        return False
+    return True

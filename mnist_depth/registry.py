@@ -27,7 +27,13 @@ AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
 def split_name(name: str) -> tuple[str, list[str]]:
-    """Split `normal:0.5` into `normal` and `['0.5']`."""
+    """Split a name from its arguments.
+
+    >>> split_name("normal:0.5")
+    ('normal', ['0.5'])
+    >>> split_name("split_merge:2,add")
+    ('split_merge', ['2', 'add'])
+    """
     base, colon, rest = name.partition(":")
     return base, rest.split(",") if colon else []
 
@@ -36,6 +42,15 @@ def lookup(registry: Mapping[str, AnyEntry], name: str, kind: str) -> tuple[AnyE
     """Return the entry called `name` and its arguments, given ones first and defaults behind.
 
     Raises UserError that lists the valid names, or says what the arguments must be.
+
+    >>> registry = {"maxout": Entry("largest of k pieces", int, (2,)), "relu": Entry("max(0, z)", int)}
+    >>> lookup(registry, "maxout:3", "activation")[1]
+    (3,)
+    >>> lookup(registry, "maxout", "activation")[1]
+    (2,)
+    >>> lookup(registry, "rely", "activation")
+    Traceback (most recent call last):
+    mnist_depth.errors.UserError: unknown activation 'rely'; valid: maxout, relu
     """
     base, given = split_name(name)
     if base not in registry:

@@ -31,7 +31,7 @@ from tests.outcomes import outcomes_below
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = "depth9"
-FLAGS = {"dataset": "digits", "depth": 3, "width": 32, "epochs": 40, "seeds": 2, "workers": 2}
+FLAGS = {"dataset": "digits", "depth": 3, "width": 16, "epochs": 12, "seeds": 2, "workers": 2}
 VICTIMS = ("a worker", "the command", "everything")
 DISK_MEGABYTES, FREED = 120, "filler"
 MOST_TRIES = 4
@@ -51,18 +51,16 @@ class Command:
     def __init__(self, logdir: Path) -> None:
         flags = [f"--{name}={value}" for name, value in FLAGS.items()]
         words = [sys.executable, "-m", "mnist_depth", "study", STUDY, "--quiet", f"--logdir={logdir}", *flags]
-        options: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "start_new_session": True}
-        with open(f"{logdir}.errors", "w") as file:
-            self.errors = Path(file.name)
-            self.process = subprocess.Popen(words, stderr=file, **options)
+        pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(words, cwd=ROOT, start_new_session=True, **pipes)
 
     def wait(self, seconds: float | None = None) -> Ended | None:
         """How it ended; None where it still runs after `seconds`."""
         try:
-            code = self.process.wait(seconds)
+            _, errors = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             return None
-        return Ended(code, self.errors.read_text())
+        return Ended(self.process.returncode, errors)
 
     def kill(self, victim: str, choose: random.Random) -> None:
         """SIGKILL for a worker (nothing where none has started), the command alone, or its whole group."""
@@ -129,7 +127,8 @@ def small_disk(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # Workers of a command that has ended may take a moment to end as well.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def one_full_disk(disk: Path, expected: dict[str, Any], seconds: float, choose: random.Random) -> str:

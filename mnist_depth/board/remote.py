@@ -88,8 +88,9 @@ def open_remote(
     there = parse_address(address)
     if attach is None and not there.path:
         raise UserError(f"the remote address {address!r} names no folder; give {there.host}:/path/to/logs, or --attach")
-    for number in (port, attach or 0):
-        check_port(number)
+    check_port(port)
+    if attach is not None:
+        check_port(attach, first=1)
     if "\n" in python:
         raise UserError(f"the remote interpreter {python!r} is refused: it holds a line break")
     with tempfile.TemporaryDirectory(prefix="board-") as folder:

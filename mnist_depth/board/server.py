@@ -119,13 +119,21 @@ def environment(url: str, leash: Leash) -> dict[str, Any]:
 
 def ssh_line(port: int) -> str:
     """The command that brings this host's port `port` to another machine."""
-    return f"ssh -N -L {port}:127.0.0.1:{port} {getpass.getuser()}@{socket.gethostname()}"
+    return f"ssh -N -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}"
 
 
-def check_port(port: int) -> None:
+def _user() -> str:
+    """The user's name; a container may run as a number that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "user"
+
+
+def check_port(port: int, first: int = 0) -> None:
     """Raise UserError for a number that is no port."""
-    if not 0 <= port <= 65535:
-        raise UserError(f"port {port} is not between 0 and 65535")
+    if not first <= port <= 65535:
+        raise UserError(f"port {port} is not between {first} and 65535")
 
 
 def _check_access(bind_all: bool, acknowledged: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def list_names(words: list[str], values: flags.FlagValues) -> int:
 
 def theory(words: list[str], values: flags.FlagValues) -> int:
     """Print what mean-field theory predicts for a network, without training."""
+    import numpy as np
+
     from mnist_depth.theory import describe
 
     _no_words("theory", words)
-    print(describe(RunConfig(**flags.config_overrides(values))))
+    with np.errstate(all="ignore"):  # signals that overflow float64 stand in the table as inf and nan
+        print(describe(RunConfig(**flags.config_overrides(values))))
     return 0
 
 
@@ -38,7 +42,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
 
     folder = Path(_one_word("report", words, "a folder of runs, such as logs/depth9"))
     out = Path(values.out) if values.out else None
-    chosen = STUDIES.get(folder.resolve().name)
+    chosen = STUDIES.get(os.path.basename(os.path.realpath(folder)))
     if chosen is None:
         print(write_report(folder, out))
         return 0
@@ -68,7 +72,7 @@ def diagnose(words: list[str], values: flags.FlagValues) -> int:
 def board(words: list[str], values: flags.FlagValues) -> int:
     """Serve TensorBoard on loopback, here or on another machine."""
     _no_words("board", words)
-    if values.remote:
+    if values.remote is not None:
         from mnist_depth.board.remote import remote
 
         remote(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; `argv` starts with the program's name. Returns the exit code."""
+    _print_any_name()
     try:
         if {"-h", "--help", "help"} & set(argv[1:]):
             print(f"{commands.usage()}\n{flags.help_text()}")
@@ -24,11 +26,25 @@ def main(argv: Sequence[str]) -> int:
             raise UserError(f"unknown command {name!r}; valid: {', '.join(commands.COMMANDS)}")
         return commands.COMMANDS[name].run(rest, values)
     except UserError as error:
-        print(f"mnist_depth: {error}", file=sys.stderr)
-        return USER_ERROR
+        return _refuse(error)
     except KeyboardInterrupt:
         print("mnist_depth: stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a full disk, a folder that is not ours, a name too long, wherever they are met
+        where = f": {error.filename}" if error.filename else ""
+        return _refuse(UserError(f"{error.strerror or error}{where}"))
+
+
+def _refuse(error: UserError) -> int:
+    print(f"mnist_depth: {error}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _print_any_name() -> None:
+    """Let what the terminal's encoding cannot show, as names of files may hold it, be spelled out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -31,7 +31,7 @@ def read(folder: Path) -> Progress | None:
         config, sizes = record["config"], record["dataset"]["sizes"]
         steps_per_epoch = max(1, sizes["train"] // config["batch_size"])
         epochs = int(config["epochs"])
-    except (UserError, KeyError, TypeError, ZeroDivisionError):
+    except (UserError, KeyError, TypeError, ValueError, ArithmeticError):
         return None
     step, scores = _last_scores(folder / records.METRICS)
     return Progress(min(epochs, step / steps_per_epoch), epochs, scores)
@@ -44,7 +44,7 @@ def _last_scores(path: Path, tail: int = 65_536) -> tuple[int, dict[str, float]]
     with contextlib.suppress(OSError), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - tail))
         for text in file:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
                 line: dict[str, Any] = json.loads(text)
                 if line["run"] == "train":
                     step = max(step, int(line["step"]))

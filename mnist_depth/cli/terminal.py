@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -46,7 +49,7 @@ def write_study_report(study: Study, folder: Path, answers: Sequence[Answer], ou
     return write_report(
         folder,
         out,
-        title=folder.resolve().name,
+        title=os.path.basename(os.path.realpath(folder)),
         question=study.question,
         answers=answers,
         columns=study.columns,
@@ -57,11 +60,13 @@ def write_study_report(study: Study, folder: Path, answers: Sequence[Answer], ou
 
 
 def scores_of(run: RunRecord) -> str:
-    """The final figures of one run in a line."""
-    metrics = {name: float(value) for name, value in run.done["metrics"].items()}
+    """The final figures of one run in a line; nan for one that its record does not hold."""
+    from mnist_depth.results.groups import final_metrics
+
+    figures = defaultdict(lambda: math.nan, final_metrics(run))
     return (
-        f"loss {metrics['test_loss']:.4f}, test accuracy {metrics['test_accuracy']:.2%} "
-        f"(best {metrics['best_test_accuracy']:.2%}), {run.done['seconds']:.1f} s"
+        f"loss {figures['test_loss']:.4f}, test accuracy {figures['test_accuracy']:.2%} "
+        f"(best {figures['best_test_accuracy']:.2%}), {figures['seconds']:.1f} s"
     )
 
 

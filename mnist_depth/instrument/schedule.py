@@ -2,6 +2,10 @@
 
 A schedule is asked from Python (by the probe, between calls of the compiled step) and from inside the compiled step (by
 the tap on the optimizer), so each one says the same thing twice: for a Python int and for a tensor.
+
+>>> schedule = every_steps(100) | at_steps([7])
+>>> [step for step in range(250) if schedule.due_between(step - 1, step)]
+[0, 7, 100, 200]
 """
 
 from __future__ import annotations
@@ -118,7 +122,11 @@ def every_steps(n: int) -> Schedule:
 
 
 def every_epochs(n: int) -> Schedule:
-    """Before training and at the end of every n-th epoch. ValueError unless n >= 1."""
+    """Before training and at the end of every n-th epoch. ValueError unless n >= 1.
+
+    >>> [epoch for epoch in range(10) if every_epochs(3).due_epoch(epoch)]
+    [0, 3, 6, 9]
+    """
     return EveryEpochs(_positive(n, "every_epochs"))
 
 
@@ -131,7 +139,11 @@ def at_steps(steps: Iterable[int]) -> Schedule:
 
 
 def log_spaced(last: int, points: int = 50) -> Schedule:
-    """Step 0 and about `points` steps from 1 to `last`, evenly spaced on a logarithmic axis, each at most once."""
+    """Step 0 and about `points` steps from 1 to `last`, evenly spaced on a logarithmic axis, each at most once.
+
+    >>> log_spaced(1000, points=4)
+    AtSteps(steps=(0, 1, 10, 100, 1000))
+    """
     _positive(last, "the last step of log_spaced")
     _positive(points, "the points of log_spaced")
     exponents = (i / max(points - 1, 1) for i in range(points))
@@ -139,5 +151,9 @@ def log_spaced(last: int, points: int = 50) -> Schedule:
 
 
 def at_most(points: int, total_steps: int) -> Schedule:
-    """Every n updates, with the smallest n that leaves at most `points` of `total_steps` updates."""
+    """Every n updates, with the smallest n that leaves at most `points` of `total_steps` updates.
+
+    >>> at_most(50, total_steps=825)
+    EverySteps(n=17)
+    """
     return every_steps(max(1, math.ceil(total_steps / _positive(points, "the points of at_most"))))

@@ -173,6 +173,10 @@ def fit_gain(layers: Sequence[Layer], gradients: Sequence[float | None]) -> Gain
     """Least squares of log10(norm) on the layer's number; None with fewer than three usable layers.
 
     The slope is the (negative) number of decades per layer; its standard error times Student's t gives the interval.
+
+    >>> gain = fit_gain([Layer("layer_01"), Layer("layer_02"), Layer("layer_03")], [0.0625, 0.25, 1.0])
+    >>> f"x {gain.value:.2f} per layer toward the input"
+    'x 0.25 per layer toward the input'
     """
     points = [
         (number, math.log10(value))

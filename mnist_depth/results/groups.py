@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,9 @@ from mnist_depth.records import HistogramPoint, RunRecord
 SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
 """Config fields whose values need no name before them in a label."""
 
+
+LARGEST = 1e300
+"""Of all numbers that are drawn: Matplotlib leaves room around them."""
 
 MOST_FIELDS = 4
 """Labels of runs that differ in more fields than this name only what is unlike most runs."""
@@ -86,18 +90,8 @@ class Group:
 
 def final_metrics(record: RunRecord) -> dict[str, float]:
     """The figures of done.json as numbers; what is not a number is left out."""
-    given: dict[str, Any] = {"seconds": record.done.get("seconds"), **_mapping(record.done.get("metrics"))}
-    numbers = {}
-    for name, value in given.items():
-        try:
-            numbers[name] = float(value)
-        except (TypeError, ValueError):
-            continue
-    return numbers
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    given = {"seconds": record.done.get("seconds"), **record.done.get("metrics", {})}
+    return {name: float(value) for name, value in records.numbers_of(given).items()}
 
 
 def _scalars(record: RunRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
@@ -108,16 +102,25 @@ def _scalars(record: RunRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
 
 
 def _last_histograms(record: RunRecord) -> dict[str, HistogramPoint]:
+    """tag -> the last usable one; none where the file is damaged."""
     last: dict[str, HistogramPoint] = {}
-    for point in record.histograms():
-        if len(point.edges) == len(point.counts) + 1 and sum(point.counts) > 0:
-            last[point.tag] = point
+    with contextlib.suppress(UserError):
+        for point in record.histograms():
+            if _is_usable(point):
+                last[point.tag] = point
     return last
+
+
+def _is_usable(point: HistogramPoint) -> bool:
+    edges, counts = np.array(point.edges), np.array(point.counts)
+    if len(edges) != len(counts) + 1 or not (np.abs(edges) < LARGEST).all() or not (np.abs(counts) < LARGEST).all():
+        return False
+    return bool((np.diff(edges) > 0).all() and (counts >= 0).all() and counts.sum() > 0)
 
 
 def _over_seeds(series: Sequence[NDArray[np.float64]]) -> Curve | None:
     points = np.concatenate(series) if series else np.empty((0, 2))
-    points = points[np.isfinite(points[:, 1])]
+    points = points[np.abs(points[:, 1]) < LARGEST]
     if not len(points):
         return None
     steps, where, counts = np.unique(points[:, 0], return_inverse=True, return_counts=True)
@@ -136,20 +139,12 @@ def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
     for path in sorted(root.rglob(records.CONFIG)):
         try:
             record = records.read_run(path.parent)
-            _try_points(record)
+            _ = record.points  # now, so that a damaged file is told of once and in one place
         except UserError as error:
             notes.append(str(error))
         else:
             runs.append(record)
     return runs, notes
-
-
-def _try_points(record: RunRecord) -> None:
-    """Read the metrics now, so that a damaged file is told of once and in one place."""
-    try:
-        _ = record.points
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{record.folder / records.METRICS} is damaged ({type(error).__name__}); left out") from None
 
 
 def group_runs(runs: Sequence[RunRecord], label: Labeler | None = None) -> list[Group]:

@@ -312,7 +312,7 @@ def _model_traits(model: Any) -> dict[str, str]:
 
 def layer_numbers(names: Sequence[str]) -> list[int]:
     """3 for `layer_03` and `layer_03_b`, a parallel branch; positions where any layer has a name of another kind."""
-    matches = [re.fullmatch(r"layer_(\d+)(?:_.*)?", name) for name in names]
+    matches = [re.fullmatch(r"layer_(\d{1,9})(?:_.*)?", name) for name in names]
     if not all(matches):
         return list(range(1, len(names) + 1))
     return [int(match.group(1)) for match in matches if match]

@@ -39,6 +39,7 @@ CHARACTERS, LEGEND_LINE = 14.5, 0.19
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mnist_depth",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.titlesize": 10.0,

@@ -111,7 +111,7 @@ def _parts(story: Story, runs: Sequence[RunRecord], notes: list[str], rows: int)
         page.section("Training", page.figures(curves)),
         page.section("Distributions", page.figures(spreads)),
         page.section("Diagnosis", _diagnoses(groups, start, end)),
-        page.section("How this was made", _commands(runs), page.table(_provenance(runs), prose=[1])),
+        page.section("How this was made", _commands(runs), page.table(_provenance(runs), prose=[1]), _hashes(runs)),
         page.section("Data", _data(rows)),
         page.section("Notes", page.bullets(notes)),
     ]
@@ -224,6 +224,12 @@ def _provenance(runs: Sequence[RunRecord]) -> Table:
                 seen.setdefault(name, Counter())[value] += 1
     rows = [[name.replace("_", " "), _several(values)] for name, values in seen.items()]
     return Table(["", ""], rows)
+
+
+def _hashes(runs: Sequence[RunRecord]) -> str:
+    """The final weights' hash of every run: the same command on the same kind of machine gives the same."""
+    lines = [f"{run.done.get('weights_sha256')}  {run.slug}/seed_{run.seed}" for run in runs if run.done]
+    return page.details("SHA-256 of the final weights", page.code("\n".join(lines))) if lines else ""
 
 
 def _flat(value: Any, prefix: str) -> Iterable[tuple[str, str]]:

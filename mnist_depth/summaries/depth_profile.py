@@ -84,7 +84,7 @@ def _steps_per_epoch(record: RunRecord) -> int:
     """0 where the record does not say how many images there were."""
     try:
         examples = int(record.record["dataset"]["sizes"]["train"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return 0
     return max(1, examples // record.config.batch_size)
 

@@ -36,9 +36,9 @@ def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
     """
     content = _records(events)
     old = sorted(folder.glob(f"{_PREFIX}.*.{_OWNER}.{kind}"))
-    if content and len(old) == 1 and old[0].read_bytes() == content:
-        return
     try:
+        if content and len(old) == 1 and old[0].read_bytes() == content:
+            return
         if content:
             folder.mkdir(parents=True, exist_ok=True)
             _write_atomically(folder / f"{_PREFIX}.{time.time_ns()}.{_OWNER}.{kind}", content)
@@ -57,7 +57,8 @@ def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Message
 def text(tag: str, markdown: str, wall_time: float) -> Message:
     """One event with a text, rendered as markdown, at step 0."""
     metadata = text_metadata.create_summary_metadata("", "")
-    return tensor(tag, make_tensor_proto(markdown.encode(), dtype=np.object_, shape=()), metadata, wall_time)
+    content = make_tensor_proto(markdown.encode(errors="backslashreplace"), dtype=np.object_, shape=())
+    return tensor(tag, content, metadata, wall_time)
 
 
 def image(tag: str, pixels: NDArray[np.uint8], wall_time: float, step: int = 0) -> Message:

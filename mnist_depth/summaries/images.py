@@ -23,6 +23,8 @@ Pixels = NDArray[np.uint8]
 
 WIDTH, BORDER, DOTS_PER_INCH = 350, 2, 100
 MOST_FILTERS = 64
+DRAWABLE = (1e-60, 1e60)
+"""Norms of float32 lie well between these, and Matplotlib's color bars overflow further out."""
 STYLE: Any = {"font.size": 7, "axes.titlesize": 8}
 
 
@@ -57,10 +59,10 @@ def _diverging(weights: NDArray[np.float64]) -> Pixels:
 def heat_map(steps: Sequence[float], values: ArrayLike, title: str) -> Pixels:
     """Layer x step, logarithmic color: `values` is [layers, steps], layer 1 at the bottom.
 
-    Zeros, negative and non-finite values have no logarithm and are left white.
+    Zeros, negative and non-finite values have no logarithm and are left white, as are those beyond float32.
     """
     table = np.asarray(values, float)
-    usable = np.isfinite(table) & (table > 0)
+    usable = (table > DRAWABLE[0]) & (table < DRAWABLE[1])
     with _figure(200) as (axes, result):
         if usable.any():
             norm = LogNorm(table[usable].min(), table[usable].max() * (1 + 1e-6))

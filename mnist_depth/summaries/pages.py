@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mnist_depth import theory
 from mnist_depth.errors import UserError
 from mnist_depth.naming import layer_name
-from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, read_run
+from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
 from mnist_depth.summaries import text
 from mnist_depth.summaries.custom_scalars import write_layout
@@ -66,11 +66,12 @@ def write_study(study: Path) -> None:
 
 
 def _runs(root: Path, pattern: str) -> list[RunRecord]:
-    """The readable run folders at one depth below `root`, which may hold much else."""
+    """The readable run folders at one depth below `root`, which may hold much else; none that a link leads to."""
     found = []
     for path in sorted(root.glob(f"{pattern}/{CONFIG}")):
         with contextlib.suppress(UserError):
-            found.append(read_run(path.parent))
+            if is_inside(path.parent, root):
+                found.append(read_run(path.parent))
     return found
 
 
@@ -134,7 +135,7 @@ def _first_kernel(path: Path) -> NDArray[np.float64] | None:
     try:
         with h5py.File(path, "r") as file:
             kernel = np.asarray(file[FIRST_KERNEL], float)
-    except (OSError, KeyError, TypeError, ValueError):
+    except Exception:  # a damaged file fails in many ways inside HDF5
         return None
     return kernel if kernel.ndim == 2 else None
 
@@ -143,7 +144,7 @@ def _square(counts: Any) -> NDArray[np.float64] | None:
     """[classes, classes] numbers; None for anything else."""
     try:
         table = np.asarray(counts, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return table if table.ndim == 2 and table.shape[0] == table.shape[1] and np.isfinite(table).all() else None
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mnist_depth.errors import UserError
-from mnist_depth.records import METRICS, RunRecord
+from mnist_depth.records import RunRecord
 
 RUNS = ("train", "validation", "test")
 
@@ -27,14 +26,11 @@ class Series:
 def series_of(record: RunRecord) -> dict[tuple[str, str], Series]:
     """(event run, tag) -> its points. Raises UserError that names the file when the measurements are damaged."""
     found: dict[tuple[str, str], Series] = {}
-    try:
-        for point in sorted(record.points, key=lambda point: point.step):
-            series = found.setdefault((point.run, point.tag), Series())
-            series.steps.append(point.step)
-            series.values.append(point.value)
-            series.wall_times.append(point.wall_time)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{record.folder / METRICS} is damaged ({type(error).__name__}); train the run again") from None
+    for point in sorted(record.points, key=lambda point: point.step):
+        series = found.setdefault((point.run, point.tag), Series())
+        series.steps.append(point.step)
+        series.values.append(point.value)
+        series.wall_times.append(point.wall_time)
     return found
 
 

@@ -46,7 +46,12 @@ def write_run(
     _write_lines(folder / "histograms.jsonl", _histogram_lines(config, gain, rng))
     if status is not None:
         final = {"test_accuracy": accuracy, "best_test_accuracy": accuracy, "test_loss": 2.3 * (1 - accuracy)}
-        done = {"status": status, "metrics": {**final, "test_note": "nan"}, "seconds": 12.5, "weights_sha256": "0"}
+        done = {
+            "status": status,
+            "metrics": {**final, "test_note": "nan"},
+            "seconds": 12.5,
+            "weights_sha256": f"{config.seed:064d}",
+        }
         (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
     return folder
 

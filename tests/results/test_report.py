@@ -45,6 +45,7 @@ def test_the_page_tells_question_answer_and_origin(text):
         "python -m mnist_depth study depth9",
         "abc123",
         "f00d" * 16,
+        f"{2:064d}  ",
         "6 runs (6 finished) on mnist",
     ):
         assert part in text
