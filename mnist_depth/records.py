@@ -171,12 +171,20 @@ def numbers_of(values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if _is_number(value)} if isinstance(values, dict) else {}
 
 
+def folders_with(name: str, root: Path) -> list[Path]:
+    """The folders at or below `root` that hold a file of this name, sorted; runs may be under way in them.
+
+    `Path.rglob` fails where a folder vanishes while it looks, as a checkpoint's does when its run ends.
+    """
+    return sorted(Path(folder) for folder, _, files in os.walk(root) if name in files)
+
+
 def find_runs(root: Path) -> list[RunRecord]:
     """Every readable run folder at or below `root`, in the order of their paths; damaged ones are left out."""
     runs = []
-    for path in sorted(root.rglob(CONFIG)):
+    for folder in folders_with(CONFIG, root):
         with contextlib.suppress(UserError):
-            runs.append(read_run(path.parent))
+            runs.append(read_run(folder))
     return runs
 
 

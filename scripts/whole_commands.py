@@ -46,11 +46,11 @@ def headline() -> str:
     with TemporaryDirectory() as folder:
         logdir, begun = Path(folder), time.perf_counter()
         process = command(logdir)
-        while process.poll() is None and not any(path.stat().st_size for path in logdir.rglob(records.METRICS)):
+        while process.poll() is None and not _has_points(logdir):
             time.sleep(0.02)
         first = time.perf_counter() - begun
         whole = seconds_of(process, begun)
-        trained = [json.loads(path.read_text())["seconds"] for path in logdir.rglob(records.DONE)]
+        trained = [records.read_run(folder).done["seconds"] for folder in records.folders_with(records.DONE, logdir)]
         begun = time.perf_counter()
         again = seconds_of(command(logdir), begun)
     runs = " and ".join(f"{seconds:.1f}" for seconds in sorted(trained))
@@ -58,6 +58,11 @@ def headline() -> str:
         f"headline study: {whole:.1f} s, its runs side by side {runs} s; first point on disk after {first:.1f} s; "
         f"the command again {again:.1f} s"
     )
+
+
+def _has_points(logdir: Path) -> bool:
+    """Whether the first point of any run is on disk."""
+    return any((folder / records.METRICS).stat().st_size for folder in records.folders_with(records.METRICS, logdir))
 
 
 def sweep() -> str:
@@ -81,7 +86,7 @@ def sweep_memory() -> str:
         logdir = Path(folder)
         process = command(logdir, "train", f"--seeds={TINY_RUNS}", *flags)
         while process.poll() is None:
-            done = sum(1 for _ in logdir.rglob(records.DONE))
+            done = len(records.folders_with(records.DONE, logdir))
             found += [(done, size) for size in _workers_mb(process.pid)]
             time.sleep(0.1)
     first = statistics.mean(size for done, size in found if COMPARED / 2 <= done <= COMPARED)
@@ -127,7 +132,7 @@ def served(logdir: Path) -> str:
     from mnist_depth import records
     from mnist_depth.board.server import start_board
 
-    folders = sorted(path.parent for path in logdir.rglob(records.DONE))
+    folders = records.folders_with(records.DONE, logdir)
     if not folders:
         raise SystemExit(f"there is no finished run below {logdir}")
     sizes = [sum(path.stat().st_size for path in folder.rglob("*tfevents*")) / 1e6 for folder in folders]

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +108,23 @@ def test_clear_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:
     records.clear(folder)
     assert list(folder.iterdir()) == []
     assert (outside / "precious").exists()
+
+
+def test_runs_are_found_while_folders_beside_them_come_and_go(tmp_path: Path, tiny: RunConfig) -> None:
+    """A checkpoint's folder vanishes when its run ends; looking for runs must not fail at that."""
+    folder = tmp_path / "run"
+    write_run(folder, tiny)
+    going = threading.Event()
+
+    def churn() -> None:
+        while not going.is_set():
+            (folder / "checkpoint").mkdir()
+            (folder / "checkpoint").rmdir()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        assert all(records.folders_with(records.CONFIG, tmp_path) == [folder] for _ in range(2_000))
+    finally:
+        going.set()
+        thread.join()

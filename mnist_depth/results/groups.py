@@ -136,9 +136,9 @@ def _over_seeds(series: Sequence[NDArray[np.float64]]) -> Curve | None:
 def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
     """Every run folder at or below `root`, and one line about each that cannot be used."""
     runs, notes = [], []
-    for path in sorted(root.rglob(records.CONFIG)):
+    for folder in records.folders_with(records.CONFIG, root):
         try:
-            record = records.read_run(path.parent)
+            record = records.read_run(folder)
             _ = record.points  # now, so that a damaged file is told of once and in one place
         except UserError as error:
             notes.append(str(error))
