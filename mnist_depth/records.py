@@ -24,7 +24,7 @@ STATUSES = ("finished", "diverged")
 """How a run can end."""
 
 DEEPEST = 50
-"""Lists and objects inside one another that a JSON file may hold; we write six."""
+"""Lists and objects inside one another that a JSON file may hold; ours hold three."""
 
 T = TypeVar("T")
 
@@ -172,11 +172,11 @@ def numbers_of(values: Any) -> dict[str, Any]:
 
 
 def folders_with(name: str, root: Path) -> list[Path]:
-    """The folders at or below `root` that hold a file of this name, sorted; runs may be under way in them.
+    """The folders at or below `root` that hold something of this name, sorted; runs may be under way in them.
 
     `Path.rglob` fails where a folder vanishes while it looks, as a checkpoint's does when its run ends.
     """
-    return sorted(Path(folder) for folder, _, files in os.walk(root) if name in files)
+    return sorted(Path(folder) for folder, folders, files in os.walk(root) if name in (*folders, *files))
 
 
 def find_runs(root: Path) -> list[RunRecord]:
@@ -259,11 +259,15 @@ def state(folder: Path, config: RunConfig) -> str:
 
 
 def _check_unfinished(record: RunRecord) -> None:
-    if links := [path for path in record.folder.rglob("*") if path.is_symlink()]:
-        raise UserError(f"{links[0]} is a link, which a run never makes; remove it or pass --overwrite")
+    """Raises UserError for a link, through which the run would write elsewhere, and for damaged files."""
+    for folder, folders, files in os.walk(record.folder):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.is_symlink():
+                raise UserError(f"{path} is a link, which a run never makes; remove it or pass --overwrite")
     if not isinstance(record.record.get("dataset", {}), dict):
         raise UserError(f"{record.folder / CONFIG} is damaged (no dataset); remove the run folder to train it again")
-    for _ in (*record.points, *record.histograms()):
+    _ = record.points
+    for _ in record.histograms():
         pass
 
 

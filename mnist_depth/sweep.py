@@ -250,6 +250,8 @@ def _was_running(task: Task) -> bool:
 
 def _work(task: Task) -> Outcome:
     """In a worker: train one run, and turn whatever happens into an outcome."""
+    if _stopping(task):  # what waits behind a run that was stopped must not begin: compiling alone takes seconds
+        return Outcome(task.folder, "stopped")
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")  # what they tell stands in the run folder; the terminal belongs to the parent

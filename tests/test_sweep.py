@@ -198,6 +198,15 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert _outcomes(tmp_path, GATES) == undisturbed
 
 
+def test_what_waits_when_a_stop_is_asked_for_never_begins(tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    stop.touch()
+    folder = tmp_path / "run"
+    task = sweep.Task(GATES[0], folder, _options(tmp_path), 1, stop, os.getpid(), "")
+    assert sweep._work(task) == sweep.Outcome(folder, "stopped")
+    assert not folder.exists()
+
+
 def test_two_sweeps_over_one_folder_train_no_run_twice(
     tmp_path: Path, running: subprocess.Popen[str], undisturbed: dict[str, Any]
 ) -> None:
