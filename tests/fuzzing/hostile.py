@@ -123,6 +123,5 @@ def call(*words: str) -> Ended:
 
 def reproducible(examples: int) -> settings:
     """The same examples every time, each as long as it takes."""
-    return settings(
-        max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    return settings(max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=slow)

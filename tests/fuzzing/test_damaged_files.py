@@ -228,6 +228,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield datasets.cache_dir()
 
 
+@reproducible(60)
+@given(damage=damages("batch.npz"))
+def test_a_batch_to_diagnose_with_is_read_or_named(tmp_path_factory: pytest.TempPathFactory, damage: Damage) -> None:
+    path = tmp_path_factory.mktemp("batch") / "batch.npz"
+    np.savez(path, x=np.zeros((4, 2), np.float32), y=np.zeros(4, np.int32))
+    damage.apply(path.parent)
+    ended = call("diagnose", f"{path.parent}/nowhere.keras", f"--data={path}")
+    assert ended.code == 2
+    assert str(path.parent) in ended.err
+    assert ended.err.count("\n") == 1
+
+
 @reproducible(100)
 @given(damage=damages("digits*.npz"))
 def test_cached_data_are_intact_or_named(cache: Path, damage: Damage) -> None:
@@ -261,3 +273,35 @@ def test_the_board_serves_an_intact_run_among_damaged_ones(seeds: Path, tmp_path
     with start_board(tmp_path, reload_interval=1) as board:
         assert eventually(lambda: [step for _, step, _ in served()] == steps)
         assert [value for _, _, value in served()] == pytest.approx(losses)
+
+
+def swap_kind(path: Path) -> None:
+    """Put a folder in the place of a file, or a file in the place of a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.write_text("a file")
+    else:
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", [*FILES, "train", "depth", "events*.hparams"])
+def test_a_folder_for_a_file_of_a_finished_run(seeds: Path, logdir: Path, name: str) -> None:
+    folder = copy_run(seeds, logdir, CONFIG)
+    write_study(folder.parents[1])
+    (path,) = folder.glob(name)
+    swap_kind(path)
+    progress.read(folder)
+    check_commands(folder, logdir)
+    check_named(tried(lambda: write_study(folder.parents[1])), folder)
+    check_named(tried(lambda: write_run(records.read_run(folder))), folder)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", [*STATE[:-1], "checkpoint"])
+def test_a_folder_for_a_file_of_an_unfinished_run(seeds: Path, logdir: Path, name: str) -> None:
+    folder = copy_run(seeds, logdir, UNFINISHED)
+    (path,) = folder.glob(name)
+    swap_kind(path)
+    check_named(tried(lambda: go_on(folder)), folder)
