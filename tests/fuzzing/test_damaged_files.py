@@ -169,7 +169,7 @@ EVENTS = ("*/events*", "depth/*/events*", "events*")
 
 
 @pytest.mark.usefixtures("undrawn")
-@reproducible(300)
+@reproducible(320)
 @given(damage=damages(*FILES, *EVENTS))
 def test_a_finished_run_is_used_or_named(seeds: Path, logdir: Path, damage: Damage) -> None:
     folder = copy_run(seeds, logdir, CONFIG)
@@ -180,7 +180,7 @@ def test_a_finished_run_is_used_or_named(seeds: Path, logdir: Path, damage: Dama
     check_named(tried(lambda: write_run(records.read_run(folder))), folder)
 
 
-@reproducible(5)
+@reproducible(3)
 @given(all_damages=st.lists(damages("metrics.jsonl", "histograms.jsonl"), min_size=6, max_size=6))
 def test_odd_numbers_are_drawn(seeds: Path, logdir: Path, all_damages: list[Damage]) -> None:
     folder = copy_run(seeds, logdir, CONFIG)
@@ -200,7 +200,7 @@ def go_on(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-@reproducible(120)
+@reproducible(70)
 @given(damage=damages(*STATE))
 def test_an_unfinished_run_is_taken_up_or_named(seeds: Path, logdir: Path, damage: Damage) -> None:
     folder = copy_run(seeds, logdir, UNFINISHED)
