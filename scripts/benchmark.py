@@ -5,9 +5,10 @@
     .venv/bin/python scripts/benchmark.py --board LOGDIR
 
 Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1) on the same number of random images
-(speed does not depend on their content) in a process of its own; the contenders take turns (A B C A B C ...), so that a
-machine that drifts favors none. The first epoch is warm-up and not counted. Figures are medians over the repeats, in
-thousand samples per second; the spread is half the range. PyTorch and JAX take part where they are installed.
+(speed does not depend on their content) in a process of its own. All processes live at once and take turns by the
+epoch (A B C A B C ...), so that a machine that drifts favors none; each one's first epoch is warm-up and not counted.
+With `--repeats` all of it is done again with fresh processes. Figures are medians over all counted epochs, in thousand
+samples per second; the spread is half the distance between the quartiles.
 
 Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/allocator.py`), the others as users
 start them; `--same_allocator` sets it for all.
@@ -25,19 +26,18 @@ import argparse
 import importlib.util
 import json
 import os
-import resource
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mnist_depth.allocator import SETTINGS
 from scripts import whole_commands
-from scripts.contenders import CLASSES, CONTENDERS, EXAMPLES, FEATURES, HIDDEN, WIDTH
+from scripts.contenders import CLASSES, CONTENDERS, FEATURES, HIDDEN, WIDTH
+from scripts.turns import ALLOCATOR, Epoch, contestant, work
 
 FLOP_PER_SAMPLE = 6 * (FEATURES * WIDTH + (HIDDEN - 1) * WIDTH * WIDTH + WIDTH * CLASSES) - 2 * FEATURES * WIDTH
 """Forward, gradient of weights, gradient of inputs: 2 FLOP per weight each; the first layer's inputs need none."""
@@ -51,10 +51,12 @@ COMMANDS = {
 """Whole commands that are measured behind the contenders, by name."""
 
 CORES = len(os.sched_getaffinity(0))
-ALLOCATOR = {variable: str(size) for variable, size in SETTINGS.items()}
 
 PAIRS = ("matmul limit", "ours, none", "ours, full", "keras fit + TensorBoard")
 """Contenders that are also run as one single-threaded process per core."""
+
+
+Results = dict[str, list[Epoch]]
 
 
 def needs(name: str) -> str | None:
@@ -63,61 +65,28 @@ def needs(name: str) -> str | None:
     return library if library in ("torch", "jax") and importlib.util.find_spec(library) is None else None
 
 
-def work(name: str, epochs: int) -> dict[str, float]:
-    """In a child process: train one epoch more than asked and leave the first one out."""
-    with tempfile.TemporaryDirectory() as folder:
-        marks = CONTENDERS[name](epochs + 1, Path(folder))
-        size = sum(path.stat().st_size for path in Path(folder).rglob("*tfevents*"))
-    rate = epochs * EXAMPLES / (marks[-1] - marks[0])
-    return {"rate": rate, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "event_mb": size / 1e6}
-
-
-def start(name: str, epochs: int, threads: int) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_NUM_INTRAOP_THREADS": str(threads),
-        "TF_NUM_INTEROP_THREADS": str(threads),
-        "OMP_NUM_THREADS": str(threads),
-        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'false' if threads == 1 else 'true'}" if name[:3] == "jax" else "",
-    }
-    if name.startswith("ours"):
-        environment |= ALLOCATOR
-    command = [sys.executable, __file__, "--worker", name, "--epochs", str(epochs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-
-
-def measure(name: str, epochs: int, processes: int) -> dict[str, float]:
-    """Run `processes` of a contender at once and add their rates up."""
-    threads = CORES if processes == 1 else 1
-    children = [start(name, epochs, threads) for _ in range(processes)]
-    outputs = [child.communicate()[0] for child in children]
-    if any(child.returncode for child in children):
-        raise SystemExit(f"{name} failed; run: {sys.executable} {__file__} --worker '{name}'")
-    found = [json.loads(output.splitlines()[-1]) for output in outputs]
-    return {
-        "rate": sum(each["rate"] for each in found),
-        "peak_mb": max(each["peak_mb"] for each in found),
-        "event_mb": found[0]["event_mb"],
-    }
-
-
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    limit = {kind: _median(results.get(f"matmul limit{kind}")) for kind in ("", " x cores")}
+def table(results: Results) -> str:
+    limit = {kind: _median(results.get(f"matmul limit{kind}", ())) for kind in ("", " x cores")}
     lines = [f"{'contender':<44}{'k samples/s':>12}{'spread':>8}{'of matmul':>11}{'peak MB':>9}{'events MB':>11}"]
-    for name, runs in results.items():
-        rates = [run["rate"] / 1000 for run in runs]
-        kind = " x cores" if name.endswith(" x cores") else ""
-        share = f"{statistics.median(rates) * 1000 / limit[kind]:.0%}" if limit[kind] else "-"
+    for name, epochs in results.items():
+        rate, best = _median(epochs), limit[" x cores" if name.endswith(" x cores") else ""]
+        share = f"{rate / best:.0%}" if best else "-"
         lines.append(
-            f"{name:<44}{statistics.median(rates):>12.1f}{(max(rates) - min(rates)) / 2:>8.1f}{share:>11}"
-            f"{max(run['peak_mb'] for run in runs):>9.0f}{runs[-1]['event_mb']:>11.2f}"
+            f"{name:<44}{rate:>12.1f}{_spread(epochs):>8.1f}{share:>11}"
+            f"{max(epoch.peak_mb for epoch in epochs):>9.0f}{epochs[-1].event_mb:>11.2f}"
         )
     return "\n".join(lines)
 
 
-def _median(runs: Sequence[dict[str, float]] | None) -> float:
-    return statistics.median(run["rate"] for run in runs) if runs else 0.0
+def _median(epochs: Sequence[Epoch]) -> float:
+    return statistics.median(epoch.rate for epoch in epochs) / 1000 if epochs else 0.0
+
+
+def _spread(epochs: Sequence[Epoch]) -> float:
+    if len(epochs) < 2:
+        return 0.0
+    low, _, high = statistics.quantiles((epoch.rate / 1000 for epoch in epochs), n=4, method="inclusive")
+    return (high - low) / 2
 
 
 RATIOS = (
@@ -141,29 +110,29 @@ RATIOS = (
 """Ratios worth watching, and what this project wants of them."""
 
 
-def ratios(results: dict[str, list[dict[str, float]]]) -> str:
-    """Each ratio repeat by repeat, so that drift cancels; the median of them."""
+def ratios(results: Results) -> str:
+    """Each ratio turn by turn, so that drift cancels; the median of them."""
     lines = []
     for above, below, wanted in RATIOS:
         if above in results and below in results:
-            pairs = zip(results[above], results[below], strict=False)
-            value = statistics.median(a["rate"] / b["rate"] for a, b in pairs)
+            turns = zip(results[above], results[below], strict=True)
+            value = statistics.median(a.rate / b.rate for a, b in turns)
             lines.append(f"{above + ' : ' + below:<68}{value:>6.2f}   wanted {wanted}")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="turns of every contender")
-    parser.add_argument("--epochs", type=int, default=3, help="counted epochs of 50,000 images per turn")
+    parser.add_argument("--repeats", type=int, default=3, help="times that all processes are started")
+    parser.add_argument("--epochs", type=int, default=5, help="counted epochs of 50,000 images per process")
     parser.add_argument("--only", nargs="*", help="contenders and commands to run, by name")
-    parser.add_argument("--json", type=Path, help="file for the figures of every turn")
+    parser.add_argument("--json", type=Path, help="file for the figures of every epoch")
     parser.add_argument("--same_allocator", action="store_true", help="set the allocator for every contender")
     parser.add_argument("--board", type=Path, metavar="LOGDIR", help="measure TensorBoard on these runs instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(work(arguments.worker, arguments.epochs)))
+        work(arguments.worker, arguments.epochs + 1)
         return
     if arguments.board:
         print(whole_commands.served(arguments.board.resolve()))
@@ -173,26 +142,33 @@ def main() -> None:
     results = compare(arguments.repeats, arguments.epochs, arguments.only)
     if results:
         print(f"{CORES} cores, {FLOP_PER_SAMPLE / 1e6:.2f} MFLOP per sample\n")
-        print(table(results) + "\n\n" + ratios(results))
+        print(table(results) + "\n\n" + ratios(results), flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        found = {name: [asdict(epoch) for epoch in epochs] for name, epochs in results.items()}
+        arguments.json.write_text(json.dumps(found, indent=1))
     for name, measured in COMMANDS.items():
         if not arguments.only or name in arguments.only:
             print(measured(), flush=True)
 
 
-def compare(repeats: int, epochs: int, only: Sequence[str] | None) -> dict[str, list[dict[str, float]]]:
+def compare(repeats: int, epochs: int, only: Sequence[str] | None) -> Results:
     """Every contender that is installed and asked for, in turns."""
-    turns = [(name, name, 1) for name in CONTENDERS] + [(f"{name} x cores", name, CORES) for name in PAIRS]
-    results: dict[str, list[dict[str, float]]] = {}
-    for label, name, processes in turns * repeats:
-        if only and label not in only:
-            continue
-        if library := needs(name):
-            print(f"{label}: skipped, {library} is not installed")
-            continue
-        results.setdefault(label, []).append(measure(name, epochs, processes))
-        print(f"{label} {results[label][-1]['rate'] / 1000:.1f}", file=sys.stderr, flush=True)
+    rows = [(name, name, 1) for name in CONTENDERS] + [(f"{name} x cores", name, CORES) for name in PAIRS]
+    rows = [row for row in rows if not only or row[0] in only]
+    for label in [label for label, name, _ in rows if needs(name)]:
+        print(f"{label}: skipped, {label.split()[0]} is not installed")
+    results: Results = {label: [] for label, name, _ in rows if not needs(name)}
+    for _ in range(repeats):
+        with ExitStack() as stack:
+            taking_turns = {}
+            for label, name, processes in rows:
+                if label in results:
+                    command = [sys.executable, __file__, "--worker", name, "--epochs", str(epochs)]
+                    taking_turns[label] = stack.enter_context(contestant(name, command, processes, CORES))
+            for _ in range(epochs):
+                for label, each in taking_turns.items():
+                    results[label].append(each.epoch())
+                    print(f"{label} {results[label][-1].rate / 1000:.1f}", file=sys.stderr, flush=True)
     return results
 
 

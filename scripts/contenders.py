@@ -1,7 +1,7 @@
 """What is compared: the same network trained on the same number of images, by us and by everybody else.
 
-Every contender takes a number of epochs and an empty folder, trains the 784-256x8-10 ReLU network (batch 100, SGD 0.1)
-and returns the time at the end of each epoch. The images are random: speed does not depend on what they show.
+Every contender takes a number of epochs, an empty folder and a function to call at the end of each epoch, and trains
+the 784-256x8-10 ReLU network (batch 100, SGD 0.1). The images are random: speed does not depend on what they show.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import itertools
 import os
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ EXAMPLES, FEATURES, WIDTH, HIDDEN, CLASSES, BATCH, RATE = 50_000, 784, 256, 8, 1
 USUAL_EPOCHS = 15
 """The instruments measure as often as in a run of the default length, however few epochs are counted here."""
 
-Seconds = list[float]
+Mark = Callable[[], None]
+"""Called at the end of each epoch, when all that belongs to it is done; may return late."""
+
+Contender = Callable[[int, Path, Mark], None]
 
 
 def images() -> tuple[Any, Any]:
@@ -42,17 +45,11 @@ def keras_network() -> Any:
     return model
 
 
-def epoch_clock() -> tuple[Any, Seconds]:
-    """A Keras callback that notes when each epoch ends, all other callbacks' work included when it stands last."""
+def epoch_end(mark: Mark) -> Any:
+    """A Keras callback for the end of the epoch; all other callbacks' work is included when it stands last."""
     import keras
 
-    marks: Seconds = []
-
-    class Clock(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            marks.append(time.perf_counter())
-
-    return Clock(), marks
+    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: mark())
 
 
 def convolutional_network() -> Any:
@@ -77,12 +74,13 @@ def convolutional_network() -> Any:
 def keras_fit(
     epochs: int,
     folder: Path,
+    mark: Mark,
     *,
     board: bool = False,
     gauge: str | None = None,
     network: Callable[[], Any] = keras_network,
     **compile_options: Any,
-) -> Seconds:
+) -> None:
     """Plain Keras: `fit` on float32 arrays in memory, as its users have them; `gauge` is a DepthGauge's preset."""
     import keras
 
@@ -90,7 +88,6 @@ def keras_fit(
     model = network()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(RATE), loss, metrics=["accuracy"], **compile_options)
-    clock, marks = epoch_clock()
     x = x.astype("float32") / 255
     callbacks: list[Any] = [keras.callbacks.TensorBoard(str(folder), histogram_freq=1)] if board else []
     if gauge:
@@ -99,11 +96,10 @@ def keras_fit(
         # As often as Keras' callback writes; `standard` and `full` by themselves also measure within the epoch.
         often = every_epochs(1) if gauge == "full" else None
         callbacks.append(DepthGauge(folder, probe=(x[:BATCH], y[:BATCH]), preset=gauge, schedule=often))
-    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])  # pyright: ignore[reportArgumentType]
-    return marks
+    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[*callbacks, epoch_end(mark)])  # pyright: ignore[reportArgumentType]
 
 
-def ours(epochs: int, folder: Path, *, instruments: str) -> Seconds:
+def ours(epochs: int, folder: Path, mark: Mark, *, instruments: str) -> None:
     """This package's engine, with the gauge as `python -m mnist_depth train` attaches it."""
     from mnist_depth import training
     from mnist_depth.config import RunConfig
@@ -123,16 +119,14 @@ def ours(epochs: int, folder: Path, *, instruments: str) -> Seconds:
         loss=models.loss(config),
         metrics=models.metrics(config),
     )
-    clock, marks = epoch_clock()
     writer = MultiWriter(EventWriter(folder / "train"), JsonLinesWriter(folder, "train", plan.steps_per_epoch))
     measuring = gauges(instruments, split, training.Plan(EXAMPLES, BATCH, USUAL_EPOCHS))
     for gauge in measuring:
         gauge.restart(writer)
-    training.fit(model, plan, 0, callbacks=[*measuring, clock])
-    return marks
+    training.fit(model, plan, 0, callbacks=[*measuring, epoch_end(mark)])
 
 
-def compiled_epoch(epochs: int, folder: Path) -> Seconds:
+def compiled_epoch(epochs: int, folder: Path, mark: Mark) -> None:
     """A whole epoch written by hand in one compiled TensorFlow function: the least that a framework can cost."""
     import numpy as np
     import tensorflow as tf
@@ -167,15 +161,13 @@ def compiled_epoch(epochs: int, folder: Path) -> Seconds:
         count = order.shape[0]
         return tf.while_loop(lambda index, _: index < count, step, (tf.constant(0), tf.constant(0.0)))[1]
 
-    marks: Seconds = []
     for _ in range(epochs):
         order = random.permutation(EXAMPLES).reshape(-1, BATCH).astype("int32")
         epoch(tf.constant(order)).numpy()
-        marks.append(time.perf_counter())
-    return marks
+        mark()
 
 
-def torch_loop(epochs: int, folder: Path, *, board: bool) -> Seconds:
+def torch_loop(epochs: int, folder: Path, mark: Mark, *, board: bool) -> None:
     """PyTorch over tensors in memory; with `board`, gradient norms per step and histograms per epoch."""
     torch: Any = importlib.import_module("torch")
     nn = torch.nn
@@ -190,7 +182,6 @@ def torch_loop(epochs: int, folder: Path, *, board: bool) -> Seconds:
     writer: Any = None
     if board:
         writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(folder))
-    marks: Seconds = []
     step = 0
     for epoch in range(epochs):
         order = torch.randperm(EXAMPLES)
@@ -207,11 +198,10 @@ def torch_loop(epochs: int, folder: Path, *, board: bool) -> Seconds:
             for name, weight in model.named_parameters():
                 writer.add_histogram(f"weight/{name}", weight, epoch)
                 writer.add_histogram(f"gradient/{name}", weight.grad, epoch)
-        marks.append(time.perf_counter())
-    return marks
+        mark()
 
 
-def jax_scan(epochs: int, folder: Path) -> Seconds:
+def jax_scan(epochs: int, folder: Path, mark: Mark) -> None:
     """JAX: an epoch as one `lax.scan`."""
     import numpy as np
 
@@ -238,16 +228,14 @@ def jax_scan(epochs: int, folder: Path) -> Seconds:
         return jax.tree.map(lambda w, g: w - RATE * g, weights, gradients), value
 
     epoch = jax.jit(lambda weights, order: jax.lax.scan(step, weights, order))
-    marks: Seconds = []
     for _ in range(epochs):
         order = random.permutation(EXAMPLES).reshape(-1, BATCH).astype("int32")
         weights, losses = epoch(weights, order)
         losses.block_until_ready()
-        marks.append(time.perf_counter())
-    return marks
+        mark()
 
 
-def matmul(epochs: int, folder: Path) -> Seconds:
+def matmul(epochs: int, folder: Path, mark: Mark) -> None:
     """The network's matrix products alone, one per weight and direction: the machine's limit at these shapes."""
     import tensorflow as tf
 
@@ -272,32 +260,30 @@ def matmul(epochs: int, folder: Path) -> Seconds:
         steps = EXAMPLES // BATCH
         return tf.while_loop(lambda i, *_: i < steps, step, (tf.constant(0), h, kernel, first))[1]
 
-    marks: Seconds = []
     for _ in range(epochs):
         epoch(h, kernel, first).numpy()
-        marks.append(time.perf_counter())
-    return marks
+        mark()
 
 
-CONTENDERS: dict[str, Callable[[int, Path], Seconds]] = {
+CONTENDERS: dict[str, Contender] = {
     "matmul limit": matmul,
     "compiled epoch by hand": compiled_epoch,
-    "ours, none": lambda e, f: ours(e, f, instruments="none"),
-    "ours, light": lambda e, f: ours(e, f, instruments="light"),
-    "ours, standard": lambda e, f: ours(e, f, instruments="standard"),
-    "ours, full": lambda e, f: ours(e, f, instruments="full"),
+    "ours, none": partial(ours, instruments="none"),
+    "ours, light": partial(ours, instruments="light"),
+    "ours, standard": partial(ours, instruments="standard"),
+    "ours, full": partial(ours, instruments="full"),
     "keras fit": keras_fit,
-    "keras fit + TensorBoard": lambda e, f: keras_fit(e, f, board=True),
-    "keras fit + light": lambda e, f: keras_fit(e, f, gauge="light"),
-    "keras fit + standard": lambda e, f: keras_fit(e, f, gauge="standard"),
-    "keras fit + full": lambda e, f: keras_fit(e, f, gauge="full"),
-    "convolutions": lambda e, f: keras_fit(e, f, network=convolutional_network),
-    "convolutions + TensorBoard": lambda e, f: keras_fit(e, f, board=True, network=convolutional_network),
-    "convolutions + light": lambda e, f: keras_fit(e, f, gauge="light", network=convolutional_network),
-    "convolutions + standard": lambda e, f: keras_fit(e, f, gauge="standard", network=convolutional_network),
-    "convolutions + full": lambda e, f: keras_fit(e, f, gauge="full", network=convolutional_network),
-    "keras fit, 50 steps per execution": lambda e, f: keras_fit(e, f, steps_per_execution=50),
-    "torch": lambda e, f: torch_loop(e, f, board=False),
-    "torch + SummaryWriter": lambda e, f: torch_loop(e, f, board=True),
+    "keras fit + TensorBoard": partial(keras_fit, board=True),
+    "keras fit + light": partial(keras_fit, gauge="light"),
+    "keras fit + standard": partial(keras_fit, gauge="standard"),
+    "keras fit + full": partial(keras_fit, gauge="full"),
+    "convolutions": partial(keras_fit, network=convolutional_network),
+    "convolutions + TensorBoard": partial(keras_fit, board=True, network=convolutional_network),
+    "convolutions + light": partial(keras_fit, gauge="light", network=convolutional_network),
+    "convolutions + standard": partial(keras_fit, gauge="standard", network=convolutional_network),
+    "convolutions + full": partial(keras_fit, gauge="full", network=convolutional_network),
+    "keras fit, 50 steps per execution": partial(keras_fit, steps_per_execution=50),
+    "torch": partial(torch_loop, board=False),
+    "torch + SummaryWriter": partial(torch_loop, board=True),
     "jax scan": jax_scan,
 }
