@@ -128,7 +128,7 @@ class RunConfig:
                 raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {_shown(value)}")
 
     def _check_ranges(self) -> None:
-        for name in ("depth", "width", "batch_size", "epochs", "pretraining_epochs"):
+        for name in ("width", "batch_size", "epochs", "pretraining_epochs"):
             _check_range(name, getattr(self, name), 1, 10_000_000)
         _check_range("depth", self.depth, 1, 999)
         for name in ("learning_rate", "pretraining_learning_rate"):

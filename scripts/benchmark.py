@@ -5,10 +5,11 @@
     .venv/bin/python scripts/benchmark.py --board LOGDIR
 
 Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1) on the same number of random images
-(speed does not depend on their content) in a process of its own. All processes live at once and take turns by the
-epoch (A B C A B C ...), so that a machine that drifts favors none; each one's first epoch is warm-up and not counted.
-With `--repeats` all of it is done again with fresh processes. Figures are medians over all counted epochs, in thousand
-samples per second; the spread is half the distance between the quartiles.
+(speed does not depend on their content) in a process of its own. The processes of a group live at once and take turns
+by the epoch (A B C A B C ...), so that a machine that drifts favors none; the first two epochs are warm-up and not
+counted. (All contenders in one group would wait too long for their turns: a virtual machine's host may page out what
+lies idle for a minute.) With `--repeats` all is done again with fresh processes. Figures are medians over all counted
+epochs, in thousand samples per second; the spread is half the distance between the quartiles.
 
 Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/allocator.py`), the others as users
 start them; `--same_allocator` sets it for all.
@@ -29,15 +30,15 @@ import os
 import statistics
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts import whole_commands
-from scripts.contenders import CLASSES, CONTENDERS, FEATURES, HIDDEN, WIDTH
-from scripts.turns import ALLOCATOR, Epoch, contestant, work
+from scripts.contenders import CLASSES, FEATURES, HIDDEN, WIDTH
+from scripts.turns import ALLOCATOR, Contestant, Epoch, contestant, work
 
 FLOP_PER_SAMPLE = 6 * (FEATURES * WIDTH + (HIDDEN - 1) * WIDTH * WIDTH + WIDTH * CLASSES) - 2 * FEATURES * WIDTH
 """Forward, gradient of weights, gradient of inputs: 2 FLOP per weight each; the first layer's inputs need none."""
@@ -52,11 +53,49 @@ COMMANDS = {
 
 CORES = len(os.sched_getaffinity(0))
 
-PAIRS = ("matmul limit", "ours, none", "ours, full", "keras fit + TensorBoard")
-"""Contenders that are also run as one single-threaded process per core."""
+EVERY_CORE = " x cores"
+"""Behind a contender's name: one single-threaded process per core."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "one run": (
+        "matmul limit",
+        "compiled epoch by hand",
+        "ours, none",
+        "ours, light",
+        "ours, standard",
+        "ours, full",
+        "keras fit",
+        "keras fit + TensorBoard",
+        "torch + SummaryWriter",
+    ),
+    "one run per core": (
+        "matmul limit x cores",
+        "ours, none x cores",
+        "ours, full x cores",
+        "keras fit + TensorBoard x cores",
+        "keras fit + TensorBoard",
+    ),
+    "without instruments": ("ours, none", "keras fit, 50 steps per execution", "torch", "jax scan"),
+    "the gauge": (
+        "keras fit",
+        "keras fit + TensorBoard",
+        "keras fit + light",
+        "keras fit + standard",
+        "keras fit + full",
+    ),
+    "the gauge, convolutions": (
+        "convolutions",
+        "convolutions + TensorBoard",
+        "convolutions + light",
+        "convolutions + standard",
+        "convolutions + full",
+    ),
+}
+"""Who takes turns with whom."""
 
 
 Results = dict[str, list[Epoch]]
+"""Of one group: contender -> counted epochs, as many for each."""
 
 
 def needs(name: str) -> str | None:
@@ -66,10 +105,10 @@ def needs(name: str) -> str | None:
 
 
 def table(results: Results) -> str:
-    limit = {kind: _median(results.get(f"matmul limit{kind}", ())) for kind in ("", " x cores")}
+    limit = {kind: _median(results.get(f"matmul limit{kind}", ())) for kind in ("", EVERY_CORE)}
     lines = [f"{'contender':<44}{'k samples/s':>12}{'spread':>8}{'of matmul':>11}{'peak MB':>9}{'events MB':>11}"]
     for name, epochs in results.items():
-        rate, best = _median(epochs), limit[" x cores" if name.endswith(" x cores") else ""]
+        rate, best = _median(epochs), limit[EVERY_CORE if name.endswith(EVERY_CORE) else ""]
         share = f"{rate / best:.0%}" if best else "-"
         lines.append(
             f"{name:<44}{rate:>12.1f}{_spread(epochs):>8.1f}{share:>11}"
@@ -125,51 +164,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="times that all processes are started")
     parser.add_argument("--epochs", type=int, default=5, help="counted epochs of 50,000 images per process")
-    parser.add_argument("--only", nargs="*", help="contenders and commands to run, by name")
+    parser.add_argument("--only", nargs="*", help="groups and commands to run, by name")
     parser.add_argument("--json", type=Path, help="file for the figures of every epoch")
     parser.add_argument("--same_allocator", action="store_true", help="set the allocator for every contender")
     parser.add_argument("--board", type=Path, metavar="LOGDIR", help="measure TensorBoard on these runs instead")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        work(arguments.worker, arguments.epochs + 1)
+        work(arguments.worker, arguments.epochs + 2)
         return
     if arguments.board:
         print(whole_commands.served(arguments.board.resolve()))
         return
     if arguments.same_allocator:
         os.environ.update(ALLOCATOR)
-    results = compare(arguments.repeats, arguments.epochs, arguments.only)
-    if results:
-        print(f"{CORES} cores, {FLOP_PER_SAMPLE / 1e6:.2f} MFLOP per sample\n")
-        print(table(results) + "\n\n" + ratios(results), flush=True)
+    only = arguments.only or [*GROUPS, *COMMANDS]
+    print(f"{CORES} cores, {FLOP_PER_SAMPLE / 1e6:.2f} MFLOP per sample")
+    results = {}
+    for name in [name for name in GROUPS if name in only]:
+        results[name] = compare(GROUPS[name], arguments.repeats, arguments.epochs)
+        print(f"\n{name}\n\n{table(results[name])}\n\n{ratios(results[name])}", flush=True)
     if arguments.json:
-        found = {name: [asdict(epoch) for epoch in epochs] for name, epochs in results.items()}
-        arguments.json.write_text(json.dumps(found, indent=1))
-    for name, measured in COMMANDS.items():
-        if not arguments.only or name in arguments.only:
-            print(measured(), flush=True)
+        arguments.json.write_text(json.dumps(results, indent=1, default=asdict))
+    for name in [name for name in COMMANDS if name in only]:
+        print(COMMANDS[name](), flush=True)
 
 
-def compare(repeats: int, epochs: int, only: Sequence[str] | None) -> Results:
-    """Every contender that is installed and asked for, in turns."""
-    rows = [(name, name, 1) for name in CONTENDERS] + [(f"{name} x cores", name, CORES) for name in PAIRS]
-    rows = [row for row in rows if not only or row[0] in only]
-    for label in [label for label, name, _ in rows if needs(name)]:
-        print(f"{label}: skipped, {label.split()[0]} is not installed")
-    results: Results = {label: [] for label, name, _ in rows if not needs(name)}
+def compare(labels: Sequence[str], repeats: int, epochs: int) -> Results:
+    """Those of a group that are installed, in turns."""
+    for label in filter(needs, labels):
+        print(f"{label}: skipped, {needs(label)} is not installed")
+    results: Results = {label: [] for label in labels if not needs(label)}
     for _ in range(repeats):
         with ExitStack() as stack:
-            taking_turns = {}
-            for label, name, processes in rows:
-                if label in results:
-                    command = [sys.executable, __file__, "--worker", name, "--epochs", str(epochs)]
-                    taking_turns[label] = stack.enter_context(contestant(name, command, processes, CORES))
-            for _ in range(epochs):
+            taking_turns = {label: stack.enter_context(_start(label, epochs)) for label in results}
+            for turn in range(1 + epochs):
                 for label, each in taking_turns.items():
-                    results[label].append(each.epoch())
-                    print(f"{label} {results[label][-1].rate / 1000:.1f}", file=sys.stderr, flush=True)
+                    epoch = each.epoch()
+                    print(f"{label} {epoch.rate / 1000:.1f}", file=sys.stderr, flush=True)
+                    results[label] += [epoch] * (turn > 0)
     return results
+
+
+def _start(label: str, epochs: int) -> AbstractContextManager[Contestant]:
+    name = label.removesuffix(EVERY_CORE)
+    command = [sys.executable, __file__, "--worker", name, "--epochs", str(epochs)]
+    return contestant(name, command, 1 if name == label else CORES, CORES)
 
 
 if __name__ == "__main__":

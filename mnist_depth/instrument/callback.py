@@ -19,6 +19,7 @@ from mnist_depth.instrument.nonfinite import first_nonfinite
 from mnist_depth.instrument.presets import PRESETS
 from mnist_depth.instrument.probe import PROBE, Measurement, Probe
 from mnist_depth.instrument.schedule import Schedule, never
+from mnist_depth.instrument.statistics import choose
 from mnist_depth.instrument.writers.events import EventWriter
 from mnist_depth.instrument.writers.protocol import Writer
 
@@ -234,8 +235,8 @@ class DepthGauge(keras.callbacks.Callback):
         applied = self.gradients != "probe"
         if applied and self._optimizer.gradient_accumulation_steps:
             warnings.warn("gradients are accumulated: of every update, the last minibatch's is written", stacklevel=2)
-        statistics = [n for n in self.preset.statistics if applied or not n.startswith("gradient_")]
         tapped = ("gradient", "update") if applied else ("update",)
+        statistics = choose(self.preset.statistics, ("weight", *tapped))
         snapshots = [name for name in self.preset.histograms if name in tapped]
         tap = Tap(
             self._trained,

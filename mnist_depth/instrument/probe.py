@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,8 +163,13 @@ class Probe:
         layer_tags, layer_values = evaluate(self._of_layers, of_layers)
         variable_tags, variable_values = evaluate(self._of_variables, of_variables)
         losses = [] if loss is None else [tf.cast(loss, tf.float32)]
-        self._tags = ["probe_loss"] * len(losses) + layer_tags + [_own_tag(tag) for tag in variable_tags]
+        self._tags = ["probe_loss"] * len(losses) + layer_tags + self._own_tags(variable_tags)
         return tf.concat([tf.convert_to_tensor(losses, tf.float32), layer_values, variable_values], axis=0)
+
+    def _own_tags(self, tags: Iterable[str]) -> list[str]:
+        """Mark a gradient as the probe's; a weight is the same for the probe and for `fit`."""
+        marked = {name for name, statistic in self._of_variables.items() if statistic.subject == "gradient"}
+        return [PROBE + tag if tag.partition("/")[0] in marked else tag for tag in tags]
 
     def _wanted(self, *groups: Mapping[str, Any]) -> dict[str, dict[str, tf.Tensor]]:
         """Regroup the arrays that were asked for: subject -> name -> tensor."""
@@ -172,10 +177,6 @@ class Probe:
             subject: {name: of[subject] for group in groups for name, of in group.items() if subject in of}
             for subject in self._arrays
         }
-
-
-def _own_tag(tag: str) -> str:
-    return PROBE + tag if tag.startswith("gradient") else tag
 
 
 def _loss_scale(model: keras.Model) -> tf.Tensor | None:

@@ -47,7 +47,9 @@ ORACLES: dict[str, Callable[..., float]] = {
 
 
 def _function(quantity: str) -> Callable[..., float]:
-    return ORACLES[STATISTICS[quantity].function.__name__]
+    name = STATISTICS[quantity].function.__name__
+    assert name in ORACLES, f"{quantity} needs a naive {name} in ORACLES"
+    return ORACLES[name]
 
 
 def _example(seed: int = 0, scale: float = 1.0) -> Array:

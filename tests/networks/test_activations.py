@@ -37,10 +37,10 @@ def _build(name: str) -> Any:
 
 
 def test_every_activation_has_an_oracle() -> None:
-    assert list(ORACLES) == list(ACTIVATIONS)
+    assert set(ORACLES) == set(ACTIVATIONS), "every activation needs a naive one in ORACLES"
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_equals_numpy(name: str) -> None:
     z = np.random.default_rng(0).normal(0, 2, (50, 6))
     np.testing.assert_allclose(np.asarray(_build(name)(tf.constant(z))), ORACLES[name](z), rtol=1e-6, atol=1e-12)

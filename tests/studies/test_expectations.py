@@ -300,6 +300,7 @@ def _study(name: str, figures: Mapping[str, float]) -> Study:
 
 
 def _run(name: str, config: RunConfig, violation: Violation | None = None) -> RunRecord:
+    assert name in GOOD, f"{name} needs runs as its source has them, in GOOD"
     metrics, layers = GOOD[name](config), MEASURED.get(name, lambda config: {})(config)
     if violation and matches(config, violation.choice):
         metrics, layers = {**metrics, **violation.metrics}, {**layers, **violation.layers}

@@ -1,0 +1,31 @@
+"""A full disk under a study, for real: one line that says so, and nothing lost once there is room again."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts import torture
+
+
+def _cannot_mount(folder: Path) -> str:
+    """Why a tmpfs cannot be mounted here; nothing where it can."""
+    if os.geteuid():
+        return "mounting a tmpfs needs root"
+    folder.mkdir()
+    tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True, text=True)
+    if tried.returncode == 0:
+        subprocess.run(["umount", str(folder)], check=True)
+    return tried.stderr.strip()
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    if reason := _cannot_mount(tmp_path / "tried"):
+        pytest.skip(reason)
+    expected, seconds = torture.undisturbed(tmp_path / "undisturbed")
+    with torture.small_disk(tmp_path / "disk") as disk:
+        assert torture.one_full_disk(disk, expected, seconds, random.Random(0)) == ""
