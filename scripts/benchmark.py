@@ -9,7 +9,9 @@ Every contender trains the same network (784-256x8-10, ReLU, batch 100, SGD 0.1)
 by the epoch (A B C A B C ...), so that a machine that drifts favors none; the first two epochs are warm-up and not
 counted. (All contenders in one group would wait too long for their turns: a virtual machine's host may page out what
 lies idle for a minute.) With `--repeats` all is done again with fresh processes. Figures are medians over all counted
-epochs, in thousand samples per second; the spread is half the distance between the quartiles.
+epochs, in thousand samples per second; the spread is half the distance between the quartiles. An epoch in which the
+machine stalled, slower than 0.6 of the same contender's fastest, is counted in a column of its own and left out of the
+figures.
 
 Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/allocator.py`), the others as users
 start them; `--same_allocator` sets it for all.
@@ -104,27 +106,43 @@ def needs(name: str) -> str | None:
     return library if library in ("torch", "jax") and importlib.util.find_spec(library) is None else None
 
 
+STALLED = 0.6
+
+
+def steady(epochs: Sequence[Epoch]) -> list[Epoch | None]:
+    """The epochs, with None for those in which the machine stalled."""
+    fastest = max((epoch.rate for epoch in epochs), default=0.0)
+    return [epoch if epoch.rate >= STALLED * fastest else None for epoch in epochs]
+
+
+def _rates(epochs: Sequence[Epoch]) -> list[float]:
+    """Of the steady epochs, in thousand samples per second."""
+    return [epoch.rate / 1000 for epoch in steady(epochs) if epoch]
+
+
 def table(results: Results) -> str:
     limit = {kind: _median(results.get(f"matmul limit{kind}", ())) for kind in ("", EVERY_CORE)}
-    lines = [f"{'contender':<44}{'k samples/s':>12}{'spread':>8}{'of matmul':>11}{'peak MB':>9}{'events MB':>11}"]
+    titles = f"{'contender':<44}{'k samples/s':>12}{'spread':>8}{'of matmul':>11}{'stalled':>9}"
+    lines = [f"{titles}{'peak MB':>9}{'events MB':>11}"]
     for name, epochs in results.items():
         rate, best = _median(epochs), limit[EVERY_CORE if name.endswith(EVERY_CORE) else ""]
         share = f"{rate / best:.0%}" if best else "-"
         lines.append(
-            f"{name:<44}{rate:>12.1f}{_spread(epochs):>8.1f}{share:>11}"
+            f"{name:<44}{rate:>12.1f}{_spread(epochs):>8.1f}{share:>11}{steady(epochs).count(None):>9}"
             f"{max(epoch.peak_mb for epoch in epochs):>9.0f}{epochs[-1].event_mb:>11.2f}"
         )
     return "\n".join(lines)
 
 
 def _median(epochs: Sequence[Epoch]) -> float:
-    return statistics.median(epoch.rate for epoch in epochs) / 1000 if epochs else 0.0
+    return statistics.median(_rates(epochs)) if epochs else 0.0
 
 
 def _spread(epochs: Sequence[Epoch]) -> float:
-    if len(epochs) < 2:
+    rates = _rates(epochs)
+    if len(rates) < 2:
         return 0.0
-    low, _, high = statistics.quantiles((epoch.rate / 1000 for epoch in epochs), n=4, method="inclusive")
+    low, _, high = statistics.quantiles(rates, n=4, method="inclusive")
     return (high - low) / 2
 
 
@@ -154,9 +172,9 @@ def ratios(results: Results) -> str:
     lines = []
     for above, below, wanted in RATIOS:
         if above in results and below in results:
-            turns = zip(results[above], results[below], strict=True)
-            value = statistics.median(a.rate / b.rate for a, b in turns)
-            lines.append(f"{above + ' : ' + below:<68}{value:>6.2f}   wanted {wanted}")
+            turns = zip(steady(results[above]), steady(results[below]), strict=True)
+            if found := [a.rate / b.rate for a, b in turns if a and b]:
+                lines.append(f"{above + ' : ' + below:<68}{statistics.median(found):>6.2f}   wanted {wanted}")
     return "\n".join(lines)
 
 
