@@ -12,67 +12,25 @@ import os
 import shutil
 import signal
 import time
-import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.engines import engine, kill_local_workers
 from mnist_depth.errors import UserError
 from mnist_depth.estimate import megabytes
+from mnist_depth.worker import Options, Outcome, Task, work
 
 ATTEMPTS = 2
 """How often a run may take its worker down before it counts as failed."""
 
 BUSY_POLL_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a sweep is carried out; nothing here changes what a run computes, but for the number of threads."""
-
-    logdir: Path
-    study: str
-    workers: int | None = None
-    engine: str = "local"
-    engine_address: str | None = None
-    instruments: str = "standard"
-    data_dir: str | None = None
-    overwrite: bool = False
-    deterministic: bool = False
-    score_test: bool = True
-    keep_going: bool = False
-    command: str = ""
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and not 1 <= self.workers <= 1024:
-            raise UserError(f"workers must be a whole number from 1 to 1024, not {self.workers}")
-
-
-class Task(NamedTuple):
-    """What a worker is sent: one run and where its stop sign would stand."""
-
-    config: RunConfig
-    folder: Path
-    options: Options
-    threads: int
-    stop_file: Path
-    parent: int
-    round: str
-
-
-class Outcome(NamedTuple):
-    """What became of a run: `finished`, `diverged`, `stopped`, `busy` or `failed`, and the error's last line."""
-
-    folder: Path
-    status: str
-    error: str = ""
 
 
 @dataclass
@@ -219,7 +177,7 @@ def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[
         with engine(options.engine, workers, options.engine_address), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             one_by_one: dict[str, Any] = {"batch_size": 1}
-            outcomes = joblib.Parallel(**one_by_one)(joblib.delayed(_work)(task) for task in tasks)
+            outcomes = joblib.Parallel(**one_by_one)(joblib.delayed(work)(task) for task in tasks)
     except KeyboardInterrupt:
         kill_local_workers()
         raise
@@ -246,56 +204,3 @@ def _found(task: Task) -> Outcome | None:
 
 def _was_running(task: Task) -> bool:
     return records.owner_of(task.folder) == task.round
-
-
-def _work(task: Task) -> Outcome:
-    """In a worker: train one run, and turn whatever happens into an outcome."""
-    if _stopping(task):  # what waits behind a run that was stopped must not begin: compiling alone takes seconds
-        return Outcome(task.folder, "stopped")
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")  # what they tell stands in the run folder; the terminal belongs to the parent
-    try:
-        from mnist_depth import experiment
-
-        experiment.configure(task.threads, deterministic=task.options.deterministic)
-        status = experiment.run(
-            task.config,
-            task.folder,
-            instruments=task.options.instruments,
-            data_dir=task.options.data_dir,
-            overwrite=task.options.overwrite,
-            score_test=task.options.score_test,
-            keep_going=task.options.keep_going,
-            command=task.options.command,
-            owner=task.round,
-            stop=lambda: _stopping(task),
-        )
-    except records.Busy:
-        return Outcome(task.folder, "busy")
-    except UserError as error:
-        return Outcome(task.folder, "failed", str(error))
-    except Exception as error:  # one run's failure is recorded and must not end the others
-        _record_failure(task.folder)
-        return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error)[:500].strip()}".splitlines()[0])
-    return Outcome(task.folder, status)
-
-
-def _stopping(task: Task) -> bool:
-    """Whether the parent asked to stop, or, on this machine, is no more."""
-    if task.stop_file.exists():
-        return True
-    return task.options.engine == "local" and not _alive(task.parent)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _record_failure(folder: Path) -> None:
-    with contextlib.suppress(UserError, OSError):
-        records.write_atomic(folder / records.ERROR, traceback.format_exc())

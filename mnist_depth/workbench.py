@@ -112,15 +112,22 @@ def _shape(config: RunConfig) -> RunConfig:
     )
 
 
-_last: dict[Key, Workbench] = {}
+KEPT = 4
+"""Benches kept: TensorFlow does not free what was compiled for a network that is gone, so networks that take turns must
+not be compiled again and again; each bench holds its data."""
+
+_benches: dict[Key, Workbench] = {}
 
 
 def workbench(config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> Workbench:
-    """The bench for runs of this shape: the last one again where it fits, else a new one in its place."""
+    """The bench for runs of this shape: one used lately where it fits, else a new one in the oldest's place."""
     key = (_shape(config), data.checksum, instruments, tuple(scored))
-    if key not in _last:
-        _last.clear()
+    bench = _benches.pop(key, None)
+    if bench is None:
+        while len(_benches) >= KEPT:
+            del _benches[next(iter(_benches))]
         keras.backend.clear_session()
         gc.collect()
-        _last[key] = Workbench(config, data, scored, instruments)
-    return _last[key]
+        bench = Workbench(config, data, scored, instruments)
+    _benches[key] = bench
+    return bench

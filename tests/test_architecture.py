@@ -32,7 +32,7 @@ FLOORS: list[set[str]] = [
     {"summaries"},
     {"checkpoint", "recorder", "workbench"},
     {"experiment"},
-    {"engines"},
+    {"engines", "worker"},
     {"sweep"},
     {"search"},
     {"studies"},

@@ -152,14 +152,28 @@ def test_a_bench_that_served_another_run_gives_the_same_weights(
     tmp_path: Path, tiny: RunConfig, options: dict[str, Any], other: dict[str, Any]
 ) -> None:
     config = replace(tiny, **options)
-    workbench._last.clear()
+    workbench._benches.clear()
     experiment.run(config, tmp_path / "first")
-    (bench,) = workbench._last.values()
+    (bench,) = workbench._benches.values()
     experiment.run(replace(config, **other), tmp_path / "between")
-    assert list(workbench._last.values()) == [bench]
+    assert list(workbench._benches.values()) == [bench]
     experiment.run(config, tmp_path / "again")
     first, between, again = (records.read_run(tmp_path / name) for name in ("first", "between", "again"))
     assert first.done["weights_sha256"] == again.done["weights_sha256"] != between.done["weights_sha256"]
+
+
+def test_networks_that_take_turns_keep_their_benches(tmp_path: Path, tiny: RunConfig) -> None:
+    workbench._benches.clear()
+    experiment.run(tiny, tmp_path / "first")
+    (bench,) = workbench._benches.values()
+    for extra in range(1, workbench.KEPT + 1):
+        experiment.run(replace(tiny, width=tiny.width + extra), tmp_path / f"wider_{extra}")
+        experiment.run(replace(tiny, seed=extra), tmp_path / f"seed_{extra}")
+    assert len(workbench._benches) == workbench.KEPT
+    assert list(workbench._benches.values())[-1] is bench
+    experiment.run(tiny, tmp_path / "again")
+    first, again = (records.read_run(tmp_path / name) for name in ("first", "again"))
+    assert first.done["weights_sha256"] == again.done["weights_sha256"]
     assert [point[:3] for point in first.points] == [point[:3] for point in again.points]
 
 

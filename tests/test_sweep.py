@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from mnist_depth import records, sweep
+from mnist_depth import records, sweep, worker
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 
@@ -173,12 +173,18 @@ def test_a_killed_worker_costs_a_retry_and_nothing_else(
     assert _outcomes(tmp_path, GATES) == undisturbed
 
 
-def test_a_killed_parent_leaves_runs_that_resume(
+def _anyone_in_group(group: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True).stdout
+    return any(state[0] != "Z" for state in listed.split())
+
+
+def test_a_killed_parent_leaves_no_worker_and_runs_that_resume(
     tmp_path: Path, running: subprocess.Popen[str], undisturbed: dict[str, Any]
 ) -> None:
     _wait_for(lambda: _training(tmp_path))
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
+    _wait_for(lambda: not _anyone_in_group(running.pid))
     with _start(tmp_path) as second:
         assert second.wait(240) == 0
     assert _outcomes(tmp_path, GATES) == undisturbed
@@ -202,8 +208,8 @@ def test_what_waits_when_a_stop_is_asked_for_never_begins(tmp_path: Path) -> Non
     stop = tmp_path / "stop"
     stop.touch()
     folder = tmp_path / "run"
-    task = sweep.Task(GATES[0], folder, _options(tmp_path), 1, stop, os.getpid(), "")
-    assert sweep._work(task) == sweep.Outcome(folder, "stopped")
+    task = worker.Task(GATES[0], folder, _options(tmp_path), 1, stop, os.getpid(), "")
+    assert worker.work(task) == worker.Outcome(folder, "stopped")
     assert not folder.exists()
 
 
