@@ -9,6 +9,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mnist_depth import environment, records
@@ -184,20 +185,21 @@ class _Run:
             writer.close()
 
     def _complete(self, trainee: training.BlockModel, recorder: Recorder, seconds: float) -> None:
-        """Write the final weights and, last of all, the marker."""
+        """Write the final weights, what the board shows of the run besides its curves and, last of all, the marker."""
         trainee.save_weights(self.folder / records.WEIGHTS)
         weights = [np.asarray(variable) for variable in trainee.weights]
+        record = records.read_run(self.folder)
         done = {
             "status": recorder.status,
             "first_nonfinite": next((gauge.first_nonfinite for gauge in self.bench.gauges), None),
             "confusion": _confusion(self.data.test.labels, self.bench.scorer.predictions.get("test")),
-            "metrics": _summary(records.read_run(self.folder), self.data),
+            "metrics": _summary(record, self.data),
             "seconds": seconds,
             "steps": int(trainee.optimizer.iterations.numpy()),
             "weights_sha256": hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest(),
         }
+        write_run(replace(record, done=done))
         records.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
-        write_run(records.read_run(self.folder))
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
 
 

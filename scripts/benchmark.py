@@ -17,7 +17,7 @@ Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth
 start them; `--same_allocator` sets it for all.
 
 Behind the contenders whole commands are measured: the headline study, a sweep by one worker and by one per core, the
-memory of 200 tiny runs in a sweep and in one process.
+memory of 200 tiny runs in a sweep and in one process, and of a run of 500 epochs.
 
 With `--board` it measures the runs below LOGDIR instead: event bytes per run, and the seconds until TensorBoard serves
 the last point of every run's loss.
@@ -50,6 +50,7 @@ COMMANDS = {
     "sweep": whole_commands.sweep,
     "sweep memory": whole_commands.sweep_memory,
     "process memory": whole_commands.process_memory,
+    "epochs memory": whole_commands.epochs_memory,
 }
 """Whole commands that are measured behind the contenders, by name."""
 

@@ -24,6 +24,8 @@ RUNS, EPOCHS = 12, 15
 TINY_RUNS, COMPARED = 200, 20
 """Runs whose memory is watched, and how many of them are compared at either end."""
 
+LONG_EPOCHS = 500
+
 TINY: dict[str, Any] = {"dataset": "xor", "depth": 2, "width": 2, "epochs": 200}
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -104,27 +106,60 @@ def _workers_mb(parent: int) -> Iterator[float]:
 
 
 def process_memory() -> str:
-    """Memory of one process that trains runs of two shapes in turn, so that each run compiles anew."""
-    code = f"from scripts.whole_commands import alternate; alternate({TINY_RUNS})"
-    root = Path(__file__).resolve().parent.parent
-    output = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
-    sizes = json.loads(output.splitlines()[-1])
+    """Memory of one process that trains runs of two networks in turn."""
+    sizes = _sizes_of("alternate")
     at, end = sizes[COMPARED - 1], sizes[-1]
-    return f"{TINY_RUNS} runs that all compile: {at:.0f} MB after {COMPARED}, {end:.0f} after the last ({end / at:.2f})"
+    return f"{TINY_RUNS} runs in one process: {at:.0f} MB after {COMPARED}, {end:.0f} after the last ({end / at:.2f})"
 
 
-def alternate(runs: int) -> None:
+def epochs_memory() -> str:
+    """Memory of one process during a long run."""
+    sizes = _sizes_of("long_run")
+    at, end = sizes[len(sizes) // 10], sizes[-1]
+    return f"a run of {LONG_EPOCHS} epochs: {at:.0f} MB after a tenth, {end:.0f} at the end ({end / at:.2f})"
+
+
+def _sizes_of(function: str) -> list[float]:
+    """What a function of this file, called in a process of its own, prints."""
+    code = f"from scripts import whole_commands; whole_commands.{function}()"
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def alternate() -> None:
     """Train in this process and print its resident size after every run, in MB, as a JSON list."""
     from mnist_depth import experiment
 
     experiment.configure(1)
     sizes = []
     with TemporaryDirectory() as folder:
-        for index in range(runs):
+        for index in range(TINY_RUNS):
             config = RunConfig(**{**TINY, "width": 2 + index % 2}, seed=index)
             experiment.run(config, Path(folder) / str(index))
-            sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_MB)
+            sizes.append(_resident_mb())
     print(json.dumps(sizes))
+
+
+def long_run() -> None:
+    """Train one run in this process and print its resident size after every block of steps, in MB, as a JSON list."""
+    from mnist_depth import experiment
+
+    experiment.configure(1)
+    sizes: list[float] = []
+
+    def look() -> bool:
+        sizes.append(_resident_mb())
+        return False
+
+    with TemporaryDirectory() as folder:
+        config = RunConfig(dataset="digits", depth=3, width=16, epochs=LONG_EPOCHS)
+        experiment.run(config, Path(folder) / "run", stop=look)
+    print(json.dumps(sizes))
+
+
+def _resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_MB
 
 
 def served(logdir: Path) -> str:

@@ -15,7 +15,7 @@ from mnist_depth import experiment, records, workbench
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 
-from .outcomes import outcome_of
+from .outcomes import outcome_of, outcomes_below
 
 STEPS_PER_EPOCH = 13
 """1,350 training digits in batches of 100."""
@@ -234,3 +234,20 @@ def test_a_damaged_file_is_named(tmp_path: Path, tiny: RunConfig, name: str) -> 
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match=Path(name).name):
         experiment.run(replace(tiny, epochs=3), tmp_path)
+
+
+def test_a_run_that_dies_while_its_pages_are_written_is_not_finished(
+    tmp_path: Path, tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "write_run", die)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run(tiny, tmp_path / "disturbed")
+    assert records.state(tmp_path / "disturbed", tiny) != "complete"
+    for name in ("disturbed", "plain"):
+        assert experiment.run(tiny, tmp_path / name) == "finished"
+    disturbed, plain = (outcomes_below(tmp_path / name) for name in ("disturbed", "plain"))
+    assert disturbed == plain
