@@ -15,7 +15,7 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,13 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def tensors(self) -> tuple[Any, Any]:
+        """The same as TensorFlow tensors: one copy, however many networks are trained on it."""
+        import tensorflow as tf
+
+        return tf.constant(self.images), tf.constant(self.labels)
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,19 @@ def run(
             records.clear(folder)
         if records.state(folder, config) == "complete":
             return records.read_run(folder).status
-        data = load(config.dataset, data_dir, config.train_examples)
+        data = _kept(load(config.dataset, data_dir, config.train_examples))
         _write_config(folder, config, data, command)
         return _Run(config, folder, data, instruments, score_test).train(stop, keep_going)
+
+
+_last: list[Dataset] = []
+
+
+def _kept(data: Dataset) -> Dataset:
+    """The data of the last run in place of its equal: what is compiled for a network holds its data for good."""
+    if not _last or (_last[0].checksum, len(_last[0].train)) != (data.checksum, len(data.train)):
+        _last[:] = [data]
+    return _last[0]
 
 
 def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) -> None:
@@ -145,7 +155,7 @@ class _Run:
             writer.close()
         if recorder.status != "stopped":
             self._write_time_gradients()
-            self._complete(model, recorder, time.perf_counter() - started)
+            return self._complete(model, time.perf_counter() - started)
         return recorder.status
 
     def _network(self, stop: Callable[[], bool]) -> keras.Model:
@@ -184,13 +194,16 @@ class _Run:
             recurrence.write(writer, recurrence.gradient_by_time_step(self.bench.model, loss, images, labels))
             writer.close()
 
-    def _complete(self, trainee: training.BlockModel, recorder: Recorder, seconds: float) -> None:
+    def _complete(self, trainee: training.BlockModel, seconds: float) -> str:
         """Write the final weights, what the board shows of the run besides its curves and, last of all, the marker."""
         trainee.save_weights(self.folder / records.WEIGHTS)
         weights = [np.asarray(variable) for variable in trainee.weights]
         record = records.read_run(self.folder)
+        _, losses = record.series("train", "loss")
+        status = "finished" if all(map(math.isfinite, losses)) else "diverged"
+        self.bench.scorer()  # where a run was resumed behind its last epoch, nothing was scored yet
         done = {
-            "status": recorder.status,
+            "status": status,
             "first_nonfinite": next((gauge.first_nonfinite for gauge in self.bench.gauges), None),
             "confusion": _confusion(self.data.test.labels, self.bench.scorer.predictions.get("test")),
             "metrics": _summary(record, self.data),
@@ -201,6 +214,7 @@ class _Run:
         write_run(replace(record, done=done))
         records.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
+        return status
 
 
 def _confusion(labels: np.ndarray, predicted: np.ndarray | None) -> list[list[int]] | None:

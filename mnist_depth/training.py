@@ -103,7 +103,7 @@ class BlockModel(keras.Model):
 
     def hold(self, split: Split, steps_per_block: int) -> None:
         """Keep the training examples, and room for every minibatch's loss, where the compiled step can reach them."""
-        self._examples = (tf.constant(split.images), tf.constant(split.labels))
+        self._examples = split.tensors
         self._block_losses = tf.Variable(tf.zeros([steps_per_block]), trainable=False)
         weights = [(place, w) for place, w in enumerate(self.trainable_weights) if len(w.shape) < 2 or self.losses]
         self._kept = {place: tf.Variable(tf.zeros(w.shape, w.dtype), trainable=False) for place, w in weights}
@@ -172,7 +172,7 @@ class Scorer:
         loss: Callable[[Any, Any], Any],
         accuracy: keras.metrics.Metric,
     ) -> None:
-        data = {name: (tf.constant(split.images), tf.constant(split.labels)) for name, split in splits.items()}
+        data = {name: split.tensors for name, split in splits.items()}
         everything = tf.concat([images for images, _ in data.values()], axis=0)
         sizes = [len(split) for split in splits.values()]
 
