@@ -53,7 +53,7 @@ def _define_running(values: FlagValues) -> None:
     text("engine_address", None, "address of the Ray or Dask cluster", flag_values=values)
     flags.DEFINE_enum("instruments", "standard", INSTRUMENTS, "how much is measured", flag_values=values)
     switch("overwrite", False, "train again and replace runs that are there", flag_values=values)
-    switch("deterministic", False, "bit-identical for any number of threads, slower", flag_values=values)
+    switch("deterministic", False, "bit-identical for any number of threads", flag_values=values)
     switch(
         "keep_going",
         False,
