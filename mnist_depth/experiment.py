@@ -204,7 +204,8 @@ class _Run:
         record = records.read_run(self.folder)
         _, losses = record.series("train", "loss")
         status = "finished" if all(map(math.isfinite, losses)) else "diverged"
-        self.bench.scorer()  # where a run was resumed behind its last epoch, nothing was scored yet
+        if not self.bench.scorer.predictions:  # resumed behind its last epoch
+            self.bench.scorer()
         done = {
             "status": status,
             "first_nonfinite": next((gauge.first_nonfinite for gauge in self.bench.gauges), None),

@@ -75,7 +75,10 @@ class Workbench:
         self.gauges = gauges(instruments, data.validation, self.plan)
 
     def start(self, config: RunConfig, network: keras.Model, writer: MultiWriter) -> None:
-        """Take over the state and weight penalty of `network`, a fresh optimizer's state and the run's writer."""
+        """Take over the state and weight penalty of `network`, a fresh optimizer's state and the run's writer.
+
+        What was predicted for the run before is forgotten.
+        """
         for mine, its in zip(penalties(self.model), penalties(network), strict=True):
             mine.strength.assign(its.strength)
         for ours, theirs in zip(_state(self.model), _state(network), strict=True):
@@ -86,6 +89,7 @@ class Workbench:
             each.build(self.model.trainable_variables)
         for ours, theirs in zip(optimizer.variables, fresh.variables, strict=True):
             ours.assign(theirs)
+        self.scorer.predictions = {}
         for gauge in self.gauges:
             gauge.restart(writer)
 

@@ -183,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="times that all processes are started")
     parser.add_argument("--epochs", type=int, default=5, help="counted epochs of 50,000 images per process")
-    parser.add_argument("--only", nargs="*", help="groups and commands to run, by name")
+    parser.add_argument("--only", nargs="*", choices=[*GROUPS, *COMMANDS], help="groups and commands to run, by name")
     parser.add_argument("--json", type=Path, help="file for the figures of every epoch")
     parser.add_argument("--same_allocator", action="store_true", help="set the allocator for every contender")
     parser.add_argument("--board", type=Path, metavar="LOGDIR", help="measure TensorBoard on these runs instead")
@@ -221,7 +221,8 @@ def compare(labels: Sequence[str], repeats: int, epochs: int) -> Results:
                 for label, each in taking_turns.items():
                     epoch = each.epoch()
                     print(f"{label} {epoch.rate / 1000:.1f}", file=sys.stderr, flush=True)
-                    results[label] += [epoch] * (turn > 0)
+                    if turn:  # the first is warm-up
+                        results[label].append(epoch)
     return results
 
 

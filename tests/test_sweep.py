@@ -182,6 +182,7 @@ def test_a_killed_parent_leaves_no_worker_and_runs_that_resume(
     tmp_path: Path, running: subprocess.Popen[str], undisturbed: dict[str, Any]
 ) -> None:
     _wait_for(lambda: _training(tmp_path))
+    assert _anyone_in_group(running.pid)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     _wait_for(lambda: not _anyone_in_group(running.pid))

@@ -46,13 +46,13 @@ def test_empty_says_where_runs_are_nearby(logdir: Path, monkeypatch: pytest.Monk
 
 
 def test_empty_looks_in_the_default_logdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_run(tmp_path / "work" / "logs")
+    write_run(tmp_path / "project" / "logs")
     empty = tmp_path / "far" / "away"
     empty.mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "project")
     warning = empty_warning(str(empty))
     assert warning is not None
-    assert warning.endswith(f"there are runs in {tmp_path}/work/logs/depth9")
+    assert warning.endswith(f"there are runs in {tmp_path}/project/logs/depth9")
 
 
 def test_no_runs_anywhere_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
