@@ -17,6 +17,7 @@ from typing import NamedTuple
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.lean import KERAS_EXTRAS, without
 
 ORPHAN_POLL_SECONDS = 1.0
 
@@ -78,7 +79,8 @@ def work(task: Task) -> Outcome:
 
 def _train(task: Task) -> Outcome:
     try:
-        from mnist_depth import experiment
+        with without(*_spared(task)):
+            from mnist_depth import experiment
 
         experiment.configure(task.threads, deterministic=task.options.deterministic)
         status = experiment.run(
@@ -101,6 +103,11 @@ def _train(task: Task) -> Outcome:
         _record_failure(task.folder)
         return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error)[:500].strip()}".splitlines()[0])
     return Outcome(task.folder, status)
+
+
+def _spared(task: Task) -> tuple[str, ...]:
+    """What this process need not import: nothing is hidden where the parent itself, maybe a notebook, does the work."""
+    return () if task.parent == os.getpid() else KERAS_EXTRAS
 
 
 _at_work = threading.Lock()

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "mnist_depth"
 
 FLOORS: list[set[str]] = [
-    {"errors", "version", "naming", "seeds", "quiet", "allocator", "instrument"},
+    {"errors", "version", "naming", "seeds", "quiet", "lean", "allocator", "instrument"},
     {"registry", "environment"},
     {
         "datasets",
