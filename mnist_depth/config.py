@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
 
 from mnist_depth.datasets import DATASETS
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 from mnist_depth.networks import activations, initializers
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
@@ -263,8 +263,8 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """The config of `values`; fields that are left out take their defaults. Raises UserError on unknown ones."""
         names = [spec.name for spec in fields(cls)]
-        if unknown := sorted(set(values) - set(names)):
-            raise UserError(f"unknown config field(s) {', '.join(map(repr, unknown))}; valid: {', '.join(names)}")
+        if foreign := sorted(set(values) - set(names)):
+            raise UserError(f"unknown config field(s) {', '.join(map(repr, foreign))}; valid: {', '.join(names)}")
         return cls(**values)
 
     @classmethod
@@ -321,7 +321,7 @@ def _readable(value: Any) -> str:
 
 def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:
     if value not in choices:
-        raise UserError(f"unknown {name} {value!r}; valid: {', '.join(choices)}")
+        raise unknown(name, value, choices)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

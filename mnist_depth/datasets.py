@@ -123,7 +123,10 @@ def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
         return "mnist", f"Dataset: mnist, prepared in {_tfds_dir(data_dir)}."
     if problem := _fetch("mnist", data_dir):
         reason = f"because mnist is not prepared and {problem}"
-        return "digits", f"Dataset: digits, the 1,797 images inside scikit-learn, {reason}."
+        return (
+            "digits",
+            f"Dataset: digits, the 1,797 images inside scikit-learn, {reason} (--data_dir names its folder).",
+        )
     return "mnist", f"Dataset: mnist, fetched into {_tfds_dir(data_dir)}."
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def engine(name: str, workers: int, address: str | None = None) -> Iterator[None
     Raises UserError when the name is unknown, the engine is not installed, or nothing answers at `address`.
     """
     if name not in ENGINES:
-        raise UserError(f"unknown engine {name!r}; valid: {', '.join(ENGINES)}")
+        raise unknown("engine", name, ENGINES)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(ENGINES[name][1](workers, address))

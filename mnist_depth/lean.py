@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 KERAS_EXTRAS = ("sklearn", "pandas", "matplotlib", "jax")
 """For its scikit-learn wrappers, data frames, picture galleries and TensorFlow Lite: a third of the import's time."""
@@ -14,7 +15,8 @@ KERAS_EXTRAS = ("sklearn", "pandas", "matplotlib", "jax")
 def without(*packages: str) -> Iterator[None]:
     """Let `import` not find `packages` for the time of the block; one that is imported already stays."""
     hidden = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
+    modules: dict[str, Any] = sys.modules
+    modules.update(dict.fromkeys(hidden))
     try:
         yield
     finally:

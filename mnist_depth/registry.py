@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def lookup(registry: Mapping[str, AnyEntry], name: str, kind: str) -> tuple[AnyE
     (2,)
     >>> lookup(registry, "rely", "activation")
     Traceback (most recent call last):
-    mnist_depth.errors.UserError: unknown activation 'rely'; valid: maxout, relu
+    mnist_depth.errors.UserError: unknown activation 'rely'; valid: maxout, relu; did you mean relu?
     """
     base, given = split_name(name)
     if base not in registry:
-        raise UserError(f"unknown {kind} {name!r}; valid: {', '.join(registry)}")
+        raise unknown(kind, name, registry)
     entry = registry[base]
     if len(given) > len(entry.arguments):
         raise UserError(f"{kind} {name!r} takes at most {len(entry.arguments)} argument(s) after the colon")

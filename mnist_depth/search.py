@@ -15,7 +15,7 @@ import numpy as np
 
 from mnist_depth import records, sweep
 from mnist_depth.config import FIELDS, RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 
 BASE: dict[str, Any] = {
     "depth": 7,
@@ -83,7 +83,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
-            raise UserError(f"unknown sampler {self.sampler!r}; valid: {', '.join(SAMPLERS)}")
+            raise unknown("sampler", self.sampler, SAMPLERS)
         for name in ("trials", "rounds"):
             if not 1 <= getattr(self, name) <= 100_000:
                 raise UserError(f"{name} must be a whole number from 1 to 100000, not {getattr(self, name)}")

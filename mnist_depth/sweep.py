@@ -31,6 +31,7 @@ ATTEMPTS = 2
 
 BUSY_POLL_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = b"mnist_depth: stopping; every run writes what it has, which takes some seconds (again: at once)\n"
 
 
 @dataclass
@@ -118,6 +119,7 @@ def _stop_sign(logdir: Path) -> Iterator[_Stop]:
         if stop.asked:
             raise KeyboardInterrupt
         stop.file.touch()
+        os.write(2, STOPPING)  # print may be under way in what the signal interrupts
 
     before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
     try:

@@ -43,9 +43,34 @@ def test_help_names_every_command_and_flag_and_imports_no_tensorflow() -> None:
     assert "'keras'" not in done.stderr
 
 
-def test_every_flag_has_help() -> None:
+def test_every_flag_has_help_and_a_place_in_it() -> None:
     values = flags.define()
     assert all(len(str(values[name].help)) > 5 for name in values)
+    assert {name for group in flags.GROUPS.values() for name in group} == set(values)
+
+
+def test_the_help_of_a_command_shows_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mnist_depth", "report", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "report DIR" in told
+    assert "--out" in told
+    assert "--depth" not in told
+
+
+def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for words, meant in (
+        (["stduy"], "study"),
+        (["study", "dpeth9"], "depth9"),
+        (["train", "--activation=rleu"], "relu"),
+        (["study", "--activation=rleu"], "relu"),
+        (["list", "activation"], "activations"),
+    ):
+        assert main(["mnist_depth", *words, f"--logdir={tmp_path}"]) == 2
+        captured = capsys.readouterr()
+        assert captured.err.strip().endswith(f"did you mean {meant}?")
+        assert captured.out == ""
 
 
 @pytest.mark.parametrize(
@@ -110,6 +135,7 @@ def test_the_bare_command_is_the_depth9_study(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Study depth9:" in done.stdout
     assert "not tested" in done.stdout
+    assert "Why: On its way back" in done.stdout
     assert "Verdict:" in done.stdout
     slugs = sorted(path.name for path in (tmp_path / "depth9").iterdir() if path.name.startswith("digits"))
     assert [slug.split("-")[2] for slug in slugs] == ["relu", "sigmoid"]

@@ -73,6 +73,7 @@ def test_every_study_names_its_runs_once(name: str, dataset: str) -> None:
     assert study.expectations
     assert study.source
     assert study.look
+    assert study.why.endswith(".")
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mnist_depth.cli import flags, looking, running
 
 
 class Command(NamedTuple):
-    """One line of the usage text, and what the command does with the remaining words and the flags."""
+    """One line of the usage text, what the command does with the remaining words, and the flags that it looks at."""
 
     words: str
     summary: str
     run: Callable[[list[str], flags.FlagValues], int]
+    groups: tuple[str, ...] = ()
 
+
+TRAINING = (flags.NETWORK, flags.RUNNING)
 
 COMMANDS: dict[str, Command] = {
-    "study": Command("[NAME]", "train a study's runs and answer its question (default: depth9)", running.study),
-    "train": Command("", "train one run from flags", running.train),
-    "search": Command("", "random search of learning rate, weight decay and --choose fields", running.search_command),
+    "study": Command(
+        "[NAME]", "train a study's runs and answer its question (default: depth9)", running.study, TRAINING
+    ),
+    "train": Command("", "train one run from flags", running.train, TRAINING),
+    "search": Command(
+        "",
+        "random search of learning rate, weight decay and --choose fields",
+        running.search_command,
+        (*TRAINING, flags.SEARCHING),
+    ),
     "list": Command("[WHAT]", "every study, dataset, activation, ... by name", looking.list_names),
-    "report": Command("DIR", "write one self-contained HTML page about the runs in a folder", looking.report),
-    "diagnose": Command("PATH", "do gradients vanish or explode: a run folder, or a .keras file", looking.diagnose),
-    "theory": Command("", "what mean-field theory predicts for a network", looking.theory),
-    "board": Command("", "TensorBoard on loopback, here or on another machine", looking.board),
+    "report": Command("DIR", "write an HTML page about the runs in a folder", looking.report, (flags.FILES,)),
+    "diagnose": Command(
+        "PATH", "do gradients vanish or explode: a run, or a .keras file", looking.diagnose, (flags.FILES,)
+    ),
+    "theory": Command("", "what mean-field theory predicts for a network", looking.theory, (flags.NETWORK,)),
+    "board": Command("", "TensorBoard on loopback, here or on another machine", looking.board, (flags.BOARD,)),
 }
 
 
-def usage() -> str:
-    """The first lines of the help."""
+def help_of(words: Iterable[str]) -> str:
+    """What `--help` prints: about the command that stands among the words, else about all of them."""
+    for name, command in COMMANDS.items():
+        if name in words:
+            usage = f"usage: python -m mnist_depth {name} {command.words}".rstrip()
+            return f"{usage} [--flags]\n\n{command.summary}\n{flags.help_text(command.groups)}"
     lines = [f"  {name:<9}{command.words:<8}{command.summary}" for name, command in COMMANDS.items()]
-    return "usage: python -m mnist_depth [COMMAND] [--flags]\n\nCommands:\n" + "\n".join(lines)
+    usage = "usage: python -m mnist_depth [COMMAND] [--flags]\n\nCommands:\n" + "\n".join(lines)
+    return f"{usage}\n\n`COMMAND --help` shows the flags of one command; all of them:\n{flags.help_text(flags.GROUPS)}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import flags
 
-from mnist_depth.config import FIELDS, RunConfig, default_of
+from mnist_depth.config import FIELDS, REGISTRIES, default_of
 from mnist_depth.engines import ENGINES
 from mnist_depth.errors import UserError
 from mnist_depth.search import SAMPLERS
@@ -24,6 +24,44 @@ INSTRUMENTS = ("none", "light", "standard", "full")
 
 MOST_SEEDS = 1_000
 
+NETWORK = "Network and training (any of them overrides a study's default)"
+RUNNING, SEARCHING, BOARD, FILES = "Running", "Searching", "Board", "Files"
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    NETWORK: tuple(FIELDS),
+    RUNNING: (
+        "logdir",
+        "data_dir",
+        "seeds",
+        "quick",
+        "dry_run",
+        "workers",
+        "engine",
+        "engine_address",
+        "instruments",
+        "overwrite",
+        "deterministic",
+        "keep_going",
+        "quiet",
+    ),
+    SEARCHING: ("trials", "rounds", "sampler", "halving", "choose", "best"),
+    BOARD: (
+        "logdir",
+        "port",
+        "remote",
+        "attach",
+        "remote_python",
+        "ssh_config",
+        "open_browser",
+        "bind_all",
+        "i_know_this_board_has_no_password",
+    ),
+    FILES: ("out", "data", "data_dir"),
+}
+"""Every flag, under what it is about."""
+
+WIDEST = 24
+
 
 def define() -> FlagValues:
     """A fresh set of flags; a RunConfig flag that is not given is None."""
@@ -33,6 +71,8 @@ def define() -> FlagValues:
         if name == "dataset":
             text += "; auto is mnist where it is prepared or can be fetched, else digits"
             default = "auto"
+        if name in REGISTRIES:
+            text += f"; see `list {name}s`"
         shown = text if default is None else f"{text} (default: {default})"
         DEFINERS[str(spec.type)](name, None, shown, flag_values=values)
     _define_running(values)
@@ -42,7 +82,7 @@ def define() -> FlagValues:
 
 def _define_running(values: FlagValues) -> None:
     text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-    text("logdir", "logs", "folder of all runs, as TensorBoard spells it", flag_values=values)
+    text("logdir", "logs", "folder of all runs", flag_values=values)
     text("data_dir", None, "folder of datasets prepared by tensorflow-datasets", flag_values=values)
     seeds = "number of seeds per configuration, counted from --seed"
     whole("seeds", None, seeds, lower_bound=1, upper_bound=MOST_SEEDS, flag_values=values)
@@ -110,28 +150,10 @@ def config_overrides(values: FlagValues) -> dict[str, Any]:
     return given
 
 
-def help_text() -> str:
-    """Every flag in three groups, one line each."""
+def help_text(groups: Iterable[str]) -> str:
+    """The flags of these groups, one line each."""
     values = define()
-    groups = {"Network and training (any of them overrides a study's default)": list(FIELDS)}
-    board = [
-        "port",
-        "remote",
-        "attach",
-        "remote_python",
-        "ssh_config",
-        "open_browser",
-        "bind_all",
-        "i_know_this_board_has_no_password",
-        "data",
-        "out",
-    ]
-    searching = ["trials", "rounds", "sampler", "halving", "choose", "best"]
-    grouped = {*RunConfig.__dataclass_fields__, *board, *searching}
-    groups["Running"] = [name for name in values if name not in grouped]
-    groups["Searching"] = searching
-    groups["Looking"] = board
     return "\n".join(
-        f"\n{title}:\n" + "\n".join(f"  --{name:<24} {values[name].help}" for name in names)
-        for title, names in groups.items()
+        f"\n{title}:\n" + "\n".join(f"  --{name:<{WIDEST}} {values[name].help}" for name in GROUPS[title])
+        for title in groups
     )

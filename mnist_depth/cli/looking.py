@@ -9,8 +9,12 @@ from pathlib import Path
 from mnist_depth import records
 from mnist_depth.cli import flags, terminal
 from mnist_depth.config import RunConfig
-from mnist_depth.errors import UserError
-from mnist_depth.studies import STUDIES
+from mnist_depth.errors import UserError, unknown
+from mnist_depth.records import RunRecord
+from mnist_depth.studies import STUDIES, Study
+from mnist_depth.studies.study import Answer
+
+MOST_NAMED = 3
 
 
 def list_names(words: list[str], values: flags.FlagValues) -> int:
@@ -19,7 +23,7 @@ def list_names(words: list[str], values: flags.FlagValues) -> int:
 
     for word in words:
         if word not in LISTS:
-            raise UserError(f"nothing called {word!r} to list; valid: {', '.join(LISTS)}")
+            raise unknown("list", word, LISTS)
     print(text(words or list(LISTS)))
     return 0
 
@@ -46,10 +50,21 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     if chosen is None:
         print(write_report(folder, out))
         return 0
-    runs = records.find_runs(folder) if folder.is_dir() else []
-    answers = chosen.answers(runs, data_dir=values.data_dir)
+    answers = _answers(chosen, records.find_runs(folder) if folder.is_dir() else [], values.data_dir)
     print(terminal.write_study_report(chosen, folder, answers, out))
     return 0
+
+
+def _answers(study: Study, runs: Sequence[RunRecord], data_dir: str | None) -> list[Answer]:
+    """The verdicts on all runs of a study that a folder holds, dataset by dataset."""
+    names = sorted({run.config.dataset for run in runs})
+    if not study.needs_dataset or len(names) < 2:
+        return study.answers(runs, data_dir=data_dir)
+    return [
+        answer._replace(statement=f"{name}: {answer.statement}")
+        for name in names
+        for answer in study.answers([run for run in runs if run.config.dataset == name], data_dir=data_dir)
+    ]
 
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:
@@ -60,13 +75,18 @@ def diagnose(words: list[str], values: flags.FlagValues) -> int:
     path = Path(_one_word("diagnose", words, "a run folder, or a .keras file with --data"))
     if path.is_dir():
         if not (path / records.CONFIG).exists():
-            raise UserError(f"{path} is not a run folder (no {records.CONFIG}); name one such as logs/.../seed_0")
+            raise UserError(f"{path} is not a run folder (no {records.CONFIG}); {_runs_below(path)}")
         print(render_run(records.read_run(path)))
         return 0
     if not values.data:
         raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
     print(render(judge(from_files(path, Path(values.data)))))
     return 0
+
+
+def _runs_below(folder: Path) -> str:
+    found = sorted(str(config.parent) for config in folder.glob(f"**/{records.CONFIG}"))[:MOST_NAMED]
+    return f"name one of its runs, such as {', '.join(found)}" if found else "it holds no run either"
 
 
 def board(words: list[str], values: flags.FlagValues) -> int:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mnist_depth.cli import commands, flags
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -18,12 +18,12 @@ def main(argv: Sequence[str]) -> int:
     _print_any_name()
     try:
         if {"-h", "--help", "help"} & set(argv[1:]):
-            print(f"{commands.usage()}\n{flags.help_text()}")
+            print(commands.help_of(argv[1:]))
             return 0
         values, words = flags.parse(argv)
         name, *rest = words or ["study"]
         if name not in commands.COMMANDS:
-            raise UserError(f"unknown command {name!r}; valid: {', '.join(commands.COMMANDS)}")
+            raise unknown("command", name, commands.COMMANDS)
         return commands.COMMANDS[name].run(rest, values)
     except UserError as error:
         return _refuse(error)

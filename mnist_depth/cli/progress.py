@@ -57,7 +57,7 @@ def _last_scores(path: Path, tail: int = 65_536) -> tuple[int, dict[str, float]]
 def scores_text(scores: dict[str, float]) -> str:
     if "train loss" not in scores or "test accuracy" not in scores:
         return ""
-    return f"loss {scores['train loss']:.4f}  test accuracy {scores['test accuracy']:.2%}"
+    return f"loss {scores['train loss']:.4f}  test {scores['test accuracy']:.2%}"
 
 
 @contextlib.contextmanager
@@ -76,6 +76,18 @@ def watch(folders: Sequence[Path]) -> Iterator[None]:
 
 def name_of(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}"
+
+
+def short_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """What tells the runs apart, for bars that must fit a narrow terminal: the slug without what all slugs share.
+
+    >>> list(short_names([Path("mnist-d09-relu-sgd0.1/seed_0"), Path("mnist-d09-tanh-sgd0.1/seed_0")]).values())
+    ['relu', 'tanh']
+    """
+    words = {folder: [*folder.parent.name.split("-"), folder.name] for folder in folders}
+    shared = set.intersection(*map(set, words.values()))
+    own = {folder: [word for word in found if word not in shared] for folder, found in words.items()}
+    return {folder: "-".join(telling) or folder.parent.name for folder, telling in own.items()}
 
 
 def _plain(folders: Sequence[Path], done: threading.Event) -> None:
@@ -101,7 +113,8 @@ def _live(folders: Sequence[Path], done: threading.Event) -> None:
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[text]}"))
+    names = short_names(folders)
     with Bars(*columns, TimeRemainingColumn(), refresh_per_second=4) as bars:
         total = bars.add_task(f"{len(folders)} runs", total=float(len(folders)), text="")
         tasks: dict[Path, Any] = {}
@@ -117,8 +130,8 @@ def _live(folders: Sequence[Path], done: threading.Event) -> None:
                     continue
                 share += found.epoch / found.epochs
                 if folder not in tasks:
-                    tasks[folder] = bars.add_task(name_of(folder), total=float(found.epochs), text="")
-                text = f"epoch {found.epoch:.0f}/{found.epochs}  {scores_text(found.scores)}"
+                    tasks[folder] = bars.add_task(names[folder], total=float(found.epochs), text="")
+                text = f"{found.epoch:.0f}/{found.epochs}  {scores_text(found.scores)}"
                 bars.update(tasks[folder], completed=found.epoch, text=text)
                 if len(folders) > 8 and (folder / records.DONE).exists():
                     bars.update(tasks[folder], visible=False)

@@ -12,26 +12,33 @@ from typing import Any
 from mnist_depth import datasets, records, search, sweep
 from mnist_depth.cli import flags, progress, terminal
 from mnist_depth.config import RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord, read_run, run_folder
 from mnist_depth.studies import STUDIES, Study
 
 INCOMPLETE = 1
+
+ANY_DATASET = "mnist"
+"""Where none is asked for, and to tell what is wrong with the flags before datasets are looked for."""
 
 
 def study(words: list[str], values: flags.FlagValues) -> int:
     """Train a study's runs, print its table and its verdicts, write its report."""
     name = words[0] if words else "depth9"
     if name not in STUDIES:
-        raise UserError(f"unknown study {name!r}; valid: {', '.join(STUDIES)}")
+        raise unknown("study", name, STUDIES)
     if len(words) > 1:
         raise UserError(f"study takes one name, not {' '.join(words)!r}")
     chosen, overrides = STUDIES[name], flags.config_overrides(values)
     if chosen.search:
         plan = (chosen.quick.search if values.quick else None) or chosen.search
         return _search(name, plan, chosen, values)
-    dataset = _dataset(values) if chosen.needs_dataset else "mnist"
-    configs = chosen.configs(dataset, seeds=values.seeds, quick=values.quick, overrides=overrides)
+
+    def configs_on(dataset: str) -> list[RunConfig]:
+        return chosen.configs(dataset, seeds=values.seeds, quick=values.quick, overrides=overrides)
+
+    configs_on(ANY_DATASET)
+    configs = configs_on(_dataset(values) if chosen.needs_dataset else ANY_DATASET)
     options = _options(name, values)
     if values.dry_run:
         return _dry_run(configs, options)
@@ -47,6 +54,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
         raise UserError(f"train takes flags only, not {words[0]!r}")
     overrides = flags.config_overrides(values)
     first = overrides.get("seed", 0)
+    RunConfig(**{"dataset": ANY_DATASET, **overrides})
     config = RunConfig(**{"dataset": _dataset(values), **overrides})
     configs = [replace(config, seed=seed) for seed in range(first, first + (values.seeds or 1))]
     options = _options("train", values)
@@ -112,9 +120,12 @@ def _conclude(chosen: Study, runs: Sequence[RunRecord], overrides: Mapping[str, 
     answers = chosen.answers(runs, overrides, options.data_dir)
     print(f"\n{terminal.study_table(chosen, runs)}\n")
     print(terminal.answers_text(answers))
+    print(f"Why: {chosen.why}")
     _write_pages(options)
-    print(f"Report: {terminal.write_study_report(chosen, options.logdir / options.study, answers)}")
-    print(terminal.where_to_look(options.logdir))
+    folders = [run.folder for run in runs]
+    page = terminal.write_study_report(chosen, options.logdir / options.study, answers, only=folders)
+    print(f"Report: {page}")
+    print(terminal.where_to_look(options.logdir, chosen.look))
 
 
 def _write_pages(options: sweep.Options) -> None:
@@ -187,5 +198,6 @@ def _ending(result: sweep.Result, options: sweep.Options) -> int:
     if result.complete:
         return 0
     what = "stopped" if result.of("stopped") else "some runs failed"
-    print(f"mnist_depth: {what}; to go on where it stopped, run: {options.command}", file=sys.stderr)
+    again = shlex.join([*terminal.python(), *sys.argv[1:]])
+    print(f"mnist_depth: {what}; to go on where it stopped, run: {again}", file=sys.stderr)
     return INCOMPLETE

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import shlex
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from mnist_depth.records import RunRecord
-from mnist_depth.studies.study import REPRODUCED, Answer, Study
+from mnist_depth.studies.study import NOT_TESTED, REPRODUCED, Answer, Study
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -42,21 +44,19 @@ def study_table(study: Study, runs: Sequence[RunRecord]) -> str:
     return table(header, named)
 
 
-def write_study_report(study: Study, folder: Path, answers: Sequence[Answer], out: Path | None = None) -> Path:
-    """The report on a study's runs, told with its question and its answers."""
-    from mnist_depth.results.report import write_report
+def write_study_report(
+    study: Study,
+    folder: Path,
+    answers: Sequence[Answer],
+    out: Path | None = None,
+    only: Collection[Path] | None = None,
+) -> Path:
+    """The report on a study's runs, all or those in `only`, told with its question and its answers."""
+    from mnist_depth.results.report import Story, write_report
 
-    return write_report(
-        folder,
-        out,
-        title=os.path.basename(os.path.realpath(folder)),
-        question=study.question,
-        answers=answers,
-        columns=study.columns,
-        rank_by=study.rank_by,
-        label=study.label,
-        published=study.published,
-    )
+    title = os.path.basename(os.path.realpath(folder))
+    told = (study.question, study.why, answers, study.columns, study.rank_by, study.label, study.published)
+    return write_report(folder, out, Story(title, *told), only)
 
 
 def scores_of(run: RunRecord) -> str:
@@ -73,17 +73,32 @@ def scores_of(run: RunRecord) -> str:
 def answers_text(answers: Sequence[Answer]) -> str:
     """One line per expectation, then how many came true."""
     lines = [f"{answer.verdict:<14}  {answer.statement} ({answer.detail})" for answer in answers]
-    held = sum(answer.verdict == REPRODUCED for answer in answers)
-    return "\n".join([*lines, f"Verdict: {held} of {len(answers)} expectations reproduced"])
+    held, left = (sum(answer.verdict == verdict for answer in answers) for verdict in (REPRODUCED, NOT_TESTED))
+    untested = f", {left} not tested" if left else ""
+    return "\n".join([*lines, f"Verdict: {held} of {len(answers)} expectations reproduced{untested}"])
 
 
-def where_to_look(logdir: Path) -> str:
-    """The commands that open the board here and from another machine."""
+def where_to_look(logdir: Path, look: str = "") -> str:
+    """The commands that open the board here and from another machine, and the chart that answers the question."""
     from mnist_depth.board.server import PORT, ssh_line
 
-    beside = Path(sys.executable).parent / "tensorboard"
-    program = "tensorboard" if shutil.which("tensorboard") or not beside.exists() else str(beside)
+    board = shlex.join([*python(), "board", "--logdir", str(logdir)])
     return (
-        f"Look:  {program} --logdir {logdir}    then open http://127.0.0.1:{PORT}/\n"
-        f"From another machine:  {ssh_line(PORT)}    then open the same address there"
+        f"Look:  {board}    (or tensorboard --logdir {shlex.quote(str(logdir))})\n"
+        f"{f'At:    {look}{chr(10)}' if look else ''}"
+        f"From another machine:  {ssh_line(PORT)}    then open http://127.0.0.1:{PORT}/ there"
     )
+
+
+def python() -> list[str]:
+    """The words that start this program from the shell it was started in: `python` may be another one there."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
+    return ["python" if same else _short(Path(sys.executable)), "-m", "mnist_depth"]
+
+
+def _short(path: Path) -> str:
+    """Relative to the working folder where it is below it."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mnist_depth.records import RunRecord
@@ -320,11 +320,10 @@ def _collapse(layers: Sequence[Layer]) -> list[str]:
 
 def render_run(record: RunRecord) -> str:
     """A run before and after training, as plain text. Raises UserError when it recorded no gradients."""
-    parts = [f"{words}\n{render(diagnose_run(record, moment))}" for words, moment in MOMENTS]
-    return "\n\n".join(parts)
-
-
-MOMENTS: tuple[tuple[str, Moment], ...] = (("BEFORE TRAINING", "start"), ("AFTER TRAINING", "end"))
+    start, end = diagnose_run(record, "start"), diagnose_run(record, "end")
+    if start.remedies == end.remedies:
+        start = replace(start, remedies=())
+    return f"BEFORE TRAINING\n{render(start)}\n\nAFTER TRAINING\n{render(end)}"
 
 
 def render(diagnosis: Diagnosis) -> str:

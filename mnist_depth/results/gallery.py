@@ -56,13 +56,18 @@ def representatives(groups: Sequence[Group]) -> list[Group]:
     return [group for group in groups if group.label in chosen]
 
 
+def _labels(groups: Sequence[Group]) -> list[str]:
+    return [group.label for group in groups]
+
+
 def training_curves(groups: Sequence[Group]) -> list[Picture]:
     """Accuracy and losses over training, as far as they were recorded."""
     pictures = []
     for run, tag, words, percent in CURVES:
         lines = {group.label: curve for group in groups if (curve := group.curve(run, tag))}
         if lines:
-            pictures.append(plots.curves(words.replace(" ", "_"), lines, ylabel=words, percent=percent))
+            name = words.replace(" ", "_")
+            pictures.append(plots.curves(name, lines, ylabel=words, percent=percent, order=_labels(groups)))
     return pictures
 
 
@@ -85,8 +90,10 @@ def diagnose_groups(groups: Sequence[Group], moment: Moment) -> dict[str, list[D
     return found
 
 
-def gradients_by_layer(diagnoses: Diagnoses, moment: Moment) -> list[Picture]:
+def gradients_by_layer(groups: Sequence[Group], diagnoses: Diagnoses, moment: Moment) -> list[Picture]:
     """Gradient norm against layer, measured and, before training, predicted; no picture where nothing was measured."""
+    order = _labels(groups)
+    diagnoses = {label: diagnoses[label] for label in order if label in diagnoses}
     kinds = Counter(diagnosis.quantity for of_seeds in diagnoses.values() for diagnosis in of_seeds)
     if not kinds:
         return []
@@ -100,7 +107,8 @@ def gradients_by_layer(diagnoses: Diagnoses, moment: Moment) -> list[Picture]:
         return []
     words = "before training" if moment == "start" else "after training"
     ylabel = f"{quantity} norm"
-    return [plots.gradient_by_layer(f"gradient_by_layer_{moment}", profiles, ylabel=ylabel, moment=words)]
+    name = f"gradient_by_layer_{moment}"
+    return [plots.gradient_by_layer(name, profiles, ylabel=ylabel, moment=words, order=order)]
 
 
 def _profile(of_seeds: Sequence[Diagnosis]) -> Profile | None:
@@ -144,7 +152,8 @@ def gradient_distributions(groups: Sequence[Group]) -> list[Picture]:
         panels = _panels(groups, prefix, "/kernel", hidden_only=False)
         if panels:
             caption = f"Kernel gradients {words}, last measurement: one line per configuration"
-            return [plots.distributions("gradients", panels, xlabel="log10 |gradient|", caption=caption)]
+            xlabel, order = "log10 |gradient|", _labels(groups)
+            return [plots.distributions("gradients", panels, xlabel=xlabel, caption=caption, order=order)]
     return []
 
 
@@ -152,7 +161,9 @@ def activation_distributions(groups: Sequence[Group]) -> list[Picture]:
     """Outputs of the first, middle and last hidden layer, the groups overlaid."""
     panels = _panels(groups, "activation/", "", hidden_only=True)
     caption = "Outputs of hidden layers, last measurement: one line per configuration"
-    return [plots.distributions("activations", panels, xlabel="activation", caption=caption)] if panels else []
+    if not panels:
+        return []
+    return [plots.distributions("activations", panels, xlabel="activation", caption=caption, order=_labels(groups))]
 
 
 def _panels(groups: Sequence[Group], prefix: str, suffix: str, *, hidden_only: bool) -> dict[str, dict[str, Density]]:

@@ -186,7 +186,7 @@ def _told(firsts: Sequence[RunRecord], fields: Sequence[str]) -> list[str]:
     return [label_of(config, names) if names else "baseline" for config, names in zip(configs, own, strict=True)]
 
 
-DERIVED = {"learning_rate": "optimizer", "epochs": "dataset"}
+DERIVED = {"learning_rate": "optimizer", "epochs": "dataset", "pretraining_epochs": "dataset"}
 """Fields that usually follow from another one: an optimizer's usual rate, a dataset's usual number of passes."""
 
 

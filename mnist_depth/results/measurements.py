@@ -94,14 +94,21 @@ def from_run(record: RunRecord, moment: Moment = "start") -> Measurements:
         Layer(name, predicted_gain=gains.get(name), **{key: points[pick][1] for key, points in series[name].items()})
         for name in names
     )
-    losses = [point.value for point in record.points if point.run == "train" and point.tag == "loss"]
     return Measurements(
         source=f"{record.slug}, seed {record.seed}, {_when(series, pick)}",
         layers=layers,
-        loss=losses[pick] if losses else None,
+        loss=_loss(record, moment),
         diverged=moment == "end" and record.status == "diverged",
         traits={name: getattr(record.config, name) for name in PLAIN_TRAITS},
     )
+
+
+def _loss(record: RunRecord, moment: Moment) -> float | None:
+    """At the start that of the probe, before any update: the first one of training is an epoch's mean."""
+    probed, trained = (record.series("train", tag)[1] for tag in ("probe_loss", "loss"))
+    if moment == "end":
+        return trained[-1] if trained else None
+    return (probed or trained or [None])[0]
 
 
 def _layer_series(record: RunRecord) -> dict[str, dict[str, list[tuple[int, float]]]]:

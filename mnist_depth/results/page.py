@@ -44,6 +44,11 @@ summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .4rem; padding: .7rem .9rem; overflow-x: auto; font-size: .85rem;
   margin: .4rem 0; }
 a { color: inherit; }
+@media print { main { max-width: none; padding: 0; } h2, h3 { break-after: avoid; } figure, tr { break-inside: avoid; }
+  .scroll, figure.wide { overflow: visible; } figure.wide svg { min-width: 0; } table { font-size: .75rem; }
+  th, td { white-space: normal; padding-right: .5rem; } td.prose { min-width: 0; }
+  .figures { grid-template-columns: 1fr 1fr; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  details::details-content { content-visibility: visible; display: block; height: auto; } }
 """
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -112,14 +117,15 @@ def verdict(text: str) -> str:
     return f'<span class="verdict {kind}">{escape(text)}</span>'
 
 
-def figures(pictures: Iterable[Picture]) -> str:
-    """Figures side by side where there is room."""
-    items = "".join(_figure(picture) for picture in pictures)
+def figures(pictures: Iterable[Picture], beside: str) -> str:
+    """Figures side by side where there is room; their files stand in `beside`."""
+    items = "".join(_figure(picture, beside) for picture in pictures)
     return f'<div class="figures">{items}</div>' if items else ""
 
 
-def _figure(picture: Picture) -> str:
-    links = " · ".join(f'<a href="figures/{picture.name}.{suffix}">{suffix.upper()}</a>' for suffix in ("png", "svg"))
+def _figure(picture: Picture, beside: str) -> str:
+    file = escape(f"{beside}figures/{picture.name}")
+    links = " · ".join(f'<a href="{file}.{suffix}">{suffix.upper()}</a>' for suffix in ("png", "svg"))
     kind = ' class="wide"' if picture.wide else ""
     caption = f"<figcaption>{escape(picture.caption)} ({links})</figcaption>"
     return f"<figure{kind}>{inline_svg(picture)}{caption}</figure>"

@@ -6,7 +6,7 @@ Matplotlib's objects only: no pyplot, so no global state and no window.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ from mnist_depth.results.pictures import (
 
 Array = NDArray[np.float64]
 
-MOST_LINES = len(COLORS)
+MOST_LINES = 12
 """Lines that one chart can keep apart; callers choose which."""
 
 MOST_POINTS = 240
@@ -65,12 +65,18 @@ class Density(NamedTuple):
 
 
 @styled
-def curves(name: str, lines: Mapping[str, Curve], *, ylabel: str, percent: bool = False) -> Picture:
-    """Means over seeds against optimizer steps, with a band of one standard deviation where values can lie."""
+def curves(
+    name: str, lines: Mapping[str, Curve], *, ylabel: str, percent: bool = False, order: Sequence[str] = ()
+) -> Picture:
+    """Means over seeds against optimizer steps, with a band of one standard deviation where values can lie.
+
+    Here and below, `order` names all lines of a page, so that each looks the same on every chart of it.
+    """
     figure, (axes,) = canvas(NARROW, 3.4)
     factor = 100.0 if percent else 1.0
-    for index, (label, full) in enumerate(lines.items()):
-        curve, style = thin(full), _line_style(index)
+    styles = _line_styles(lines, order)
+    for label, full in lines.items():
+        curve, style = thin(full), styles[label]
         mean, deviation = factor * curve.mean, factor * curve.deviation
         axes.plot(curve.steps, mean, label=label, markevery=max(1, len(mean) // 8), **style)
         band = np.nan_to_num(deviation)
@@ -102,13 +108,16 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> Curve:
 
 
 @styled
-def gradient_by_layer(name: str, profiles: Mapping[str, Profile], *, ylabel: str, moment: str) -> Picture:
+def gradient_by_layer(
+    name: str, profiles: Mapping[str, Profile], *, ylabel: str, moment: str, order: Sequence[str] = ()
+) -> Picture:
     """Measured norms as dots with the deviation over seeds, theory as lines, on a log scale."""
     figure, (axes,) = canvas(NARROW, 3.6)
     layers = list(dict.fromkeys(layer for profile in profiles.values() for layer in profile.layers))
     place = {layer: index for index, layer in enumerate(sorted(layers), start=1)}
-    for index, profile in enumerate(profiles.values()):
-        _draw_profile(axes, [place[layer] for layer in profile.layers], profile, _line_style(index))
+    styles = _line_styles(profiles, order)
+    for label, profile in profiles.items():
+        _draw_profile(axes, [place[layer] for layer in profile.layers], profile, styles[label])
     axes.set_yscale("log")
     plain_decades(axes.yaxis)
     if _decades(axes) < 1:
@@ -119,7 +128,8 @@ def gradient_by_layer(name: str, profiles: Mapping[str, Profile], *, ylabel: str
     axes.set_xlabel("layer (1 is next to the input)")
     axes.set_ylabel(ylabel)
     predicted = any(profile.theory is not None for profile in profiles.values())
-    keys = [Line2D([], [], **_key_style(index, predicted)) for index in range(len(profiles))]
+    dots: dict[str, Any] = {} if predicted else {"linestyle": ""}
+    keys = [Line2D([], [], **(styles[label] | dots)) for label in profiles]
     legend_below(figure, keys, list(profiles))
     said = "; ".join(_profile_words(label, profile) for label, profile in profiles.items())
     caption = f"{_capital(ylabel)} against layer, {moment}{': dots measured, lines theory' if predicted else ''}"
@@ -142,10 +152,6 @@ def _draw_profile(axes: Axes, x: Sequence[int], profile: Profile, style: dict[st
     )
 
 
-def _key_style(index: int, predicted: bool) -> dict[str, Any]:
-    return _line_style(index) | ({} if predicted else {"linestyle": ""})
-
-
 def _profile_words(label: str, profile: Profile) -> str:
     finite = profile.mean[np.isfinite(profile.mean)]
     if not len(finite):
@@ -161,18 +167,20 @@ def _profile_words(label: str, profile: Profile) -> str:
 
 
 @styled
-def distributions(name: str, panels: Mapping[str, Mapping[str, Density]], *, xlabel: str, caption: str) -> Picture:
+def distributions(
+    name: str, panels: Mapping[str, Mapping[str, Density]], *, xlabel: str, caption: str, order: Sequence[str] = ()
+) -> Picture:
     """Overlaid densities, one panel per layer, one outline per group."""
     figure, rows = canvas(NARROW, 0.9 + 1.5 * len(panels), len(panels))
     for axes, (layer, densities) in zip(rows, panels.items(), strict=True):
-        for index, (label, density) in enumerate(densities.items()):
-            style = _line_style(index)
+        styles = _line_styles(densities, order)
+        for label, density in densities.items():
             axes.stairs(
                 density.density,
                 density.edges,
                 label=label,
-                color=style["color"],
-                linestyle=style["linestyle"],
+                color=styles[label]["color"],
+                linestyle=styles[label]["linestyle"],
                 linewidth=1.6,
             )
         axes.set_title(layer, loc="left", color=INK)
@@ -325,9 +333,22 @@ def _edges(centers: Array) -> Array:
 # Shared
 
 
+def _line_styles(labels: Iterable[str], order: Sequence[str]) -> dict[str, dict[str, Any]]:
+    labels = list(labels)
+    places = list(order or labels)
+    return {label: _line_style(places.index(label)) for label in labels}
+
+
 def _line_style(index: int) -> dict[str, Any]:
-    at = index % MOST_LINES
-    return {"color": COLORS[at], "linestyle": LINES[at], "marker": MARKERS[at], "linewidth": 1.6, "markersize": 4}
+    """Behind the last color the colors come again, with the next line and marker."""
+    color, shape = index % len(COLORS), (index + index // len(COLORS)) % len(LINES)
+    return {
+        "color": COLORS[color],
+        "linestyle": LINES[shape],
+        "marker": MARKERS[shape],
+        "linewidth": 1.6,
+        "markersize": 4,
+    }
 
 
 def _decades(axes: Axes) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mnist_depth import records
 from mnist_depth.errors import UserError
@@ -30,10 +31,15 @@ Answer = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Story:
-    """What a study adds to its runs: the question, the answers, and which figures count."""
+    """What a study adds to its runs: the question, the answers, and which figures count.
+
+    `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
+    configuration's name and the figure to compare it with, empty where there is none.
+    """
 
     title: str = ""
     question: str = ""
+    why: str = ""
     answers: Sequence[Answer] = ()
     columns: Sequence[str] = ()
     rank_by: str | None = None
@@ -42,77 +48,80 @@ class Story:
 
 
 def write_report(
-    root: Path,
-    out: Path | None = None,
-    *,
-    title: str = "",
-    question: str = "",
-    answers: Sequence[Answer] = (),
-    columns: Sequence[str] = (),
-    rank_by: str | None = None,
-    label: Labeler | None = None,
-    published: Labeler | None = None,
+    root: Path, out: Path | None = None, story: Story = Story(), only: Collection[Path] | None = None
 ) -> Path:
-    """Report on every run at or below `root` and return the path of the HTML file.
+    """Report on the runs at or below `root`, all or those whose folders are in `only`; the path of the HTML file.
 
-    `out` is a folder, or an .html file; default `<root>/report`. Beside the page stand `figures/*.png` and `*.svg`,
-    `metrics.csv` and `metrics.parquet`. `answers` are (statement, verdict, detail), `columns` and `rank_by` the figures
-    of the table and the one that orders it, `label` and `published` a configuration's name and the figure to compare it
-    with, empty where there is none. Raises UserError where there is no readable run or nothing can be written.
+    `out` is a folder, or an .html file; default `<root>/report`. Figures (PNG and SVG), `metrics.csv` and
+    `metrics.parquet` stand beside a page in a folder of its own, and in `NAME_files` beside a NAME.html. Raises
+    UserError where there is no readable run or nothing can be written.
     """
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
     runs, notes = read_runs(root)
+    if only is not None:
+        runs, notes = _chosen(runs, only, notes)
     if not runs:
         found = f" ({notes[0]})" if notes else ""
         raise UserError(f"no readable run at or below {root}{found}; train one first, or name another folder")
-    target = _target(root, out)
-    story = Story(title or root.resolve().name, question, answers, columns, rank_by, label, published)
-    rows = tables.write_metrics(runs, target.parent)
-    parts, shown = _parts(story, runs, notes, rows)
+    target, files = _places(root, out)
+    rows = tables.write_metrics(runs, files)
+    title = story.title or root.resolve().name
+    beside = "" if files == target.parent else f"{quote(files.name)}/"
+    parts, shown = _parts(replace(story, title=title), runs, notes, _data(rows, beside), beside)
     for picture in shown:
-        pictures.save(picture, target.parent / "figures")
-    records.write_atomic(target, page.page(story.title, parts))
+        pictures.save(picture, files / "figures")
+    records.write_atomic(target, page.page(title, parts))
     return target
 
 
-def _target(root: Path, out: Path | None) -> Path:
-    """The HTML file to write; its folder and the figures' are made."""
+def _chosen(
+    runs: Sequence[RunRecord], only: Collection[Path], notes: Sequence[str]
+) -> tuple[list[RunRecord], list[str]]:
+    wanted = {folder.resolve() for folder in only}
+    chosen = [run for run in runs if run.folder.resolve() in wanted]
+    others = len(runs) - len(chosen)
+    about = f"{others} other runs in this folder are not on this page; the report command shows all of them"
+    return chosen, [*notes, *([about] if others else [])]
+
+
+def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
+    """The HTML file to write and the folder for what it links to, which is made, and the figures' in it."""
     out = root / "report" if out is None else out
-    target = out if out.suffix == ".html" else out / "report.html"
+    target, files = (out, out.with_name(f"{out.stem}_files")) if out.suffix == ".html" else (out / "report.html", out)
     try:
-        (target.parent / "figures").mkdir(parents=True, exist_ok=True)
+        (files / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make {target.parent} ({error.strerror or error}); name another folder") from None
-    return target
+        raise UserError(f"cannot make {files} ({error.strerror or error}); name another folder") from None
+    return target, files
 
 
-def _parts(story: Story, runs: Sequence[RunRecord], notes: list[str], rows: int) -> tuple[list[str], list[Picture]]:
+def _parts(
+    story: Story, runs: Sequence[RunRecord], notes: list[str], data: str, beside: str
+) -> tuple[list[str], list[Picture]]:
     """The page from top to bottom, and the figures in it."""
     groups = group_runs(runs, story.label)
     shown = gallery.representatives(groups)
     start, end = (gallery.diagnose_groups(groups, moment) for moment in ("start", "end"))
-    labels = {group.label for group in shown}
     curves = gallery.training_curves(shown)
     gradients = [
-        *gallery.gradients_by_layer({k: v for k, v in start.items() if k in labels}, "start"),
-        *gallery.gradients_by_layer({k: v for k, v in end.items() if k in labels}, "end"),
+        *gallery.gradients_by_layer(shown, start, "start"),
+        *gallery.gradients_by_layer(shown, end, "end"),
     ]
     spreads = [*gallery.gradient_distributions(shown), *gallery.activation_distributions(shown)]
     grids = gallery.grids(groups)
-    if len(shown) < len(groups):
-        notes.append(f"the charts show {len(shown)} of the {len(groups)} configurations, from the best to the worst")
+    missing = "" if len(shown) == len(groups) else _shown_of(shown, groups)
     parts = [
         _head(story, runs),
-        page.section("Answer", _answers(story.answers)),
-        page.section("Grid", page.figures(grids)),
+        page.section("Answer", page.paragraph(story.why), _answers(story.answers)),
+        page.section("Grid", page.figures(grids, beside)),
         page.section("Results", _results(groups, story), _legend(groups)),
-        page.section("Gradient against layer", page.figures(gradients), _reading(gradients)),
-        page.section("Training", page.figures(curves)),
-        page.section("Distributions", page.figures(spreads)),
+        page.section("Gradient against layer", *_charts(gradients, beside, missing, READING)),
+        page.section("Training", *_charts(curves, beside, missing)),
+        page.section("Distributions", *_charts(spreads, beside, missing)),
         page.section("Diagnosis", _diagnoses(groups, start, end)),
         page.section("How this was made", _commands(runs), page.table(_provenance(runs), prose=[1]), _hashes(runs)),
-        page.section("Data", _data(rows)),
+        page.section("Data", data),
         page.section("Notes", page.bullets(notes)),
     ]
     return parts, [*grids, *gradients, *curves, *spreads]
@@ -142,16 +151,29 @@ def _results(groups: Sequence[Group], story: Story) -> str:
 
 
 def _legend(groups: Sequence[Group]) -> str:
-    if all(len(group.runs) == 1 for group in groups):
-        return page.paragraph("One seed each.", "muted")
-    return page.paragraph("Mean ± standard deviation over seeds.", "muted")
+    one = all(len(group.runs) == 1 for group in groups)
+    text = "One seed each." if one else "Mean ± standard deviation over seeds."
+    if any(group.spread("gradient_ratio") for group in groups):
+        text += (
+            " Gradient norms are those of the first and the last kernel as applied, and the ratio is that of the two "
+            "at each step; each is the median over training, so the ratio is not quite that of the two columns."
+        )
+    return page.paragraph(text, "muted")
 
 
-def _reading(gradients: Sequence[Picture]) -> str:
-    if not gradients:
-        return ""
-    text = "A straight line that falls toward layer 1 is a gradient that vanishes by one factor per layer."
-    return page.paragraph(f"{text} Theory is mean-field theory from initialization and activation alone.", "muted")
+def _charts(charts: Sequence[Picture], beside: str, *words: str) -> list[str]:
+    """Figures and, under them, what is to be said of them; nothing where there is none."""
+    return [page.figures(charts, beside), *(page.paragraph(text, "muted") for text in words)] if charts else []
+
+
+def _shown_of(shown: Sequence[Group], groups: Sequence[Group]) -> str:
+    return f"These charts show {len(shown)} of the {len(groups)} configurations, from the best to the worst."
+
+
+READING = (
+    "A straight line that falls toward layer 1 is a gradient that vanishes by one factor per layer. Theory is "
+    "mean-field theory from initialization and activation alone."
+)
 
 
 # Diagnosis
@@ -247,6 +269,9 @@ def _several(values: Counter[str]) -> str:
     return "; ".join(f"{value} ({number} runs)" for value, number in values.most_common())
 
 
-def _data(rows: int) -> str:
-    links = " and ".join(f'<a href="metrics.{kind}">metrics.{kind}</a>' for kind in ("csv", "parquet"))
-    return f"<p>{links} hold every recorded number: {rows:,} rows, one per run, step and tag.</p>"
+def _data(rows: int, beside: str) -> str:
+    links = " and ".join(f'<a href="{escape(beside)}metrics.{kind}">metrics.{kind}</a>' for kind in ("csv", "parquet"))
+    told = f"<p>{links} hold every recorded number: {rows:,} rows, one per run, step and tag.</p>"
+    return told + page.paragraph(
+        "This page is complete by itself; its links need the folder that it came with.", "muted"
+    )

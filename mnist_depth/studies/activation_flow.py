@@ -51,6 +51,10 @@ def _centered(runs: Runs) -> tuple[bool, str]:
 
 STUDY = Study(
     question="How does the scale of the weights decide what reaches the last layer?",
+    why=(
+        "A layer multiplies the spread of its input by the weights' standard deviation times the square root "
+        "of fan_in, and ReLU halves the square of what is left. Below 1 signals fade, above it they saturate."
+    ),
     source=f"{SCRATCH}; {GLOROT_2010}; {HE_2015}",
     variants=[
         Variant({"dataset": "gaussian", "depth": 6, "width": 100, "epochs": 1, **variant.fields})

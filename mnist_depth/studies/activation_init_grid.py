@@ -65,6 +65,10 @@ def _lsuv_keeps_up(allowed: float) -> Check:
 
 STUDY = Study(
     question="Which activation learns with which initialization?",
+    why=(
+        "The initialization sets the scale of the signal, the activation's slope that of its gradient. No "
+        "usual initialization makes up for sigmoid's slope of at most 1/4."
+    ),
     source=f"{MISHKIN_2015}, table 3; {LECTURE_10}",
     variants=[
         _variant(activation, start, epochs=5, width=128)

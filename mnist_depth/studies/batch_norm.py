@@ -70,6 +70,11 @@ def _plain_fails_somewhere(runs: Runs) -> tuple[bool, str]:
 
 STUDY = Study(
     question="Does batch normalization make a network learn at every initial scale?",
+    why=(
+        "Normalization sets the spread of every pre-activation to 1 whatever the scale of the weights, so "
+        "forward and backward signals survive. It does not rescale the step: beside large weights it is "
+        "small, and a short training shows that."
+    ),
     source=f"{IOFFE_2015}; {SCRATCH}",
     variants=[
         *(_panel(scale, batch_norm) for scale in SCALES for batch_norm in ("none", "before")),

@@ -16,6 +16,10 @@ NETWORK = all_but("width", "batch_size")
 
 STUDY = Study(
     question="Does layer-by-layer pre-training let a 9-layer sigmoid network learn?",
+    why=(
+        "Layer by layer, each is first trained to describe its own input. That leaves weights large enough, "
+        "and units different enough, for the gradient to arrive."
+    ),
     source=f"{HINTON_2006}; {LECTURE_10}",
     variants=[
         Variant({"depth": 9, "activation": "sigmoid"}, "sigmoid"),

@@ -33,12 +33,18 @@ def _vanishes(runs: Runs) -> tuple[bool, str]:
 
 def _flows(runs: Runs) -> tuple[bool, str]:
     ratios = runs.where(activation="relu").values("gradient_ratio")
-    detail = f"kernel gradient norm, layer 1 over layer 9: {min(ratios):.2g} to {max(ratios):.2g}"
+    figures = " to ".join(dict.fromkeys(f"{ratio:.2g}" for ratio in (min(ratios), max(ratios))))
+    detail = f"kernel gradient norm, layer 1 over layer 9: {figures}"
     return all(0.1 <= ratio <= 10 for ratio in ratios), detail
 
 
 STUDY = Study(
     question="Why does a 9-layer sigmoid network not learn, while the same network with ReLU does?",
+    why=(
+        "On its way back the gradient is multiplied by each layer's weights and slopes. A sigmoid's slope is "
+        "at most 1/4, and with these weights a layer passes on about 0.24 of the gradient: after eight layers "
+        "a hundred-thousandth is left, and layer 1 stands still. ReLU's slope is 1 wherever a unit is active."
+    ),
     source=LECTURE_10,
     variants=product(depth=[9], activation=["sigmoid", "relu"]),
     look="Scalars: loss and accuracy of both runs; pre_activation_gradient_norm/layer_01 ... layer_09",

@@ -37,6 +37,10 @@ def _falls(runs: Runs) -> tuple[bool, str]:
 
 STUDY = Study(
     question="How many layers can a plain network have before it stops learning?",
+    why=(
+        "Each further sigmoid layer multiplies the gradient by about a quarter. The slopes of tanh and ReLU "
+        "are near 1, until so many layers stand in a row that small losses add up."
+    ),
     source=LECTURE_10,
     variants=product(depth=DEPTHS, activation=ACTIVATIONS),
     look="HParams: best test accuracy against depth, colored by activation; gradient against layer",

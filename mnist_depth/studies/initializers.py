@@ -40,6 +40,10 @@ def _variant(label: str, published: str, **fields: Any) -> Variant:
 
 STUDY = Study(
     question="Which initialization of the weights lets a 9-layer network learn?",
+    why=(
+        "A good scale keeps the spread of signals and gradients the same from layer to layer. Below it they "
+        "fade, above it they overflow, and zeros leave all units of a layer alike."
+    ),
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
     variants=[
         *(_variant(name, figure, initializer=name) for name, figure in PUBLISHED.items()),

@@ -74,6 +74,10 @@ SOFTMAX_SGD = Variant(
 
 STUDY = Study(
     question="What does each tool of the lectures add on MNIST?",
+    why=(
+        "A hidden layer and a good initialization bring most of the gain. More depth, dropout and batch "
+        "normalization add tenths of a point within 15 epochs."
+    ),
     source=LABS,
     variants=[SOFTMAX_SGD, *(Variant(fields, name, f"{accuracy:.4f}") for name, accuracy, fields, _ in RUNGS)],
     look="Scalars: test accuracy of all rungs on one chart",

@@ -44,6 +44,10 @@ def _stays_slower(runs: Runs) -> tuple[bool, str]:
 
 STUDY = Study(
     question="How much slower do the early layers of a sigmoid network learn?",
+    why=(
+        "The gradient of a layer is that of the next times weights and slopes. Sigmoid's slopes make every "
+        "layer four to five times slower than the one behind it."
+    ),
     source=NIELSEN_2015,
     variants=[
         Variant(

@@ -27,6 +27,10 @@ def _deep(activation: str, wiring: str) -> Variant:
 
 STUDY = Study(
     question="Which wirings let a deep network learn?",
+    why=(
+        "A skip hands the gradient of a later layer to an earlier one past the layers between. Splitting and "
+        "merging leaves the way as long as it was."
+    ),
     source=f"{LECTURE_10}; {HE_2016}",
     variants=[
         *(_deep(activation, wiring) for activation in ("sigmoid", "relu") for wiring in WIRINGS),

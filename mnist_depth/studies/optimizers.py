@@ -46,6 +46,10 @@ def _radam_like_adam(runs: Runs) -> tuple[bool, str]:
 
 STUDY = Study(
     question="Which optimizer brings the training loss down fastest?",
+    why=(
+        "Methods that divide by the size of past gradients take larger steps where gradients are small. How "
+        "they rank depends on their rates, and the usual ones are not tuned to each other."
+    ),
     source=f"{KINGMA_2015}; {SCRATCH}; {LIU_2019}",
     variants=[
         Variant(

@@ -93,6 +93,10 @@ def _border(activation: str) -> Check:
 
 STUDY = Study(
     question="Do networks stop training where mean-field theory draws the border?",
+    why=(
+        "Theory gives a depth scale xi within which signals still tell their inputs apart. A network trains "
+        "only where the signal gets through all its layers, which is up to about 6 xi."
+    ),
     source=SCHOENHOLZ_2017,
     variants=_variants(SCALES, DEPTHS),
     look="the report's phase diagram: accuracy over sigma_w and depth with 6 xi drawn over it",

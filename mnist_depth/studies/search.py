@@ -53,6 +53,7 @@ def _geometric_mean(values: list[float]) -> float:
 
 STUDY = Study(
     question="Which learning rate and weight decay suit a small network?",
+    why="The learning rate decides: within these few epochs a small one gets nowhere.",
     source=f"{SCRATCH}; {BERGSTRA_2012}",
     variants=[Variant(BASE)],
     search=Plan(trials=100, rounds=2),

@@ -41,6 +41,10 @@ def _scoring_changes_little(runs: Runs) -> tuple[bool, str]:
 
 STUDY = Study(
     question="Does ReLU alone repair a bad initialization, and what does a ReLU on the logits do?",
+    why=(
+        "From N(0, 1) signals grow with the square root of fan_in at every layer, and ReLU does not mend a "
+        "scale. A ReLU on the logits cuts off each class whose logit is negative, its gradient included."
+    ),
     source=LABS,
     variants=[
         Variant({**NETWORK, "activation": "sigmoid"}, "sigmoid"),

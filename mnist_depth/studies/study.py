@@ -192,14 +192,16 @@ class Study:
     """A named set of runs with a question.
 
     Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
-    rows, best first (as written when None). `look` says which chart of the board answers the question. A study with a
-    `search` is carried out by the search command: its only variant is what the trials have in common.
+    rows, best first (as written when None). `why` is the answer to the question in words, `look` the chart of the board
+    that shows it. A study with a `search` is carried out by the search command: its only variant is what the trials
+    have in common.
     """
 
     question: str
     source: str
     variants: Sequence[Variant]
     expectations: Sequence[Expectation]
+    why: str = ""
     look: str = ""
     search: Plan | None = None
     columns: Sequence[str] = ("test_loss", "test_accuracy", "best_test_accuracy", "seconds")

@@ -60,6 +60,10 @@ def _stuck_at_ln_2(**which: str) -> Check:
 
 GATES = Study(
     question="Which logic gates can a single perceptron learn?",
+    why=(
+        "A perceptron draws one straight line through the plane of its inputs. XOR's ones lie across from "
+        "each other, and no line parts them from its zeros."
+    ),
     source=LECTURE_9,
     variants=[
         Variant({"dataset": gate, "depth": 1, "epochs": 10_001}, gate.upper(), published)
@@ -82,6 +86,7 @@ GATES = Study(
 
 XOR_2 = Study(
     question="Does one hidden layer of two units solve XOR?",
+    why="Two hidden units draw two lines and the output combines them. Some starts end in a local minimum.",
     source=LECTURE_9,
     variants=[
         Variant(
@@ -106,6 +111,10 @@ XOR_2 = Study(
 
 XOR_9 = Study(
     question="Why does XOR get worse, not better, with nine sigmoid layers, and does ReLU repair it?",
+    why=(
+        "Nine sigmoid layers pass on so little of the gradient that nothing moves. ReLU passes it on, but "
+        "layers of five units die easily: about half of all starts do not make it."
+    ),
     source=LECTURE_9,
     variants=[
         Variant({**variant.fields, "width": 5, "initializer": "uniform_1", "epochs": 20_000})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
-from mnist_depth.results.groups import Curve, Spread, axes_of, group_runs, read_runs
+from mnist_depth.results.groups import Curve, Spread, axes_of, group_runs, read_runs, telling_fields
 from mnist_depth.results.measurements import from_run
 from mnist_depth.results.plots import thin
 from mnist_depth.results.tables import ranked, show, summary
@@ -187,3 +188,28 @@ def test_the_probe_gradient_is_preferred_to_the_applied_one(tmp_path):
     layer = from_run(read_run(folder), "end").layers[0]
     assert layer.kernel_gradient is not None
     assert layer.kernel_gradient < 77
+
+
+def test_the_loss_before_training_is_the_probes(tmp_path):
+    folder = write_run(tmp_path, RunConfig(depth=2), status="diverged")
+    lines = [
+        {"run": "train", "step": 0, "wall_time": 1, "scalars": {"probe_loss": 2.71}},
+        {"run": "train", "step": 900, "wall_time": 1, "scalars": {"loss": "nan"}},
+    ]
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    start, end = from_run(read_run(folder), "start"), from_run(read_run(folder), "end")
+    assert start.loss == 2.71
+    assert end.loss is not None
+    assert math.isnan(end.loss)
+
+
+def test_what_helps_is_told_once(tmp_path):
+    record = read_run(write_run(tmp_path, RunConfig(activation="sigmoid"), gain=0.2))
+    assert render_run(record).count("What helps") == 1
+
+
+def test_passes_of_pretraining_that_follow_from_the_dataset_tell_no_runs_apart(tmp_path):
+    for dataset in ("mnist", "digits"):
+        write_run(tmp_path, RunConfig(dataset=dataset))
+    assert telling_fields(read_runs(tmp_path)[0]) == ["dataset"]

@@ -8,14 +8,26 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from fabricated_runs import count_points, headline, write_run
+from matplotlib.colors import to_rgba
+from matplotlib.patches import StepPatch
 
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.results.groups import read_runs
-from mnist_depth.results.report import write_report
+from mnist_depth.results import gallery, plots
+from mnist_depth.results.groups import Curve, group_runs, read_runs
+from mnist_depth.results.report import Story, write_report
+
+STORY = Story(
+    "Depth <9>",
+    "Why does it not learn?",
+    "Slopes.",
+    [("sigmoid stays at chance", "reproduced", "loss 2.30"), ("a & b", "not tested", "no run")],
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +37,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(root) -> Path:
-    answers = [("sigmoid stays at chance", "reproduced", "loss 2.30"), ("a & b", "not tested", "no run")]
-    return write_report(root, title="Depth <9>", question="Why does it not learn?", answers=answers)
+    return write_report(root, story=STORY)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +49,7 @@ def test_the_page_tells_question_answer_and_origin(text):
     for part in (
         "<title>Depth &lt;9&gt;</title>",
         "Why does it not learn?",
+        "Slopes.",
         "sigmoid stays at chance",
         "a &amp; b",
         "97.10 ± 0.10 %",
@@ -106,15 +118,59 @@ def test_csv_and_parquet_hold_every_point_once(root, written):
 
 
 def test_same_runs_give_the_same_page(root, text, tmp_path):
-    again = write_report(
-        root,
-        tmp_path / "other.html",
-        title="Depth <9>",
-        question="Why does it not learn?",
-        answers=[("sigmoid stays at chance", "reproduced", "loss 2.30"), ("a & b", "not tested", "no run")],
-    )
-    assert again == tmp_path / "other.html"
+    again = write_report(root, tmp_path, STORY)
+    assert again == tmp_path / "report.html"
     assert again.read_text(encoding="utf-8") == text
+
+
+def test_a_page_of_its_own_name_keeps_its_files_apart(root, text, tmp_path):
+    mine = tmp_path / "metrics.csv"
+    mine.write_text("mine", encoding="utf-8")
+    page = write_report(root, tmp_path / "my class.html", STORY)
+    assert mine.read_text(encoding="utf-8") == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv", "my class.html", "my class_files"}
+    told = page.read_text(encoding="utf-8")
+    links = [unquote(link) for link in re.findall(r'<a href="([^"]*)"', told)]
+    assert len(links) > 4
+    assert all((tmp_path / link).is_file() for link in links)
+    assert told.replace("my%20class_files/", "") == text
+
+
+def test_only_the_runs_that_are_asked_for_are_told_and_the_others_counted(tmp_path):
+    folders = [write_run(tmp_path, RunConfig(depth=depth)) for depth in (3, 4, 5)]
+    text = write_report(tmp_path, only=folders[:1]).read_text(encoding="utf-8")
+    assert "1 run (1 finished) on mnist" in text
+    assert "2 other runs in this folder" in text
+    assert len(tables_of(tmp_path)) == 1
+
+
+def tables_of(root: Path) -> set[str]:
+    lines = (root / "report" / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
+    return {line.split(",")[1] for line in lines}
+
+
+def test_a_line_looks_the_same_on_every_chart_of_a_page(tmp_path):
+    for index, activation in enumerate(("relu", "tanh", "sigmoid")):
+        folder = write_run(tmp_path, RunConfig(activation=activation, depth=4), accuracy=0.3 * index)
+        if activation == "relu":
+            (folder / "histograms.jsonl").unlink()
+    groups = group_runs(read_runs(tmp_path)[0])
+    (spread,) = gallery.activation_distributions(groups)
+    handles, labels = spread.figure.axes[0].get_legend_handles_labels()
+    patches = [handle for handle in handles if isinstance(handle, StepPatch)]
+    colors = {label: to_rgba(patch.get_edgecolor()) for label, patch in zip(labels, patches, strict=True)}
+    assert colors.keys() == {"tanh", "sigmoid"}
+    for curve in gallery.training_curves(groups):
+        lines = {line.get_label(): to_rgba(line.get_color()) for line in curve.figure.axes[0].get_lines()}
+        assert lines.keys() == {"relu", "tanh", "sigmoid"}
+        assert {label: lines[label] for label in colors} == colors
+
+
+def test_as_many_lines_as_a_chart_shows_can_be_told_apart():
+    curve = Curve(np.arange(3.0), np.arange(3.0), np.full(3, np.nan))
+    picture = plots.curves("all", {f"run {index}": curve for index in range(plots.MOST_LINES)}, ylabel="loss")
+    looks = {(line.get_color(), line.get_marker()) for line in picture.figure.axes[0].get_lines()}
+    assert len(looks) == plots.MOST_LINES
 
 
 def test_tensorflow_is_not_imported(root, tmp_path):
@@ -176,14 +232,14 @@ def test_trials_of_a_random_search_are_no_grid(tmp_path):
 
 
 def test_more_configurations_than_a_chart_can_show_are_sampled_and_told(tmp_path):
-    for depth in range(1, 11):
-        write_run(tmp_path, RunConfig(depth=depth), study="many", accuracy=depth / 20)
+    for depth in range(1, 21):
+        write_run(tmp_path, RunConfig(depth=depth), study="many", accuracy=depth / 40)
     text = write_report(tmp_path / "many").read_text(encoding="utf-8")
-    assert "the charts show 7 of the 10 configurations" in text
+    assert "These charts show 12 of the 20 configurations" in text
     legend = re.search(r"Line chart of test accuracy[^:]*: ([^\"]*)", text)
     assert legend is not None
-    assert "depth 1 ends at 5" in legend.group(1)
-    assert "depth 10 ends at 50" in legend.group(1)
+    assert "depth 1 ends at 2.5" in legend.group(1)
+    assert "depth 20 ends at 50" in legend.group(1)
 
 
 # Odd and damaged folders
@@ -253,7 +309,7 @@ def test_hostile_texts_are_escaped_everywhere(tmp_path):
     write_run(tmp_path, RunConfig(depth=3), study="study", record=record)
     folder = tmp_path / "study <img src=x>"
     shutil.copytree(tmp_path / "study", folder)
-    text = write_report(tmp_path, title=evil, question=evil, answers=[(evil, evil, evil)]).read_text(encoding="utf-8")
+    text = write_report(tmp_path, story=Story(evil, evil, evil, [(evil, evil, evil)])).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<img" not in text
 

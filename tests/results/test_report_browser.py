@@ -12,7 +12,7 @@ import pytest
 from fabricated_runs import headline, write_run
 
 from mnist_depth.config import RunConfig
-from mnist_depth.results.report import write_report
+from mnist_depth.results.report import Story, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -55,7 +55,7 @@ def report(tmp_path_factory) -> Path:
         for activation in ("relu", "sigmoid"):
             write_run(logdir, RunConfig(activation=activation, initializer=initializer), accuracy=0.5)
     answers = [("sigmoid stays at chance", "reproduced", "0.1135"), ("<script>alert(1)</script>", "not tested", "why")]
-    return write_report(root, title="Nine layers & <b>one</b> question", question="Why?", answers=answers)
+    return write_report(root, story=Story("Nine layers & <b>one</b> question", "Why?", answers=answers))
 
 
 def open_at(browser: Any, report: Path, size: str, *, dark: bool = False) -> list[str]:
