@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_depth.errors import UserError
+from mnist_depth.quiet import silenced
 from mnist_depth.registry import Entry, lookup
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _from_tfds(name: str, data_dir: str | None) -> Arrays:
     return _cached(f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}", partial(_decode, name, folder))
 
 
+@silenced()
 def _decode(name: str, folder: Path) -> Arrays:
     import numpy as np
     import tensorflow_datasets as tfds

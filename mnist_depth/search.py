@@ -7,14 +7,14 @@ grid: Bergstra & Bengio 2012. The validation split decides; the test split is sc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mnist_depth import records, sweep
-from mnist_depth.config import FIELDS, RunConfig
+from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 
 BASE: dict[str, Any] = {
@@ -64,11 +64,12 @@ class Trial(NamedTuple):
     config: RunConfig
     accuracy: float
 
-    def line(self, place: int) -> str:
-        """`Best-1 (val acc: 0.98) | lr: 0.0092, weight decay: 3.9e-07`."""
+    def line(self, place: int, chosen: Iterable[str] = ()) -> str:
+        """`Best-1 (val acc: 0.98) | lr: 0.0092, weight decay: 3.9e-07`, then the other fields that were searched."""
         config = self.config
         rates = f"lr: {config.learning_rate:.3g}, weight decay: {config.weight_decay:.2g}"
-        return f"Best-{place} (val acc: {self.accuracy:.4g}) | {rates}"
+        others = "".join(f", {name}: {getattr(config, name)}" for name in chosen)
+        return f"Best-{place} (val acc: {self.accuracy:.4g}) | {rates}{others}"
 
 
 @dataclass(frozen=True)
@@ -90,21 +91,6 @@ class Plan:
 
 
 Train = Callable[[Sequence[RunConfig]], sweep.Result]
-
-
-def parse_choices(text: str) -> dict[str, list[Any]]:
-    """`activation=relu,tanh;depth=3,5` as lists of values. Raises UserError for what is not such a list."""
-    choices: dict[str, list[Any]] = {}
-    for part in filter(None, text.split(";")):
-        name, equals, values = part.partition("=")
-        if not equals or name not in FIELDS or name == "seed":
-            raise UserError(f"--choose takes FIELD=VALUE,VALUE;..., with a field of the config, not {part!r}")
-        kind = {"int": int, "float": float, "str": str}[str(FIELDS[name].type)]
-        try:
-            choices[name] = [kind(value) for value in values.split(",")]
-        except ValueError:
-            raise UserError(f"--choose {name}: {values!r} are not all of type {kind.__name__}") from None
-    return choices
 
 
 def search(base: Mapping[str, Any], space: Space, plan: Plan, options: sweep.Options, train: Train) -> list[Trial]:

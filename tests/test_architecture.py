@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
         "networks",
     },
     {"config"},
-    {"records", "theory", "estimate"},
+    {"records", "theory", "estimate", "grid"},
     {"networks.block", "networks.layers", "networks.penalty"},
     {"networks.models", "networks.pretraining.dbn", "networks.pretraining.lsuv", "networks.ensemble"},
     {"results", "training"},

@@ -130,6 +130,23 @@ def test_train_leaves_a_run_folder_and_a_second_call_reuses_it(tmp_path: Path) -
     assert second.returncode == 0
 
 
+def test_train_takes_every_combination_and_prints_the_table(tmp_path: Path) -> None:
+    words = ["--dataset=digits", "--width=8", "--epochs=1", "--instruments=none", f"--logdir={tmp_path}", "--quiet"]
+    done = run("train", *words, "--choose=activation=relu,tanh;depth=2,3", "--seeds=2")
+    assert done.returncode == 0, done.stderr
+    folders = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("done.json")}
+    assert folders == {
+        f"train/digits-d0{depth}-{activation}-glorot_normal-sgd0.1-w8-e1/seed_{seed}"
+        for depth in (2, 3)
+        for activation in ("relu", "tanh")
+        for seed in (0, 1)
+    }
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("depth ")]
+    assert sorted(row[:4] for row in rows) == [
+        ["depth", depth, activation, "2"] for depth in ("2,", "3,") for activation in ("relu", "tanh")
+    ]
+
+
 def test_the_bare_command_is_the_depth9_study(tmp_path: Path) -> None:
     done = run("--dataset=digits", "--epochs=1", "--width=16", f"--logdir={tmp_path}", "--instruments=light")
     assert done.returncode == 0, done.stderr

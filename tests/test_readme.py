@@ -82,7 +82,7 @@ KNOWN = (
     Known(("scripts/run",), ("--dry_run", "--dataset=digits"), "logs/depth9:"),
     Known(("scripts/test",), ("-n0", "--no-header", "-p", "no:cacheprovider"), " passed"),
     Known((*PROGRAM, "study"), ("--dataset=digits", "--dry_run"), " runs, "),
-    Known((*PROGRAM, "train"), (*TINY, "--width=16", "--instruments=none"), "finished, loss"),
+    Known((*PROGRAM, "train"), (*TINY, "--width=16", "--instruments=none"), "finished, test loss"),
     Known((*PROGRAM, "theory"), (), "first / last gradient"),
     Known((*PROGRAM, "list"), (), ":\n  "),
     Known((*PROGRAM, "report"), (), ".html", _runs),
@@ -267,6 +267,22 @@ def test_the_lines_for_a_model_of_your_own_work(block: str, tmp_path: Path, monk
     tags = EventAccumulator(str(train)).Reload().Tags()
     assert any(tag.startswith("probe_gradient_norm/") for tag in tags["scalars"])
     assert tags["graph"]
+
+
+def test_the_page_for_python_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    """In a process of its own, guarded as the page says."""
+    lines = "\n".join(blocks("docs/python.md", "python")).splitlines()
+    program = tmp_path / "mine.py"
+    program.write_text("\n".join(['if __name__ == "__main__":', *(f"    {line}" for line in lines)]), encoding="utf-8")
+    program.write_text(program.read_text() + "\n    print(table.to_csv(), page)\n", encoding="utf-8")
+    pytest.importorskip("pandas")
+    done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^tanh,6,0\.\d+,\S+,2$", done.stdout, re.MULTILINE)
+    assert "VANISHING" in done.stdout
+    beside = tmp_path / "logs" / "mine" / "report"
+    for name in re.findall(r"`((?:runs|metrics|table)\.\w+)`", text_of("docs/python.md")):
+        assert (beside / name).stat().st_size > 0
 
 
 def _headings(text: str) -> set[str]:

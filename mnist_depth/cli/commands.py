@@ -23,12 +23,12 @@ COMMANDS: dict[str, Command] = {
     "study": Command(
         "[NAME]", "train a study's runs and answer its question (default: depth9)", running.study, TRAINING
     ),
-    "train": Command("", "train one run from flags", running.train, TRAINING),
+    "train": Command("", "train from flags: one run, or all of --choose", running.train, (*TRAINING, flags.CHOICES)),
     "search": Command(
         "",
         "random search of learning rate, weight decay and --choose fields",
         running.search_command,
-        (*TRAINING, flags.SEARCHING),
+        (*TRAINING, flags.CHOICES, flags.SEARCHING),
     ),
     "list": Command("[WHAT]", "every study, dataset, activation, ... by name", looking.list_names),
     "report": Command("DIR", "write an HTML page about the runs in a folder", looking.report, (flags.FILES,)),

@@ -25,7 +25,8 @@ INSTRUMENTS = ("none", "light", "standard", "full")
 MOST_SEEDS = 1_000
 
 NETWORK = "Network and training (any of them overrides a study's default)"
-RUNNING, SEARCHING, BOARD, FILES = "Running", "Searching", "Board", "Files"
+RUNNING, CHOICES, SEARCHING = "Running", "Several configurations", "Searching"
+BOARD, FILES = "Board", "Files"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     NETWORK: tuple(FIELDS),
@@ -44,7 +45,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "keep_going",
         "quiet",
     ),
-    SEARCHING: ("trials", "rounds", "sampler", "halving", "choose", "best"),
+    CHOICES: ("choose",),
+    SEARCHING: ("trials", "rounds", "sampler", "halving", "best"),
     BOARD: (
         "logdir",
         "port",
@@ -115,7 +117,7 @@ def _define_board(values: FlagValues) -> None:
     switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
     text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)
     _define_search(values)
-    text("out", None, "report: the HTML file to write", flag_values=values)
+    text("out", None, "report: a folder for the page, or a file that ends in .html", flag_values=values)
 
 
 def _define_search(values: FlagValues) -> None:
@@ -124,7 +126,8 @@ def _define_search(values: FlagValues) -> None:
     whole("rounds", 2, "rounds of a search; each narrows the range around the best fifth", flag_values=values)
     flags.DEFINE_enum("sampler", "random", list(SAMPLERS), "who proposes; tpe is Optuna's", flag_values=values)
     switch("halving", False, "successive halving through Optuna: weak trials get fewer epochs", flag_values=values)
-    text("choose", "", "other fields to search: FIELD=VALUE,VALUE;FIELD=...", flag_values=values)
+    choose = "FIELD=VALUE,VALUE;FIELD=...: train takes every combination, search draws from them"
+    text("choose", "", choose, flag_values=values)
     whole("best", 10, "lines of the best trials to print", lower_bound=0, flag_values=values)
 
 

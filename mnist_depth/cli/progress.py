@@ -57,7 +57,7 @@ def _last_scores(path: Path, tail: int = 65_536) -> tuple[int, dict[str, float]]
 def scores_text(scores: dict[str, float]) -> str:
     if "train loss" not in scores or "test accuracy" not in scores:
         return ""
-    return f"loss {scores['train loss']:.4f}  test {scores['test accuracy']:.2%}"
+    return f"train loss {scores['train loss']:.4f}  test {scores['test accuracy']:.2%}"
 
 
 @contextlib.contextmanager

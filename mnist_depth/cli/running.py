@@ -13,10 +13,14 @@ from mnist_depth import datasets, records, search, sweep
 from mnist_depth.cli import flags, progress, terminal
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
+from mnist_depth.grid import grid, parse_choices
 from mnist_depth.records import RunRecord, read_run, run_folder
 from mnist_depth.studies import STUDIES, Study
 
 INCOMPLETE = 1
+
+MOST_NAMED = 5
+"""Runs that `train` tells of one by one; of more there is only the table."""
 
 ANY_DATASET = "mnist"
 """Where none is asked for, and to tell what is wrong with the flags before datasets are looked for."""
@@ -49,20 +53,23 @@ def study(words: list[str], values: flags.FlagValues) -> int:
 
 
 def train(words: list[str], values: flags.FlagValues) -> int:
-    """Train one run from flags, or one per seed."""
+    """Train one run from flags, or every combination of --choose with every seed."""
     if words:
         raise UserError(f"train takes flags only, not {words[0]!r}")
     overrides = flags.config_overrides(values)
-    first = overrides.get("seed", 0)
-    RunConfig(**{"dataset": ANY_DATASET, **overrides})
-    config = RunConfig(**{"dataset": _dataset(values), **overrides})
-    configs = [replace(config, seed=seed) for seed in range(first, first + (values.seeds or 1))]
+    choices = parse_choices(values.choose)
+    grid({"dataset": ANY_DATASET, **overrides}, choices)
+    dataset = ANY_DATASET if "dataset" in choices else _dataset(values)
+    configs = grid({"dataset": dataset, **overrides}, choices, values.seeds or 1)
     options = _options("train", values)
     if values.dry_run:
         return _dry_run(configs, options)
     result = _sweep(configs, options, values)
-    for run in _read(configs, options):
+    runs = _read(configs, options)
+    for run in runs[:MOST_NAMED]:
         print(f"{run.folder}: {run.status}, {terminal.scores_of(run)}")
+    if len(runs) > 1:
+        print(f"\n{terminal.runs_table(runs)}\n")
     _write_pages(options)
     print(terminal.where_to_look(options.logdir))
     return _ending(result, options)
@@ -79,7 +86,7 @@ def search_command(words: list[str], values: flags.FlagValues) -> int:
 
 def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValues) -> int:
     overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
-    choices = search.parse_choices(values.choose)
+    choices = parse_choices(values.choose)
     fixed = {**choices, **overrides}
     drawn = {field: span for field, span in search.DEFAULT_SPACE.exponents.items() if field not in fixed}
     space = search.Space(drawn, choices)
@@ -97,7 +104,7 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
     print(f"Study {name}: {chosen.question}", flush=True)
     trials = search.search(base, space, plan, options, train_round)
     for place, trial in enumerate(trials[: values.best], 1):
-        print(trial.line(place))
+        print(trial.line(place, choices))
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
     _conclude(chosen, _read([trial.config for trial in trials], options), overrides, options)

@@ -29,6 +29,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
+def runs_table(runs: Sequence[RunRecord]) -> str:
+    """One row per configuration: mean and sample standard deviation over seeds."""
+    from mnist_depth.results import tables
+    from mnist_depth.results.groups import group_runs
+
+    return table(*tables.summary(group_runs(runs), rank_by="best_test_accuracy"))
+
+
 def study_table(study: Study, runs: Sequence[RunRecord]) -> str:
     """One row per configuration: mean and deviation over seeds, the published figure beside it where there is one."""
     from mnist_depth.results import tables
@@ -65,7 +73,7 @@ def scores_of(run: RunRecord) -> str:
 
     figures = defaultdict(lambda: math.nan, final_metrics(run))
     return (
-        f"loss {figures['test_loss']:.4f}, test accuracy {figures['test_accuracy']:.2%} "
+        f"test loss {figures['test_loss']:.4f}, test accuracy {figures['test_accuracy']:.2%} "
         f"(best {figures['best_test_accuracy']:.2%}), {figures['seconds']:.1f} s"
     )
 

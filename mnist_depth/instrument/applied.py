@@ -93,7 +93,7 @@ class Tap:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to measure."""
-        return not self._columns and not self._snapshots
+        return not self._names or not (self._columns or self._snapshots)
 
     def forget(self) -> None:
         """Drop what was measured and not read: the next measurement is of another run, whose steps start anew."""
@@ -225,8 +225,9 @@ class Attachment:
     the model's own training function.
     """
 
-    def __init__(self, model: keras.Model, optimizer: Any) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: keras.Model, optimizer: Any, training: object) -> None:
+        self.model, self.optimizer, self._training = model, optimizer, training
+        self._tapped: Any = None
         self.taps: list[Tap] = []
         self._deaf: set[Tap] = set()
         self._original = optimizer.apply
@@ -270,19 +271,31 @@ class Attachment:
         (self._deaf.discard if wanted else self._deaf.add)(tap)
         self.model.train_function = self._tapped if self._listening else self._untapped
 
+    def is_left_over(self, training: object) -> bool:
+        """Whether it belongs to another call of `fit`: to one that was interrupted, and never came to its end."""
+        return self._training is not None and self._training is not training
+
     def remove(self) -> None:
-        """Leave optimizer and model as they were found."""
+        """Leave optimizer and model as they were found; a training function that someone else has set since stays."""
         object.__delattr__(self.optimizer, "apply")
-        self.model.train_function = self._untapped
+        if self.model.train_function is self._tapped:
+            self.model.train_function = self._untapped
 
 
-def attach(tap: Tap) -> None:
-    """Start measuring: the model's training function is traced with the tap inside, once per tap."""
+def attach(tap: Tap, training: object = None) -> None:
+    """Start measuring: the model's training function is traced with the tap inside, once per tap.
+
+    `training` is any object that stands for one call of `fit`; what an earlier one has left is removed.
+    """
     attachment = _attachment(tap)
+    if attachment is not None and attachment.is_left_over(training):
+        attachment.remove()
+        attachment = None
     if attachment is None:
-        attachment = Attachment(tap.model, tap.optimizer)
+        attachment = Attachment(tap.model, tap.optimizer, training)
         tap.tapped_function = attachment.train_through(tap.tapped_function)
-    attachment.taps.append(tap)
+    if tap not in attachment.taps:
+        attachment.taps.append(tap)
 
 
 def detach(tap: Tap) -> None:

@@ -6,13 +6,22 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mnist_depth.instrument.applied import Tap, attach, detach, innermost, listen
+from mnist_depth.instrument.arguments import (
+    Gradients,
+    check_batch,
+    check_patterns,
+    check_schedules,
+    warn_of_no_match,
+    whose,
+)
+from mnist_depth.instrument.forward import as_tensors, predict
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
 from mnist_depth.instrument.nonfinite import first_nonfinite
@@ -22,8 +31,6 @@ from mnist_depth.instrument.schedule import Schedule, never
 from mnist_depth.instrument.statistics import choose
 from mnist_depth.instrument.writers.events import EventWriter
 from mnist_depth.instrument.writers.protocol import Writer
-
-Gradients = Literal["probe", "applied", "both"]
 
 
 class DepthGauge(keras.callbacks.Callback):
@@ -65,11 +72,14 @@ class DepthGauge(keras.callbacks.Callback):
             raise ValueError(f"DepthGauge needs Keras' TensorFlow backend, not {keras.backend.backend()}")
         if preset not in PRESETS:
             raise ValueError(f"unknown preset {preset!r}; valid: {', '.join(PRESETS)}")
+        check_schedules(schedule=schedule, histograms=histograms, applied=applied)
+        check_patterns(layers=layers, variables=variables)
+        check_batch(probe)
         self.preset = PRESETS[preset]
         self.schedule = schedule or self.preset.schedule
         self.histogram_schedule = (histograms or self.preset.histogram_schedule) if self.preset.histograms else never()
         self.applied_schedule = applied or self.schedule
-        self.gradients = _whose(gradients, probe is not None)
+        self.gradients = whose(gradients, probe is not None)
         self._owns_writer = not isinstance(target, Writer)
         self.writer, self._validation = _writers(target)
         self._batch, self._loss, self._training = probe, loss, training
@@ -188,6 +198,10 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _prepare(self) -> None:
         """Build probe and tap once; both live on when `fit` is called again."""
+        if not self._trained.built:
+            self._build()
+        if self._probe is None and self._tap is None:
+            warn_of_no_match(self._trained, self._layers, self._variables)
         if self._batch is not None and (self._probe is None or self._probe.model is not self._trained):
             self._probe = Probe(
                 self._trained,
@@ -203,7 +217,17 @@ class DepthGauge(keras.callbacks.Callback):
             self._tap = self._make_tap()
         if self._tap is not None:
             self._tap.forget()
-            attach(self._tap)
+            attach(self._tap, self.params)  # Keras makes these anew for every call of `fit`
+
+    def _build(self) -> None:
+        """Make the variables of a model that would wait for its first batch: what is measured has to be there."""
+        if self._batch is not None:
+            predict(self._trained, as_tensors(self._batch)[0], training=False)
+        else:
+            warnings.warn(
+                "nothing inside the model is measured, it is not built yet: give a probe, or call it before fit",
+                stacklevel=2,
+            )
 
     def _write_graph(self) -> None:
         """Once per run: TensorBoard cannot reconcile two op graphs."""
@@ -222,7 +246,7 @@ class DepthGauge(keras.callbacks.Callback):
             return self._batch
         inputs = getattr(self._trained, "inputs", None)
         if not inputs:
-            raise ValueError("a subclassed model needs a probe")
+            raise ValueError("a model that does not declare its inputs needs a probe")
         zeros = [tf.zeros([size or 1 for size in i.shape], i.dtype) for i in inputs]
         return (zeros if len(zeros) > 1 else zeros[0],)
 
@@ -319,14 +343,6 @@ class DepthGauge(keras.callbacks.Callback):
             self._validation.write_scalars(self._step, validation)
         else:
             self._write_scalars(self._step, {f"validation_{name}": value for name, value in validation.items()})
-
-
-def _whose(gradients: Gradients | None, has_probe: bool) -> Gradients:
-    if gradients not in (None, "probe", "applied", "both"):
-        raise ValueError(f"unknown gradients {gradients!r}; valid: probe, applied, both")
-    if gradients in ("probe", "both") and not has_probe:
-        raise ValueError(f"gradients={gradients!r} needs a probe: probe=(x, y)")
-    return gradients or ("probe" if has_probe else "applied")
 
 
 def _writers(target: str | os.PathLike[str] | Writer) -> tuple[Writer, Writer | None]:

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -98,7 +99,8 @@ class Probe:
         if self._function is None:
             # Not XLA-compiled: it runs seldom, and compiling it takes longer than a short training.
             eager = getattr(self.model, "run_eagerly", False)
-            self._function = self._run if eager else tf.function(self._run, autograph=False)
+            # The partial is a function of its own: TensorFlow counts all probes' `_run` as one, and complains.
+            self._function = self._run if eager else tf.function(partial(self._run), autograph=False)
         values, tensors = self._function(*self.batch)
         scalars = dict(zip(self._tags, np.asarray(values).tolist(), strict=True))
         wanted = tensors if arrays else {}

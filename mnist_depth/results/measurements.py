@@ -15,6 +15,7 @@ import numpy as np
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.quiet import silenced
 from mnist_depth.records import RunRecord
 
 Moment = Literal["start", "end"]
@@ -172,7 +173,8 @@ def from_files(model_path: Path, data_path: Path) -> Measurements:
     that cannot be used.
     """
     x, y = _load_batch(data_path)
-    model = _load_model(model_path)
+    with silenced():
+        model = _load_model(model_path)
     return from_model(model, x, y, source=f"{model_path.name} on the {len(x)} examples of {data_path.name}")
 
 

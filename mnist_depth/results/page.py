@@ -125,7 +125,7 @@ def figures(pictures: Iterable[Picture], beside: str) -> str:
 
 def _figure(picture: Picture, beside: str) -> str:
     file = escape(f"{beside}figures/{picture.name}")
-    links = " · ".join(f'<a href="{file}.{suffix}">{suffix.upper()}</a>' for suffix in ("png", "svg"))
+    links = " · ".join(f'<a href="{file}.{suffix}">{suffix.upper()}</a>' for suffix in ("png", "svg", "pdf"))
     kind = ' class="wide"' if picture.wide else ""
     caption = f"<figcaption>{escape(picture.caption)} ({links})</figcaption>"
     return f"<figure{kind}>{inline_svg(picture)}{caption}</figure>"

@@ -39,6 +39,7 @@ CHARACTERS, LEGEND_LINE = 14.5, 0.19
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mnist_depth",
+    "pdf.fonttype": 42,
     "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9.0,
@@ -117,7 +118,7 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
 
 
 def save(picture: Picture, folder: Path) -> None:
-    """Write `<name>.svg` and `<name>.png`, on white ground."""
+    """Write `<name>.svg`, `<name>.png` and `<name>.pdf`, on white ground."""
     head, rest = _labeled(picture.svg, picture).split(">", 1)
     white = '<rect width="100%" height="100%" fill="white"/>'
     try:
@@ -125,6 +126,8 @@ def save(picture: Picture, folder: Path) -> None:
         with matplotlib.rc_context(STYLE):
             metadata = {"Title": picture.caption, "Description": picture.alt}
             picture.figure.savefig(folder / f"{picture.name}.png", dpi=160, facecolor="white", metadata=metadata)
+            undated = {"Title": picture.caption, "CreationDate": None}
+            picture.figure.savefig(folder / f"{picture.name}.pdf", facecolor="white", metadata=undated)
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
-from mnist_depth.results import gallery, page, pictures, tables
+from mnist_depth.results import exports, gallery, page, pictures, tables
 from mnist_depth.results.diagnosis import Diagnosis
 from mnist_depth.results.groups import Group, Labeler, group_runs, read_runs
 from mnist_depth.results.pictures import Picture
@@ -24,6 +24,8 @@ MOST_DETAILS = 24
 """With more configurations than this, tables are folded and the diagnosis is not spelled out."""
 
 MOST_COMMANDS = 30
+
+GAIN = "gradient per layer toward the input (95 % interval of the fit over the first seed's layers)"
 
 Answer = tuple[str, str, str]
 """(statement, verdict, detail)."""
@@ -52,9 +54,9 @@ def write_report(
 ) -> Path:
     """Report on the runs at or below `root`, all or those whose folders are in `only`; the path of the HTML file.
 
-    `out` is a folder, or an .html file; default `<root>/report`. Figures (PNG and SVG), `metrics.csv` and
-    `metrics.parquet` stand beside a page in a folder of its own, and in `NAME_files` beside a NAME.html. Raises
-    UserError where there is no readable run or nothing can be written.
+    `out` is a folder, or an .html file; default `<root>/report`. Figures (PNG, SVG and PDF) and the numbers (see
+    `exports`) stand beside a page in a folder of its own, and in `NAME_files` beside a
+    NAME.html. Raises UserError where there is no readable run or nothing can be written.
     """
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
@@ -65,7 +67,9 @@ def write_report(
         found = f" ({notes[0]})" if notes else ""
         raise UserError(f"no readable run at or below {root}{found}; train one first, or name another folder")
     target, files = _places(root, out)
-    rows = tables.write_metrics(runs, files)
+    rows = exports.write_metrics(runs, files)
+    groups = group_runs(runs, story.label)
+    exports.write_tables(runs, tables.summary(groups, story.columns, story.rank_by, story.published), files)
     title = story.title or root.resolve().name
     beside = "" if files == target.parent else f"{quote(files.name)}/"
     parts, shown = _parts(replace(story, title=title), runs, notes, _data(rows, beside), beside)
@@ -88,6 +92,8 @@ def _chosen(
 def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
     """The HTML file to write and the folder for what it links to, which is made, and the figures' in it."""
     out = root / "report" if out is None else out
+    if out.suffix not in ("", ".html") and not out.is_dir():
+        raise UserError(f"the page is HTML: name a folder, or a file that ends in .html, not {out}")
     target, files = (out, out.with_name(f"{out.stem}_files")) if out.suffix == ".html" else (out / "report.html", out)
     try:
         (files / "figures").mkdir(parents=True, exist_ok=True)
@@ -152,7 +158,7 @@ def _results(groups: Sequence[Group], story: Story) -> str:
 
 def _legend(groups: Sequence[Group]) -> str:
     one = all(len(group.runs) == 1 for group in groups)
-    text = "One seed each." if one else "Mean ± standard deviation over seeds."
+    text = "One seed each." if one else "Mean ± sample standard deviation over seeds."
     if any(group.spread("gradient_ratio") for group in groups):
         text += (
             " Gradient norms are those of the first and the last kernel as applied, and the ratio is that of the two "
@@ -186,7 +192,12 @@ def _diagnoses(groups: Sequence[Group], start: gallery.Diagnoses, end: gallery.D
     rows = [
         [g.label, _verdicts(start[g.label]), _verdicts(end.get(g.label, [])), _gain(start[g.label][0])] for g in known
     ]
-    header = ["", "before training", "after training", "gradient per layer toward the input (95 % interval)"]
+    header = [
+        "",
+        "before training",
+        "after training",
+        "gradient per layer toward the input (95 % interval of the fit over the first seed's layers)",
+    ]
     spelled = [_spelled(group.label, start[group.label][0], end.get(group.label, [])) for group in known]
     content = page.table(Table(header, rows), verdicts=[1, 2])
     if len(known) > MOST_DETAILS:
@@ -270,8 +281,14 @@ def _several(values: Counter[str]) -> str:
 
 
 def _data(rows: int, beside: str) -> str:
-    links = " and ".join(f'<a href="{escape(beside)}metrics.{kind}">metrics.{kind}</a>' for kind in ("csv", "parquet"))
-    told = f"<p>{links} hold every recorded number: {rows:,} rows, one per run, step and tag.</p>"
+    def links(name: str, *kinds: str) -> str:
+        return ", ".join(f'<a href="{escape(beside)}{name}.{kind}">{name}.{kind}</a>' for kind in kinds)
+
+    told = (
+        f"<p>{links('table', 'csv', 'tex')}: the table above. {links('runs', 'csv', 'parquet')}: one row per run, its "
+        f"config and final figures. {links('metrics', 'csv', 'parquet')}: every recorded number, {rows:,} rows, one "
+        "per run, step and tag.</p>"
+    )
     return told + page.paragraph(
         "This page is complete by itself; its links need the folder that it came with.", "muted"
     )

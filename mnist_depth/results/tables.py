@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from mnist_depth.errors import UserError
-from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import Group, Labeler, Spread
 
 COLUMNS = (
@@ -89,40 +86,3 @@ def statuses(group: Group) -> str:
     """`finished`, or how many of the runs ended how."""
     counts = Counter(run.status for run in group.runs)
     return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
-
-
-def write_metrics(runs: Sequence[RunRecord], folder: Path) -> int:
-    """Write metrics.csv and metrics.parquet, one row per (run, step, tag), and return the number of rows.
-
-    Columns: study, slug, seed, run, tag, step, wall_time, value.
-    """
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("study", "slug")]
-        + [("seed", pa.int64()), ("run", pa.string()), ("tag", pa.string()), ("step", pa.int64())]
-        + [("wall_time", pa.float64()), ("value", pa.float64())]
-    )
-    table = pa.concat_tables([schema.empty_table(), *[pa.table(_columns(run), schema) for run in runs]])
-    try:
-        pyarrow.csv.write_csv(table, folder / "metrics.csv")
-        pyarrow.parquet.write_table(table, folder / "metrics.parquet")
-    except OSError as error:
-        raise UserError(f"cannot write the metrics to {folder}: {error}") from None
-    return table.num_rows
-
-
-def _columns(record: RunRecord) -> dict[str, list[object]]:
-    points = record.points
-    return {
-        "study": [record.study] * len(points),
-        "slug": [record.slug] * len(points),
-        "seed": [record.seed] * len(points),
-        "run": [point.run for point in points],
-        "tag": [point.tag for point in points],
-        "step": [point.step for point in points],
-        "wall_time": [point.wall_time for point in points],
-        "value": [point.value for point in points],
-    }

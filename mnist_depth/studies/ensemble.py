@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mnist_depth.quiet import silenced
 from mnist_depth.records import RunRecord
 from mnist_depth.studies.sources import LECTURE_10
 from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant
@@ -16,7 +17,8 @@ from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs
 
 def _average(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
     """Accuracy of the averaged probabilities, and of its members by the same count."""
-    from mnist_depth.networks.ensemble import ensemble_of_runs
+    with silenced():
+        from mnist_depth.networks.ensemble import ensemble_of_runs
 
     found = ensemble_of_runs([record.folder for record in records if record.status == "finished"], data_dir)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -73,7 +74,7 @@ def test_diagnosis_of_every_group_with_theory_and_remedies(text):
 def test_the_page_loads_nothing(text):
     addresses = re.findall(r'(?:src|href|action)="([^"]*)"', text)
     links = [address for address in addresses if not address.startswith(("#", "data:"))]
-    assert all(re.fullmatch(r"figures/[\w]+\.(png|svg)|metrics\.(csv|parquet)", link) for link in links)
+    assert all(re.fullmatch(r"figures/[\w]+\.(png|svg|pdf)|(metrics|runs)\.(csv|parquet)|table\.(csv|tex)", link) for link in links)
     assert "<script" not in text
     assert "@import" not in text
 
@@ -115,6 +116,38 @@ def test_csv_and_parquet_hold_every_point_once(root, written):
         assert not frame.duplicated(["slug", "seed", "run", "tag", "step"]).any()
         accuracy = frame[(frame.run == "test") & (frame.tag == "accuracy") & (frame.step == 900) & (frame.seed == 2)]
         assert sorted(accuracy.value) == pytest.approx([0.1135, 0.972])
+
+
+def test_one_row_per_run_holds_config_and_final_figures(written, root):
+    pandas = pytest.importorskip("pandas")
+    for frame in (pandas.read_csv(written.parent / "runs.csv"), pandas.read_parquet(written.parent / "runs.parquet")):
+        assert len(frame) == len(read_runs(root)[0]) == 6
+        assert {"activation", "depth", "seed", "learning_rate", "status", "test_accuracy"} <= set(frame)
+        mean = frame.groupby("activation").test_accuracy.mean()
+        assert mean["relu"] == pytest.approx(0.971)
+        assert mean["sigmoid"] == pytest.approx(0.1135)
+
+
+def test_the_table_leaves_as_csv_and_latex(written):
+    with (written.parent / "table.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert "test accuracy" in header
+    assert any("97.10 ± 0.10 %" in row for row in rows)
+    latex = (written.parent / "table.tex").read_text(encoding="utf-8")
+    assert r"97.10 $\pm$ 0.10 \%" in latex
+    assert latex.count(r"\\") == 1 + len(rows)
+
+
+def test_figures_leave_as_pdf_too(written):
+    names = {path.stem for path in (written.parent / "figures").glob("*.svg")}
+    assert names == {path.stem for path in (written.parent / "figures").glob("*.pdf")}
+    assert all(path.read_bytes().startswith(b"%PDF") for path in (written.parent / "figures").glob("*.pdf"))
+
+
+def test_a_page_that_is_no_html_is_refused(root, tmp_path):
+    with pytest.raises(UserError, match=r"name a folder, or a file that ends in \.html"):
+        write_report(root, tmp_path / "paper.pdf")
+    assert not any(tmp_path.iterdir())
 
 
 def test_same_runs_give_the_same_page(root, text, tmp_path):

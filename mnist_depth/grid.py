@@ -1,0 +1,47 @@
+"""Many configurations from few words: every combination of the values of some fields, with every seed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mnist_depth.config import FIELDS, RunConfig
+from mnist_depth.errors import UserError
+
+
+def parse_choices(text: str) -> dict[str, list[Any]]:
+    """Lists of values, by field. Raises UserError for what is not such a list.
+
+    >>> parse_choices("activation=relu,tanh;depth=3,5")
+    {'activation': ['relu', 'tanh'], 'depth': [3, 5]}
+    """
+    choices: dict[str, list[Any]] = {}
+    for part in filter(None, text.split(";")):
+        name, equals, values = part.partition("=")
+        if not equals or name not in FIELDS or name == "seed":
+            raise UserError(f"--choose takes FIELD=VALUE,VALUE;..., with a field of the config, not {part!r}")
+        kind = {"int": int, "float": float, "str": str}[str(FIELDS[name].type)]
+        try:
+            choices[name] = [kind(value) for value in values.split(",")]
+        except ValueError:
+            raise UserError(f"--choose {name}: {values!r} are not all of type {kind.__name__}") from None
+    return choices
+
+
+def grid(fields: Mapping[str, Any], choices: Mapping[str, Collection[Any]], seeds: int = 1) -> list[RunConfig]:
+    """A config for every combination of `choices` and every seed, counted from that of `fields`, which holds the rest.
+
+    Combinations that mean the same stand once. Raises UserError where one is not valid.
+
+    >>> [config.slug for config in grid({"dataset": "digits"}, {"depth": [3, 5]})]
+    ['digits-d03-relu-glorot_normal-sgd0.1', 'digits-d05-relu-glorot_normal-sgd0.1']
+    """
+    first = fields.get("seed", 0)
+    combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+    found = [
+        RunConfig(**{**fields, **combination, "seed": seed})
+        for combination in combinations
+        for seed in range(first, first + seeds)
+    ]
+    return list(dict.fromkeys(found))
