@@ -119,7 +119,7 @@ def test_train_leaves_a_run_folder_and_a_second_call_reuses_it(tmp_path: Path) -
     assert first.stderr == ""
     assert "test accuracy" in first.stdout
     assert f"--logdir {tmp_path}" in first.stdout
-    assert "ssh -N -L" in first.stdout
+    assert "board --logdir" in first.stdout
     (folder,) = (path.parent for path in tmp_path.rglob("done.json"))
     record = json.loads((folder / "config.json").read_text())
     assert record["dataset"]["name"] == "digits"

@@ -92,7 +92,8 @@ def main(logdir: str, port: int, arguments: list[str], patience: float | None, t
     port = int(url.rstrip("/").rpartition(":")[2])
     print(MARK + json.dumps({"url": url, "port": port, "events": has_event_files(logdir)}), flush=True)
     os.dup2(2, 1)  # nobody reads our standard output any more
-    wait_for_release(patience)
+    with contextlib.suppress(KeyboardInterrupt):
+        wait_for_release(patience)
     os._exit(0)
 
 

@@ -12,6 +12,7 @@ import os
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator, Sequence
@@ -67,11 +68,11 @@ def remote(
         exit_on_sigterm(),
         open_remote(address, attach, port, reload_interval, python, ssh_config) as board,
     ):
-        print(f"TensorBoard of {address}: {board.url}")
+        print(f"TensorBoard of {board.shows}: {board.url}")
         print("Ctrl-C ends the forwarding." if attach else "Ctrl-C ends the board there.", flush=True)
         if open_browser:
             webbrowser.open(board.url)
-        raise UserError(_why_ended(_keep_alive(board.leash), address, connected=True))
+        raise UserError(_why_ended(_keep_alive(board, attach), address, connected=True))
     print("The connection is closed.")
 
 
@@ -87,6 +88,8 @@ def open_remote(
     """A remote board that answers on loopback here by the time the block is entered. Raises like `remote`."""
     there = parse_address(address)
     if attach is None and not there.path:
+        if "/" in address:
+            raise UserError(f"the remote address {address!r} names no host; give user@host:/path/to/logs")
         raise UserError(f"the remote address {address!r} names no folder; give {there.host}:/path/to/logs, or --attach")
     check_port(port)
     if attach is not None:
@@ -101,13 +104,13 @@ def open_remote(
                 leash.send(launcher_input(0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE))
             report = leash.report()
             if report is None:
-                raise UserError(_why_ended(leash.close(), address, connected=False))
+                raise UserError(_why_ended(leash.close(), address, connected=False, python=python))
             if not report.get("events", True):
-                print(f"Warning: no event files below {there.path} on {there.host} yet", flush=True)
+                print(f"Warning: no event files below {there.path} on {there.host} yet", file=sys.stderr, flush=True)
             local = ssh.forward(attach or int(report["port"]), port or PORT)
             url = f"http://127.0.0.1:{local}/"
-            _check_answer(url, leash, there.host)
-            yield Board(url, local, leash)
+            shows = _folder_shown(url, leash, there.host)
+            yield Board(url, local, leash, f"{there.host}:{shows}")
 
 
 class _Ssh:
@@ -159,9 +162,10 @@ def _options(there: Address) -> Sequence[str]:
     return ["--host=127.0.0.1", f"--window_title={there.host}:{there.path}"]
 
 
-def _check_answer(url: str, leash: Leash, host: str) -> None:
+def _folder_shown(url: str, leash: Leash, host: str) -> str:
+    """What the board over there says that it serves. It listens by now: asked once, for ssh complains at every time."""
     try:
-        environment(url, leash)
+        return str(environment(url, leash, refusal=0).get("data_location"))
     except UserError:
         raise UserError(
             f"no board answers through the connection to {host}: nothing runs on that port there, or its SSH server "
@@ -169,23 +173,38 @@ def _check_answer(url: str, leash: Leash, host: str) -> None:
         ) from None
 
 
-def _keep_alive(leash: Leash) -> int:
-    """Send a sign of life until the connection ends; return the exit status of `ssh`."""
+def _keep_alive(board: Board, attached: int | None) -> int:
+    """Send a sign of life until the connection ends; return the exit status of `ssh`.
+
+    Raises UserError when a board that others started ends: its connection would not.
+    """
     while True:
         try:
-            return leash.process.wait(SECONDS_BETWEEN_BEATS)
+            return board.leash.process.wait(SECONDS_BETWEEN_BEATS)
         except subprocess.TimeoutExpired:
-            leash.send(b"\n")
+            board.leash.send(b"\n")
+        if attached is not None and not _answers(board):
+            raise UserError(f"the board on port {attached} over there has ended; start it there again")
 
 
-def _why_ended(status: int, address: str, *, connected: bool) -> str:
+def _answers(board: Board) -> bool:
+    with contextlib.suppress(UserError):
+        return bool(environment(board.url, board.leash, refusal=0))
+    return False
+
+
+def _why_ended(status: int, address: str, *, connected: bool, python: str = "") -> str:
     host, path = parse_address(address)
     if connected and (status == _SSH_FAILED or status < 0):
-        return f"the connection to {host} was lost; run the same command again when the network is back"
+        lost = f"the connection to {host} was lost, or the board there was killed"
+        return f"{lost}; run the same command again when network and machine are back"
     if status == _SSH_FAILED:
         return f"ssh could not connect to {host}; what it says stands above, and `ssh {host}` must work by itself first"
     if status == _NO_FOLDER:
-        return f"there is no folder {path} on {host}"
+        shown = path if path.startswith(("/", "~")) else f"~/{path}"
+        return f"there is no folder {shown} on {host}"
+    if status == _NO_TENSORBOARD and python:
+        return f"{python} on {host} cannot be run or has no TensorBoard; name another interpreter with --remote_python"
     if status == _NO_TENSORBOARD:
         return (
             f"no Python with TensorBoard was found on {host}; install it there (pip install tensorboard) or name the "

@@ -35,6 +35,8 @@ class Board:
     url: str
     port: int
     leash: Leash
+    shows: str = ""
+    """The folder, as the board itself names it."""
 
 
 def serve(
@@ -100,19 +102,21 @@ def start_board(
         yield Board(report["url"], report["port"], leash)
 
 
-def environment(url: str, leash: Leash) -> dict[str, Any]:
+def environment(url: str, leash: Leash, refusal: float = SECONDS_OF_REFUSAL) -> dict[str, Any]:
     """Wait until the board at `url` answers and return what it says of itself.
 
-    It has bound its port by now, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse for long
-    (SECONDS_OF_REFUSAL). Raises UserError then, and when the process behind it ends.
+    It has bound its port by now, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse for long (`refusal`
+    in seconds; 0 asks once). Raises UserError then, and when the process behind it ends.
     """
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
-    limit = time.monotonic() + SECONDS_OF_REFUSAL
-    while leash.process.poll() is None and time.monotonic() < limit:
+    limit = time.monotonic() + refusal
+    while leash.process.poll() is None:
         try:
             with direct.open(f"{url}data/environment", timeout=SECONDS_TO_ANSWER) as answer:
                 return json.load(answer)
         except (OSError, ValueError):
+            if time.monotonic() >= limit:
+                break
             time.sleep(0.1)
     raise UserError(f"no board answers at {url}")
 
@@ -152,7 +156,10 @@ def _last_line(log: IO[bytes]) -> str:
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """End orderly on SIGTERM, with the status that a shell expects; signals belong to the main thread alone."""
+    """End orderly on SIGTERM and, unless nohup holds it back, SIGHUP, with the status that a shell expects.
+
+    Signals belong to the main thread alone.
+    """
 
     def leave(number: int, _: types.FrameType | None) -> None:
         sys.exit(128 + number)
@@ -160,8 +167,10 @@ def exit_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, leave)
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, leave) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -137,12 +137,18 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
     try:
         words = values(argv)
     except (flags.Error, UnicodeDecodeError) as error:  # the latter for a --flagfile that is not text
-        raise UserError(f"{error}; see python -m mnist_depth --help") from None
+        raise UserError(f"{_plain(str(error))}; see python -m mnist_depth --help") from None
     except RecursionError:  # absl-py looks for a flag of a name like it, and gets lost in a long one
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
     if not values.logdir:
         raise UserError("--logdir is empty; name a folder")
     return values, words[1:]
+
+
+def _plain(text: str) -> str:
+    """Python's words for what is no number, in English."""
+    whole = text.replace("invalid literal for int() with base 10:", "not a whole number:")
+    return whole.replace("could not convert string to float:", "not a number:")
 
 
 def config_overrides(values: FlagValues) -> dict[str, Any]:
@@ -157,6 +163,11 @@ def help_text(groups: Iterable[str]) -> str:
     """The flags of these groups, one line each."""
     values = define()
     return "\n".join(
-        f"\n{title}:\n" + "\n".join(f"  --{name:<{WIDEST}} {values[name].help}" for name in GROUPS[title])
+        f"\n{title}:\n" + "\n".join(f"  --{name:<{WIDEST}} {_told(values[name])}" for name in GROUPS[title])
         for title in groups
     )
+
+
+def _told(flag: Any) -> str:
+    """The help of a flag and its default, where it has one that the help does not name."""
+    return flag.help if "default" in flag.help or not flag.default else f"{flag.help} (default: {flag.default})"

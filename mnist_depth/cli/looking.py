@@ -91,7 +91,9 @@ def _runs_below(folder: Path) -> str:
 
 def board(words: list[str], values: flags.FlagValues) -> int:
     """Serve TensorBoard on loopback, here or on another machine."""
-    _no_words("board", words)
+    if words:
+        raise UserError(f"board takes flags only, not {words[0]!r}; did you mean --logdir={words[0]}?")
+    _check_where(values)
     if values.remote is not None:
         from mnist_depth.board.remote import remote
 
@@ -114,6 +116,16 @@ def board(words: list[str], values: flags.FlagValues) -> int:
         acknowledged=values.i_know_this_board_has_no_password,
     )
     return 0
+
+
+def _check_where(values: flags.FlagValues) -> None:
+    """Raise UserError for a flag that would be passed over: it is of a board here, or of one over there."""
+    there = [name for name in ("attach", "remote_python", "ssh_config") if values[name].present]
+    if values.remote is None and there:
+        raise UserError(f"--{there[0]} is about a board on another machine; add --remote=user@host:/path/to/logs")
+    here = [name for name in ("logdir", "bind_all") if values[name].present]
+    if values.remote is not None and here:
+        raise UserError(f"--{here[0]} is about a board on this machine; --remote names host and folder")
 
 
 def _no_words(command: str, words: Sequence[str]) -> None:

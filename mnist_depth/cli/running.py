@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ def study(words: list[str], values: flags.FlagValues) -> int:
         return _dry_run(configs, options)
     print(f"Study {name}: {chosen.question}", flush=True)
     result = _sweep(configs, options, values)
-    _conclude(chosen, _read(configs, options), overrides, options)
-    return _ending(result, options)
+    with _told_after(result, options) as ending:
+        _conclude(chosen, _read(configs, options), overrides, options)
+    return ending.code
 
 
 def train(words: list[str], values: flags.FlagValues) -> int:
@@ -65,14 +67,15 @@ def train(words: list[str], values: flags.FlagValues) -> int:
     if values.dry_run:
         return _dry_run(configs, options)
     result = _sweep(configs, options, values)
-    runs = _read(configs, options)
-    for run in runs[:MOST_NAMED]:
-        print(f"{run.folder}: {run.status}, {terminal.scores_of(run)}")
-    if len(runs) > 1:
-        print(f"\n{terminal.runs_table(runs)}\n")
-    _write_pages(options)
-    print(terminal.where_to_look(options.logdir))
-    return _ending(result, options)
+    with _told_after(result, options) as ending:
+        runs = _read(configs, options)
+        for run in runs[:MOST_NAMED]:
+            print(f"{run.folder}: {run.status}, {terminal.scores_of(run)}")
+        if len(runs) > 1:
+            print(f"\n{terminal.runs_table(runs)}\n")
+        _write_pages(options)
+        print(terminal.where_to_look(options.logdir))
+    return ending.code
 
 
 def search_command(words: list[str], values: flags.FlagValues) -> int:
@@ -198,13 +201,30 @@ def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecor
     return [read_run(folder) for folder in folders if (folder / records.DONE).exists()]
 
 
+@dataclass
+class _Ending:
+    code: int = 0
+
+
+@contextlib.contextmanager
+def _told_after(result: sweep.Result, options: sweep.Options) -> Iterator[_Ending]:
+    """Say what failed or was stopped, also where the disk that made runs fail has no room for the pages either."""
+    ending = _Ending()
+    try:
+        yield ending
+    except (UserError, OSError) as error:
+        print(f"mnist_depth: {error}", file=sys.stderr)
+        ending.code = INCOMPLETE
+    ending.code = max(ending.code, _ending(result, options))
+
+
 def _ending(result: sweep.Result, options: sweep.Options) -> int:
     """Say what failed or was stopped and how to go on; the exit code."""
     for outcome in result.of("failed"):
         print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
     if result.complete:
         return 0
-    what = "stopped" if result.of("stopped") else "some runs failed"
+    what = "stopped" if result.of("stopped") else "some runs failed (see above)"
     again = shlex.join([*terminal.python(), *sys.argv[1:]])
     print(f"mnist_depth: {what}; to go on where it stopped, run: {again}", file=sys.stderr)
     return INCOMPLETE

@@ -87,15 +87,10 @@ def answers_text(answers: Sequence[Answer]) -> str:
 
 
 def where_to_look(logdir: Path, look: str = "") -> str:
-    """The commands that open the board here and from another machine, and the chart that answers the question."""
-    from mnist_depth.board.server import PORT, ssh_line
-
+    """The command that opens the board, and the chart that answers the question."""
     board = shlex.join([*python(), "board", "--logdir", str(logdir)])
-    return (
-        f"Look:  {board}    (or tensorboard --logdir {shlex.quote(str(logdir))})\n"
-        f"{f'At:    {look}{chr(10)}' if look else ''}"
-        f"From another machine:  {ssh_line(PORT)}    then open http://127.0.0.1:{PORT}/ there"
-    )
+    lines = [f"Look:  {board}    (or tensorboard --logdir {shlex.quote(str(logdir))})", f"At:    {look}"]
+    return "\n".join(lines if look else lines[:1])
 
 
 def python() -> list[str]:

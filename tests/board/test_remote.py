@@ -157,7 +157,7 @@ def test_the_interpreter_is_found_in_a_venv_above_the_logs(logdir: Path, ssh_con
 
 def test_no_tensorboard_over_there_is_one_clear_line(logdir: Path, ssh_config: Path) -> None:
     with (
-        pytest.raises(UserError, match="no Python with TensorBoard was found on there"),
+        pytest.raises(UserError, match="/nowhere/python on there cannot be run or has no TensorBoard"),
         open_remote(f"there:{logdir}", python="/nowhere/python", ssh_config=ssh_config),
     ):
         pass
@@ -167,7 +167,7 @@ def test_empty_folder_over_there_is_a_warning(
     tmp_path: Path, ssh_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_remote(f"there:{tmp_path}", python=PYTHON, ssh_config=ssh_config):
-        assert f"no event files below {tmp_path} on there yet" in capsys.readouterr().out
+        assert f"no event files below {tmp_path} on there yet" in capsys.readouterr().err
 
 
 def test_host_key_trouble_is_shown_and_explained(

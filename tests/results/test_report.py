@@ -74,7 +74,10 @@ def test_diagnosis_of_every_group_with_theory_and_remedies(text):
 def test_the_page_loads_nothing(text):
     addresses = re.findall(r'(?:src|href|action)="([^"]*)"', text)
     links = [address for address in addresses if not address.startswith(("#", "data:"))]
-    assert all(re.fullmatch(r"figures/[\w]+\.(png|svg|pdf)|(metrics|runs)\.(csv|parquet)|table\.(csv|tex)", link) for link in links)
+    assert all(
+        re.fullmatch(r"figures/[\w]+\.(png|svg|pdf)|(metrics|runs)\.(csv|parquet)|table\.(csv|tex)", link)
+        for link in links
+    )
     assert "<script" not in text
     assert "@import" not in text
 
