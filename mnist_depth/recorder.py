@@ -35,7 +35,7 @@ class Recorder(keras.callbacks.Callback):
         keep_going: bool = False,
     ) -> None:
         super().__init__()
-        self._plan, self._scorer, self._writers = plan, scorer, writers
+        self._scorer, self._writers = scorer, writers
         self._save, self._stop, self._keep_going = save, stop, keep_going
         self._step = plan.steps_after(first_round)
         self._every = math.ceil(plan.steps / MOST_POINTS)

@@ -39,8 +39,9 @@ def _family_ahead_of_tanh(runs: Runs) -> tuple[bool, str]:
 STUDY = Study(
     question="Which activation function lets a 9-layer network learn?",
     why=(
-        "The slope decides. Where it is near 1 for units at work, as for tanh and the ReLU family, the "
-        "gradient arrives; sigmoid's is at most 1/4. SELU wants smaller weights than Xavier's and overflows."
+        "The slope decides. Where it is near 1 for units at work, as for tanh and the ReLU family, the gradient "
+        "arrives; sigmoid's is at most 1/4. SELU overflows at the rate of 0.1 from Xavier's weights; at 0.03, or from "
+        "LeCun's, it learns."
     ),
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
     variants=[

@@ -4,7 +4,6 @@ LECTURE_9 = "Sung Kim, Deep Learning for Everyone, lecture 9 (XOR and back-propa
 LECTURE_10 = "Sung Kim, Deep Learning for Everyone, lecture 10 (ReLU, initialization, dropout, LEGO)"
 LABS = "Sung Kim, Deep Learning for Everyone, labs 10-1 to 10-5 and their notes"
 SCRATCH = "K. Saito, Deep Learning from Scratch, chapter 6"
-CS231N = "Stanford CS231n, lecture 5 (training neural networks)"
 MINSKY_PAPERT_1969 = "Minsky & Papert 1969, Perceptrons"
 HINTON_2006 = "Hinton, Osindero & Teh 2006, A fast learning algorithm for deep belief nets"
 GLOROT_2010 = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks"
