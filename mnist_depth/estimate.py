@@ -12,16 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.registry import split_name
-
-if TYPE_CHECKING:
-    from mnist_depth.studies.study import Study
 
 
 class Sizes(NamedTuple):
@@ -204,20 +201,6 @@ def _bytes(config: RunConfig, length: Length, instruments: str) -> float:
     slots = SLOTS.get(split_name(config.optimizer)[0], 2)
     stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config)
     return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(length.steps, MOST_POINTS)
-
-
-def study_line(name: str, study: Study, dataset: str = "mnist", workers: int | None = None) -> str:
-    """What `list` says of a study: name, question, runs and minutes, of the full and of the quick version."""
-    full, quick = (_counted(study, dataset, quick, workers) for quick in (False, True))
-    return f"{name:<20} {study.question} {full}; --quick: {quick}"
-
-
-def _counted(study: Study, dataset: str, quick: bool, workers: int | None) -> str:
-    configs = study.configs(dataset, quick=quick)
-    runs = study.runs(dataset, quick=quick)
-    if runs > len(configs):
-        configs = configs * (runs // len(configs))
-    return f"{runs} runs, {minutes_text(minutes(configs, workers))}"
 
 
 def minutes_text(value: float) -> str:

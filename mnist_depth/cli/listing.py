@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mnist_depth.datasets import DATASETS
 from mnist_depth.engines import ENGINES
-from mnist_depth.estimate import study_line
+from mnist_depth.estimate import minutes, minutes_text
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
@@ -14,7 +14,21 @@ from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
 from mnist_depth.networks.pretraining import PRETRAININGS
 from mnist_depth.networks.wirings import WIRINGS
 from mnist_depth.registry import Entry
-from mnist_depth.studies import STUDIES
+from mnist_depth.studies import STUDIES, Study
+
+
+def study_line(study: Study, dataset: str = "mnist", workers: int | None = None) -> str:
+    """What `list` says of a study: question, runs and minutes, of the full and of the quick version."""
+    full, quick = (_counted(study, dataset, quick, workers) for quick in (False, True))
+    return f"{study.question} {full}; --quick: {quick}"
+
+
+def _counted(study: Study, dataset: str, quick: bool, workers: int | None) -> str:
+    configs = study.configs(dataset, quick=quick)
+    runs = study.runs(dataset, quick=quick)
+    if runs > len(configs):
+        configs = configs * (runs // len(configs))
+    return f"{runs} runs, {minutes_text(minutes(configs, workers))}"
 
 
 def _entries(registry: Mapping[str, Entry]) -> dict[str, str]:
@@ -28,7 +42,7 @@ def _optimizers() -> dict[str, str]:
 
 
 LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
-    "studies": lambda: {name: study_line(name, study).removeprefix(name).strip() for name, study in STUDIES.items()},
+    "studies": lambda: {name: study_line(study) for name, study in STUDIES.items()},
     "datasets": lambda: _entries(DATASETS),
     "activations": lambda: _entries(ACTIVATIONS),
     "initializers": lambda: {**_entries(INITIALIZERS), **{alias: f"= {name}" for alias, name in ALIASES.items()}},

@@ -213,6 +213,8 @@ def _told_after(result: sweep.Result, options: sweep.Options) -> Iterator[_Endin
     try:
         yield ending
     except (UserError, OSError) as error:
+        if result.complete:
+            raise
         print(f"mnist_depth: {error}", file=sys.stderr)
         ending.code = INCOMPLETE
     ending.code = max(ending.code, _ending(result, options))

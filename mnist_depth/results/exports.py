@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_depth import records
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, printable
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import final_metrics
 from mnist_depth.results.tables import Table
@@ -122,7 +122,7 @@ def _csv(table: Table) -> str:
 
 def _row(run: RunRecord) -> dict[str, Any]:
     """What a run was told, how it ended, and its final figures."""
-    named = {"study": run.study, "slug": run.slug, "folder": str(run.folder), "status": run.status}
+    named = {"study": run.study, "slug": run.slug, "folder": printable(str(run.folder)), "status": run.status}
     return {**named, **run.config.to_dict(), **final_metrics(run)}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mnist_depth import datasets, estimate, experiment
+from mnist_depth.cli.listing import study_line
 from mnist_depth.config import RunConfig
 from mnist_depth.studies import STUDIES
 
@@ -86,9 +87,9 @@ def test_disk_grows_with_weights_and_epochs() -> None:
 def test_the_list_of_studies_needs_no_tensorflow() -> None:
     code = (
         "import sys\n"
-        "from mnist_depth import estimate\n"
+        "from mnist_depth.cli.listing import study_line\n"
         "from mnist_depth.studies import STUDIES\n"
-        "lines = [estimate.study_line(name, study) for name, study in STUDIES.items()]\n"
+        "lines = [study_line(study) for study in STUDIES.values()]\n"
         "print('tensorflow' in sys.modules or 'keras' in sys.modules, len(lines))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -97,7 +98,7 @@ def test_the_list_of_studies_needs_no_tensorflow() -> None:
 
 
 def test_a_study_line_tells_runs_and_time_of_both_versions() -> None:
-    line = estimate.study_line("search", STUDIES["search"])
+    line = study_line(STUDIES["search"])
     assert STUDIES["search"].question in line
     assert "200 runs" in line
     assert "--quick: 16 runs" in line

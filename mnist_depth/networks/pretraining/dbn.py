@@ -14,12 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_depth.config import RunConfig
 from mnist_depth.instrument.histograms import histogram
 from mnist_depth.instrument.writers.protocol import Writer
 from mnist_depth.networks.block import blocks
 from mnist_depth.networks.pretraining import pictures, rbm
 from mnist_depth.networks.pretraining.rbm import RBM
+from mnist_depth.networks.pretraining.settings import Settings
 from mnist_depth.seeds import derive
 
 MOST_HELD_OUT = 1000
@@ -30,7 +30,7 @@ Progress = Callable[[str], None]
 
 def pretrain(
     model: keras.Model,
-    config: RunConfig,
+    config: Settings,
     images: np.ndarray,
     gibbs_steps: int,
     *,
@@ -54,7 +54,7 @@ def pretrain(
     return machines
 
 
-def _train(data: Any, config: RunConfig, index: int, gibbs_steps: int, report: Report) -> RBM:
+def _train(data: Any, config: Settings, index: int, gibbs_steps: int, report: Report) -> RBM:
     """The machine of hidden layer `index`, trained on `data` [n, visible]."""
     seed = derive(config.seed, "pretraining", index)
     generator = np.random.default_rng(seed)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from mnist_depth.config import RunConfig
 from mnist_depth.instrument.writers.protocol import Writer
 from mnist_depth.networks.block import Block, blocks
+from mnist_depth.networks.pretraining.settings import Settings
 from mnist_depth.seeds import derive
 
 TOLERANCE = 0.1
@@ -46,7 +46,7 @@ class Scaled:
 
 def initialize(
     model: keras.Model,
-    config: RunConfig,
+    config: Settings,
     images: np.ndarray,
     scope: str = "all",
     *,
