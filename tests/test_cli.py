@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_depth.cli import flags, main
+from mnist_depth import sweep, worker
+from mnist_depth.cli import flags, main, running
 from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.config import FIELDS
+from mnist_depth.errors import UserError
 
 QUICK = ["--dataset=digits", "--depth=2", "--width=8", "--epochs=2", "--quiet"]
 
@@ -145,6 +147,24 @@ def test_train_takes_every_combination_and_prints_the_table(tmp_path: Path) -> N
     assert sorted(row[:4] for row in rows) == [
         ["depth", depth, activation, "2"] for depth in ("2,", "3,") for activation in ("relu", "tanh")
     ]
+
+
+def test_failed_runs_are_told_also_where_their_pages_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a full disk: neither the weights nor the pages have room."""
+
+    def fail(*_: object) -> None:
+        raise UserError("no space left")
+
+    failed = sweep.Result([worker.Outcome(tmp_path / "run", "failed", "OSError: no space left")])
+    monkeypatch.setattr(running, "_sweep", lambda *_: failed)
+    monkeypatch.setattr(running, "_write_pages", fail)
+    assert main(["mnist_depth", "train", *QUICK, f"--logdir={tmp_path}"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "mnist_depth: no space left"
+    assert lines[1] == f"failed: {tmp_path / 'run'}: OSError: no space left"
+    assert "to go on where it stopped, run:" in lines[2]
 
 
 def test_the_bare_command_is_the_depth9_study(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,9 @@ def study(words: list[str], values: flags.FlagValues) -> int:
         return _dry_run(configs, options)
     print(f"Study {name}: {chosen.question}", flush=True)
     result = _sweep(configs, options, values)
-    with _told_after(result, options) as ending:
+    with _whatever_the_disk_holds(result):
         _conclude(chosen, _read(configs, options), overrides, options)
-    return ending.code
+    return _ending(result, options)
 
 
 def train(words: list[str], values: flags.FlagValues) -> int:
@@ -67,7 +67,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
     if values.dry_run:
         return _dry_run(configs, options)
     result = _sweep(configs, options, values)
-    with _told_after(result, options) as ending:
+    with _whatever_the_disk_holds(result):
         runs = _read(configs, options)
         for run in runs[:MOST_NAMED]:
             print(f"{run.folder}: {run.status}, {terminal.scores_of(run)}")
@@ -75,7 +75,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
             print(f"\n{terminal.runs_table(runs)}\n")
         _write_pages(options)
         print(terminal.where_to_look(options.logdir))
-    return ending.code
+    return _ending(result, options)
 
 
 def search_command(words: list[str], values: flags.FlagValues) -> int:
@@ -110,7 +110,8 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
         print(trial.line(place, choices))
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
-    _conclude(chosen, _read([trial.config for trial in trials], options), overrides, options)
+    with _whatever_the_disk_holds(*results):
+        _conclude(chosen, _read([trial.config for trial in trials], options), overrides, options)
     return max(_ending(result, options) for result in results)
 
 
@@ -201,23 +202,15 @@ def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecor
     return [read_run(folder) for folder in folders if (folder / records.DONE).exists()]
 
 
-@dataclass
-class _Ending:
-    code: int = 0
-
-
 @contextlib.contextmanager
-def _told_after(result: sweep.Result, options: sweep.Options) -> Iterator[_Ending]:
-    """Say what failed or was stopped, also where the disk that made runs fail has no room for the pages either."""
-    ending = _Ending()
+def _whatever_the_disk_holds(*results: sweep.Result) -> Iterator[None]:
+    """Go on to tell which runs failed where the disk that made them fail has no room for the pages either."""
     try:
-        yield ending
+        yield
     except (UserError, OSError) as error:
-        if result.complete:
+        if all(result.complete for result in results):
             raise
         print(f"mnist_depth: {error}", file=sys.stderr)
-        ending.code = INCOMPLETE
-    ending.code = max(ending.code, _ending(result, options))
 
 
 def _ending(result: sweep.Result, options: sweep.Options) -> int:
