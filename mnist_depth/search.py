@@ -58,6 +58,10 @@ class Space:
 DEFAULT_SPACE = Space({"learning_rate": (-6.0, -2.0), "weight_decay": (-8.0, -4.0)}, {})
 
 
+TOLD = ("learning_rate", "weight_decay")
+"""What the line of a trial tells in any case."""
+
+
 class Trial(NamedTuple):
     """One configuration and the validation accuracy of its run; NaN where the run failed."""
 

@@ -57,6 +57,8 @@ def test_the_help_of_a_command_shows_its_own_flags(capsys: pytest.CaptureFixture
     assert "report DIR" in told
     assert "--out" in told
     assert "--depth" not in told
+    assert main(["mnist_depth", "report", "train", "--help"]) == 0
+    assert "report DIR" in capsys.readouterr().out
 
 
 def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
@@ -95,6 +97,10 @@ def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
         (["search", "--choose=depth"], "FIELD=VALUE"),
         (["search", "--trials=0"], "trials"),
         (["board", "--bind_all"], "i_know_this_board_has_no_password"),
+        (["board", "--attach=6006"], "--attach is about a board on another machine; add --remote"),
+        (["board", "--remote=host:/logs", "--bind_all"], "is about a board on this machine"),
+        (["board", "logs"], "did you mean --logdir=logs?"),
+        (["train", "--depth=x"], "not a whole number: 'x'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -41,11 +41,11 @@ COMMANDS: dict[str, Command] = {
 
 
 def help_of(words: Iterable[str]) -> str:
-    """What `--help` prints: about the command that stands among the words, else about all of them."""
-    for name, command in COMMANDS.items():
-        if name in words:
-            usage = f"usage: python -m mnist_depth {name} {command.words}".rstrip()
-            return f"{usage} [--flags]\n\n{command.summary}\n{flags.help_text(command.groups)}"
+    """What `--help` prints: about the first command among the words, else about all of them."""
+    if name := next((word for word in words if word in COMMANDS), None):
+        command = COMMANDS[name]
+        usage = f"usage: python -m mnist_depth {name} {command.words}".rstrip()
+        return f"{usage} [--flags]\n\n{command.summary}\n{flags.help_text(command.groups)}"
     lines = [f"  {name:<9}{command.words:<8}{command.summary}" for name, command in COMMANDS.items()]
     usage = "usage: python -m mnist_depth [COMMAND] [--flags]\n\nCommands:\n" + "\n".join(lines)
     return f"{usage}\n\n`COMMAND --help` shows the flags of one command; all of them:\n{flags.help_text(flags.GROUPS)}"

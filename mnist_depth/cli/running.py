@@ -107,7 +107,7 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
     print(f"Study {name}: {chosen.question}", flush=True)
     trials = search.search(base, space, plan, options, train_round)
     for place, trial in enumerate(trials[: values.best], 1):
-        print(trial.line(place, choices))
+        print(trial.line(place, [name for name in choices if name not in search.TOLD]))
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
     with _whatever_the_disk_holds(*results):

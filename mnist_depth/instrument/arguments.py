@@ -43,7 +43,7 @@ def check_patterns(**given: str | None) -> None:
 def check_batch(probe: Sequence[Any] | None) -> None:
     """Raises ValueError where the arrays of a probe hold no examples, or not equally many."""
     arrays = [] if probe is None else keras.tree.flatten([part for part in probe if part is not None])
-    sizes = sorted({int(array.shape[0]) for array in arrays if getattr(array, "shape", None)})
+    sizes = sorted({int(array.shape[0]) for array in arrays if len(getattr(array, "shape", ()))})
     if len(sizes) > 1 or 0 in sizes:
         found = " and ".join(map(str, sizes))
         raise ValueError(f"the arrays of a probe must hold equally many examples, at least one, not {found}")

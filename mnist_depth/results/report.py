@@ -55,8 +55,8 @@ def write_report(
     """Report on the runs at or below `root`, all or those whose folders are in `only`; the path of the HTML file.
 
     `out` is a folder, or an .html file; default `<root>/report`. Figures (PNG, SVG and PDF) and the numbers (see
-    `exports`) stand beside a page in a folder of its own, and in `NAME_files` beside a
-    NAME.html. Raises UserError where there is no readable run or nothing can be written.
+    `exports`) stand beside a page in a folder of its own, and in `NAME_files` beside a NAME.html. Raises UserError
+    where there is no readable run or nothing can be written.
     """
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
@@ -67,15 +67,16 @@ def write_report(
         found = f" ({notes[0]})" if notes else ""
         raise UserError(f"no readable run at or below {root}{found}; train one first, or name another folder")
     target, files = _places(root, out)
-    rows = exports.write_metrics(runs, files)
+    story = replace(story, title=story.title or root.resolve().name)
     groups = group_runs(runs, story.label)
-    exports.write_tables(runs, tables.summary(groups, story.columns, story.rank_by, story.published), files)
-    title = story.title or root.resolve().name
+    table = tables.summary(groups, story.columns, story.rank_by, story.published)
+    exports.write_tables(runs, table, files)
     beside = "" if files == target.parent else f"{quote(files.name)}/"
-    parts, shown = _parts(replace(story, title=title), runs, notes, _data(rows, beside), beside)
+    data = _data(exports.write_metrics(runs, files), beside)
+    parts, shown = _parts(story, groups, table, notes, data, beside)
     for picture in shown:
         pictures.save(picture, files / "figures")
-    records.write_atomic(target, page.page(title, parts))
+    records.write_atomic(target, page.page(story.title, parts))
     return target
 
 
@@ -85,7 +86,7 @@ def _chosen(
     wanted = {folder.resolve() for folder in only}
     chosen = [run for run in runs if run.folder.resolve() in wanted]
     others = len(runs) - len(chosen)
-    about = f"{others} other runs in this folder are not on this page; the report command shows all of them"
+    about = f"not on this page: {others} more in this folder; the report command shows all of them"
     return chosen, [*notes, *([about] if others else [])]
 
 
@@ -103,10 +104,10 @@ def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
 
 
 def _parts(
-    story: Story, runs: Sequence[RunRecord], notes: list[str], data: str, beside: str
+    story: Story, groups: Sequence[Group], table: Table, notes: Sequence[str], data: str, beside: str
 ) -> tuple[list[str], list[Picture]]:
     """The page from top to bottom, and the figures in it."""
-    groups = group_runs(runs, story.label)
+    runs = [run for group in groups for run in group.runs]
     shown = gallery.representatives(groups)
     start, end = (gallery.diagnose_groups(groups, moment) for moment in ("start", "end"))
     curves = gallery.training_curves(shown)
@@ -121,7 +122,7 @@ def _parts(
         _head(story, runs),
         page.section("Answer", page.paragraph(story.why), _answers(story.answers)),
         page.section("Grid", page.figures(grids, beside)),
-        page.section("Results", _results(groups, story), _legend(groups)),
+        page.section("Results", _results(table), _legend(groups)),
         page.section("Gradient against layer", *_charts(gradients, beside, missing, READING)),
         page.section("Training", *_charts(curves, beside, missing)),
         page.section("Distributions", *_charts(spreads, beside, missing)),
@@ -151,9 +152,9 @@ def _answers(answers: Sequence[Answer]) -> str:
     return page.table(Table(["expectation", "verdict", "measured"], rows), verdicts=[1], prose=[2]) if rows else ""
 
 
-def _results(groups: Sequence[Group], story: Story) -> str:
-    content = page.table(tables.summary(groups, story.columns, story.rank_by, story.published))
-    return content if len(groups) <= MOST_DETAILS else page.details(f"Table of {len(groups)} configurations", content)
+def _results(table: Table) -> str:
+    content, rows = page.table(table), len(table.rows)
+    return content if rows <= MOST_DETAILS else page.details(f"Table of {rows} configurations", content)
 
 
 def _legend(groups: Sequence[Group]) -> str:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from typing import Any
 import pytest
 
 from mnist_depth.board import remote as module
-from mnist_depth.board import server
 from mnist_depth.board.remote import open_remote, remote
 from mnist_depth.board.server import Board, start_board
 from mnist_depth.errors import UserError
@@ -98,7 +98,7 @@ def test_a_hostile_path_that_is_not_there_is_never_executed(tmp_path: Path, ssh_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_on_either_side(logdir: Path, ssh_config: Path, number: signal.Signals) -> None:
     words = (f"there:{logdir}", "--ssh_config", ssh_config, "--remote_python", PYTHON)
     with script(*words) as (process, url):
@@ -145,8 +145,30 @@ def test_attach_shows_a_board_that_runs_and_leaves_it_running(logdir: Path, ssh_
     with start_board(logdir) as there:
         with open_remote("there", attach=there.port, ssh_config=ssh_config) as board:
             assert board.port != there.port
+            assert board.shows == f"there:{logdir}"
             assert get(board, "data/environment")["data_location"] == str(logdir)
         assert get(there, "data/environment")["data_location"] == str(logdir)
+
+
+def test_the_end_of_a_board_that_is_attached_to_is_noticed(
+    logdir: Path, ssh_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_BEATS", 0.2)
+    with start_board(logdir) as there, open_remote("there", attach=there.port, ssh_config=ssh_config) as board:
+        threading.Timer(1, there.leash.process.kill).start()
+        with pytest.raises(UserError, match=f"the board on port {there.port} over there has ended"):
+            module._keep_alive(board, there.port)
+        assert board.leash.process.poll() is None
+
+
+def test_an_interrupted_board_over_there_leaves_no_traceback(
+    logdir: Path, ssh_config: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
+        for process in processes_on(logdir):
+            os.kill(process, signal.SIGINT)
+        board.leash.process.wait(30)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_interpreter_is_found_in_a_venv_above_the_logs(logdir: Path, ssh_config: Path) -> None:
@@ -183,10 +205,9 @@ def test_host_key_trouble_is_shown_and_explained(
     assert "Host key verification failed" in capfd.readouterr().err
 
 
-def test_forbidden_forwarding_is_explained(
-    logdir: Path, tmp_path_factory: pytest.TempPathFactory, ssh_config: Path, monkeypatch: pytest.MonkeyPatch
+def test_forbidden_forwarding_is_explained_once(
+    logdir: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(server, "SECONDS_OF_REFUSAL", 1)
     with (
         run_sshd(tmp_path_factory.mktemp("closed"), forwarding="no") as config,
         pytest.raises(UserError, match="AllowTcpForwarding"),
@@ -194,10 +215,10 @@ def test_forbidden_forwarding_is_explained(
     ):
         pass
     assert eventually(lambda: processes_on(logdir) == [])
+    assert capfd.readouterr().err.count("administratively prohibited") == 1
 
 
-def test_nothing_to_attach_to_is_explained(ssh_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SECONDS_OF_REFUSAL", 1)
+def test_nothing_to_attach_to_is_explained(ssh_config: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with (
@@ -210,6 +231,8 @@ def test_nothing_to_attach_to_is_explained(ssh_config: Path, monkeypatch: pytest
 def test_an_address_without_folder_needs_attach() -> None:
     with pytest.raises(UserError, match="names no folder; give there:/path/to/logs, or --attach"):
         remote("there")
+    with pytest.raises(UserError, match="names no host; give user@host:/path/to/logs"):
+        remote("there/logs")
 
 
 def test_no_ssh_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

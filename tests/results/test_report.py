@@ -176,7 +176,7 @@ def test_only_the_runs_that_are_asked_for_are_told_and_the_others_counted(tmp_pa
     folders = [write_run(tmp_path, RunConfig(depth=depth)) for depth in (3, 4, 5)]
     text = write_report(tmp_path, only=folders[:1]).read_text(encoding="utf-8")
     assert "1 run (1 finished) on mnist" in text
-    assert "2 other runs in this folder" in text
+    assert "not on this page: 2 more in this folder" in text
     assert len(tables_of(tmp_path)) == 1
 
 
