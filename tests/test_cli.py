@@ -155,6 +155,18 @@ def test_train_takes_every_combination_and_prints_the_table(tmp_path: Path) -> N
     ]
 
 
+def test_diagnose_of_a_folder_of_runs_names_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "it holds no run either" in fails(capsys, "diagnose", str(tmp_path))
+    for seed in range(5):
+        run_here = tmp_path / "study" / "slug" / f"seed_{seed}"
+        run_here.mkdir(parents=True)
+        (run_here / "config.json").touch()
+    for folder in (tmp_path, tmp_path / "study", tmp_path / "study" / "slug"):
+        said = fails(capsys, "diagnose", str(folder))
+        assert all(f"{tmp_path}/study/slug/seed_{seed}" in said for seed in range(3))
+        assert "seed_3" not in said
+
+
 def test_failed_runs_are_told_also_where_their_pages_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

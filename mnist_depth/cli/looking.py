@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,9 @@ def diagnose(words: list[str], values: flags.FlagValues) -> int:
 
 
 def _runs_below(folder: Path) -> str:
-    found = sorted(str(config.parent) for config in folder.glob(f"**/{records.CONFIG}"))[:MOST_NAMED]
+    """The first runs where a run can be: STUDY/SLUG/seed_K below a logdir, no deeper, for the folder may be any."""
+    configs = (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(f"{depth}/{records.CONFIG}")))
+    found = [str(path.parent) for path in itertools.islice(configs, MOST_NAMED)]
     return f"name one of its runs, such as {', '.join(found)}" if found else "it holds no run either"
 
 
