@@ -7,9 +7,11 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +104,15 @@ class Leash:
     ) -> None:
         self.close()
         assert self.process.stdout is not None
+        _wait_for_end_of(self.process.stdout.fileno())
         self.process.stdout.close()
+
+
+def _wait_for_end_of(pipe: int) -> None:
+    """Wait for the last process that writes to `pipe`: TensorBoard's data server ends after TensorBoard, by itself."""
+    limit = time.monotonic() + SECONDS_TO_END
+    while select.select([pipe], [], [], max(0.0, limit - time.monotonic()))[0] and os.read(pipe, 1 << 12):
+        pass
 
 
 def _end_with_parent() -> Callable[[], None]:
