@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -131,29 +132,30 @@ class _Run:
     def train(self, stop: Callable[[], bool], keep_going: bool) -> str:
         started = time.perf_counter()
         model = self.bench.model
-        try:
-            network = self._network(stop)
-        except _StoppedError:
-            return "stopped"
-        self.bench.start(self.config, network, self.writers["train"])
-        first_round, seconds = self.checkpoint.restore(model) if self.checkpoint.exists else (0, 0.0)
-        started -= seconds
-        for writer in self.writers.values():
-            # Without a checkpoint even the points of step 0 will be written again.
-            writer.truncate_after(self.plan.steps_after(first_round) if first_round else -1)
-        recorder = Recorder(
-            self.plan,
-            self.bench.scorer,
-            self.writers,
-            first_round=first_round,
-            save=lambda rounds: self.checkpoint.save(model, rounds, time.perf_counter() - started),
-            stop=stop,
-            keep_going=keep_going,
-        )
-        callbacks = [*self.bench.gauges, recorder]
-        training.fit(model, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
-        for writer in self.writers.values():
-            writer.close()
+        with contextlib.ExitStack() as files:
+            for writer in self.writers.values():
+                files.callback(writer.close)
+            try:
+                network = self._network(stop)
+            except _StoppedError:
+                return "stopped"
+            self.bench.start(self.config, network, self.writers["train"])
+            first_round, seconds = self.checkpoint.restore(model) if self.checkpoint.exists else (0, 0.0)
+            started -= seconds
+            for writer in self.writers.values():
+                # Without a checkpoint even the points of step 0 will be written again.
+                writer.truncate_after(self.plan.steps_after(first_round) if first_round else -1)
+            recorder = Recorder(
+                self.plan,
+                self.bench.scorer,
+                self.writers,
+                first_round=first_round,
+                save=lambda rounds: self.checkpoint.save(model, rounds, time.perf_counter() - started),
+                stop=stop,
+                keep_going=keep_going,
+            )
+            callbacks = [*self.bench.gauges, recorder]
+            training.fit(model, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
         if recorder.status != "stopped":
             self._write_time_gradients()
             return self._complete(model, time.perf_counter() - started)
@@ -170,17 +172,16 @@ class _Run:
         network = models.build(self.config)
         if not self.checkpoint.exists and self.config.pretraining != "none":
             entry, arguments = lookup(PRETRAININGS, self.config.pretraining, "pretraining")
-            writer = self._writer("pretraining")
-            writer.truncate_after(-1)
-
-            def progress(line: str) -> None:
-                writer.flush()
-                if stop():
-                    raise _StoppedError(line)
-
             images = self.data.train.images
-            entry.build(network, self.config, images, *arguments, writer=writer, progress=progress)
-            writer.close()
+            with contextlib.closing(self._writer("pretraining")) as writer:
+                writer.truncate_after(-1)
+
+                def progress(line: str) -> None:
+                    writer.flush()
+                    if stop():
+                        raise _StoppedError(line)
+
+                entry.build(network, self.config, images, *arguments, writer=writer, progress=progress)
         return network
 
     def _writer(self, run: str) -> MultiWriter:

@@ -14,8 +14,11 @@ from mnist_depth.config import RunConfig
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with contextlib.suppress(ValueError):
-    # A shell ignores Ctrl-C in what it runs in the background, and children inherit that; these tests send it.
+    # What a shell runs in the background ignores Ctrl-C, what nohup runs the end of a terminal; children inherit that,
+    # though not handlers, and these tests send them both.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 
 

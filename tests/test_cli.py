@@ -62,7 +62,7 @@ def test_the_help_of_a_command_shows_its_own_flags(capsys: pytest.CaptureFixture
 
 
 def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for words, meant in (
         (["stduy"], "study"),
@@ -71,7 +71,7 @@ def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
         (["study", "--activation=rleu"], "relu"),
         (["list", "activation"], "activations"),
     ):
-        assert main(["mnist_depth", *words, f"--logdir={tmp_path}"]) == 2
+        assert main(["mnist_depth", *words]) == 2
         captured = capsys.readouterr()
         assert captured.err.strip().endswith(f"did you mean {meant}?")
         assert captured.out == ""
@@ -101,14 +101,19 @@ def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
         (["board", "--remote=host:/logs", "--bind_all"], "is about a board on this machine"),
         (["board", "logs"], "did you mean --logdir=logs?"),
         (["train", "--depth=x"], "not a whole number: 'x'"),
+        (["list", "--epochs=3"], "list takes no --epochs; it is a flag of: study, train, search, theory"),
+        (["report", "logs", "--logdir=logs"], "report takes no --logdir; it is a flag of: study, train, search, board"),
+        (["study", "search", "--trials=3"], "study takes no --trials; it is a flag of: search"),
+        (["study", "search", "--seeds=3"], "takes no --seeds"),
+        (["theory", "--nodry_run"], "theory takes no --dry_run"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = [] if any(word.startswith("--dataset") for word in words) else ["--dataset=digits"]
-    assert said in fails(capsys, *words, *dataset, f"--logdir={tmp_path / 'logs'}")
-    assert not (tmp_path / "logs").exists()
+    monkeypatch.chdir(tmp_path)
+    assert said in fails(capsys, *words)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_logdir_that_is_a_file_or_below_one_is_refused_and_not_harmed(

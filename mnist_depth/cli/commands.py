@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mnist_depth.cli import flags, looking, running
+from mnist_depth.errors import UserError
 
 
 class Command(NamedTuple):
-    """One line of the usage text, what the command does with the remaining words, and the flags that it looks at."""
+    """One line of the usage text, what the command does with the remaining words, and the flags that it takes."""
 
     words: str
     summary: str
@@ -21,23 +22,39 @@ TRAINING = (flags.NETWORK, flags.RUNNING)
 
 COMMANDS: dict[str, Command] = {
     "study": Command(
-        "[NAME]", "train a study's runs and answer its question (default: depth9)", running.study, TRAINING
+        "[NAME]",
+        "train a study's runs and answer its question (default: depth9)",
+        running.study,
+        (*TRAINING, flags.STUDYING),
     ),
     "train": Command("", "train from flags: one run, or all of --choose", running.train, (*TRAINING, flags.CHOICES)),
     "search": Command(
         "",
         "random search of learning rate, weight decay and --choose fields",
         running.search_command,
-        (*TRAINING, flags.CHOICES, flags.SEARCHING),
+        (*TRAINING, flags.SEARCHING),
     ),
     "list": Command("[WHAT]", "every study, dataset, activation, ... by name", looking.list_names),
-    "report": Command("DIR", "write an HTML page about the runs in a folder", looking.report, (flags.FILES,)),
+    "report": Command("DIR", "write an HTML page about the runs in a folder", looking.report, (flags.PAGES,)),
     "diagnose": Command(
-        "PATH", "do gradients vanish or explode: a run, or a .keras file", looking.diagnose, (flags.FILES,)
+        "PATH", "do gradients vanish or explode: a run, or a .keras file", looking.diagnose, (flags.BATCH,)
     ),
     "theory": Command("", "what mean-field theory predicts for a network", looking.theory, (flags.NETWORK,)),
     "board": Command("", "TensorBoard on loopback, here or on another machine", looking.board, (flags.BOARD,)),
 }
+
+
+def flags_of(name: str) -> set[str]:
+    """The flags that a command takes."""
+    return {flag for group in COMMANDS[name].groups for flag in flags.GROUPS[group]}
+
+
+def check_flags(name: str, values: flags.FlagValues) -> None:
+    """Raise UserError for a flag that the command would pass over."""
+    for flag in flags.given(values):
+        if flag not in flags_of(name):
+            takers = ", ".join(other for other in COMMANDS if flag in flags_of(other))
+            raise UserError(f"{name} takes no --{flag}; it is a flag of: {takers}")
 
 
 def help_of(words: Iterable[str]) -> str:

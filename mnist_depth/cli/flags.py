@@ -25,16 +25,14 @@ INSTRUMENTS = ("none", "light", "standard", "full")
 MOST_SEEDS = 1_000
 
 NETWORK = "Network and training (any of them overrides a study's default)"
-RUNNING, CHOICES, SEARCHING = "Running", "Several configurations", "Searching"
-BOARD, FILES = "Board", "Files"
+RUNNING, STUDYING, CHOICES, SEARCHING = "Running", "Studies", "Several configurations", "Searching"
+BOARD, PAGES, BATCH = "Board", "Reports", "Diagnosing a saved model"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     NETWORK: tuple(FIELDS),
     RUNNING: (
         "logdir",
         "data_dir",
-        "seeds",
-        "quick",
         "dry_run",
         "workers",
         "engine",
@@ -45,8 +43,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "keep_going",
         "quiet",
     ),
-    CHOICES: ("choose",),
-    SEARCHING: ("trials", "rounds", "sampler", "halving", "best"),
+    STUDYING: ("seeds", "quick"),
+    CHOICES: ("choose", "seeds"),
+    SEARCHING: ("choose", "trials", "rounds", "sampler", "halving", "best"),
     BOARD: (
         "logdir",
         "port",
@@ -58,9 +57,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "bind_all",
         "i_know_this_board_has_no_password",
     ),
-    FILES: ("out", "data", "data_dir"),
+    PAGES: ("out", "data_dir"),
+    BATCH: ("data",),
 }
-"""Every flag, under what it is about."""
+"""Every flag, under what it is about; a command takes the flags of some groups and refuses all others."""
 
 WIDEST = 24
 
@@ -151,6 +151,11 @@ def _plain(text: str) -> str:
     return whole.replace("could not convert string to float:", "not a number:")
 
 
+def given(values: FlagValues) -> list[str]:
+    """The names of the flags that stood on the command line."""
+    return [name for name in values if values[name].present]
+
+
 def config_overrides(values: FlagValues) -> dict[str, Any]:
     """The RunConfig fields that were given as flags; `--dataset=auto` is not one."""
     given = {name: values[name].value for name in FIELDS if values[name].value is not None}
@@ -160,12 +165,14 @@ def config_overrides(values: FlagValues) -> dict[str, Any]:
 
 
 def help_text(groups: Iterable[str]) -> str:
-    """The flags of these groups, one line each."""
+    """The flags of these groups, one line each, where they come first."""
     values = define()
-    return "\n".join(
-        f"\n{title}:\n" + "\n".join(f"  --{name:<{WIDEST}} {_told(values[name])}" for name in GROUPS[title])
-        for title in groups
-    )
+    blocks, told = [], set[str]()
+    for title in groups:
+        new = [name for name in GROUPS[title] if name not in told]
+        blocks.append("\n".join([f"\n{title}:", *(f"  --{name:<{WIDEST}} {_told(values[name])}" for name in new)]))
+        told |= {*new}
+    return "\n".join(blocks)
 
 
 def _told(flag: Any) -> str:

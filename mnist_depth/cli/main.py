@@ -24,6 +24,7 @@ def main(argv: Sequence[str]) -> int:
         name, *rest = words or ["study"]
         if name not in commands.COMMANDS:
             raise unknown("command", name, commands.COMMANDS)
+        commands.check_flags(name, values)
         return commands.COMMANDS[name].run(rest, values)
     except UserError as error:
         return _refuse(error)

@@ -36,6 +36,8 @@ def study(words: list[str], values: flags.FlagValues) -> int:
         raise UserError(f"study takes one name, not {' '.join(words)!r}")
     chosen, overrides = STUDIES[name], flags.config_overrides(values)
     if chosen.search:
+        if values.seeds is not None:
+            raise UserError("the search draws all its trials from one --seed; it takes no --seeds")
         plan = (chosen.quick.search if values.quick else None) or chosen.search
         return _search(name, plan, chosen, values)
 

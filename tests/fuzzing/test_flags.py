@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mnist_depth import datasets, sweep
 from mnist_depth.board import remote, server
 from mnist_depth.cli import flags
-from mnist_depth.cli.commands import COMMANDS
+from mnist_depth.cli.commands import COMMANDS, flags_of
 from mnist_depth.cli.listing import LISTS
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.studies import STUDIES
@@ -45,20 +45,27 @@ def _values(name: str) -> list[Any]:
 
 
 NAMES = sorted(FLAGS)
-FITTING = [f"--{name}={value}" for name in NAMES for value in _values(name)]
+VALUED = {name: [f"--{name}={value}" for value in _values(name)] for name in NAMES}
+FITTING = [*itertools.chain(*VALUED.values())]
 ODD = [f"-{name}={value}" for name in [*NAMES, "flagfile", "undefok", "", "dept"] for value in (*NASTY, *PLACES)]
 ODD += [f"{dashes}{name}" for dashes in ("-", "--", "--no", "---") for name in (*NAMES, "n" * 5_000)]
 WORDS = [*STUDIES, *LISTS, *PLACES, *NASTY]
 
 starts = st.sampled_from([*[[name] for name in COMMANDS] * 8, *[["study", name] for name in STUDIES], []])
-given_flags = st.one_of(
-    st.lists(st.sampled_from(FITTING), max_size=4),
-    st.lists(st.sampled_from(FITTING), max_size=1),
-    st.lists(st.one_of(st.sampled_from(FITTING), st.sampled_from(ODD), texts), max_size=5),
-)
+any_flags = st.lists(st.one_of(st.sampled_from(FITTING), st.sampled_from(ODD), texts), max_size=5)
+
+
+def _own_flags(start: list[str]) -> st.SearchStrategy[list[str]]:
+    """Flags that the command takes, with values that may be wrong."""
+    own = [*itertools.chain(*(VALUED[name] for name in sorted(flags_of(start[0] if start else "study"))))]
+    some = st.sampled_from(own or [""])
+    return st.one_of(st.lists(some, max_size=4), st.lists(some, max_size=1))
+
+
+begun = starts.flatmap(lambda start: st.tuples(st.just(start), st.one_of(_own_flags(start), any_flags)))
 words = st.one_of(st.just([]), st.sampled_from([[word] for word in WORDS]), st.lists(texts, max_size=2))
 lines = st.builds(
-    lambda *parts: list(itertools.chain(*parts)), starts, given_flags, words, st.sampled_from([["--dry_run"], []])
+    lambda begun, *rest: [*itertools.chain(*begun, *rest)], begun, words, st.sampled_from([["--dry_run"], []])
 )
 
 
@@ -209,9 +216,9 @@ def test_a_name_that_is_no_text_is_spelled_out(home: Path) -> None:
     assert ended.out.startswith("logs-\\udcff/xor2:")
 
 
-@pytest.mark.parametrize("line", ["search", "study search"])
+@pytest.mark.parametrize("line", ["search --choose=weight_decay=0,1e-4", "study search --quick"])
 def test_a_search_can_be_tried_dry(home: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "run", None)
-    ended = call(*line.split(), "--dry_run", "--dataset=digits", "--quick", "--choose=weight_decay=0,1e-4")
+    ended = call(*line.split(), "--dry_run", "--dataset=digits")
     assert ended.code == 0
     assert "nothing was written" in ended.out
