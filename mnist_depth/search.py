@@ -16,6 +16,7 @@ import numpy as np
 from mnist_depth import records, sweep
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
+from mnist_depth.grid import grid
 
 BASE: dict[str, Any] = {
     "depth": 7,
@@ -102,7 +103,7 @@ def search(base: Mapping[str, Any], space: Space, plan: Plan, options: sweep.Opt
 
     Raises UserError before anything is trained when `base` or a choice is not valid, or Optuna is not installed.
     """
-    RunConfig(**{**base, **{name: values[0] for name, values in space.choices.items()}})
+    grid(base, space.choices)
     rounds = _optuna_rounds if plan.sampler == "tpe" or plan.halving else _random_rounds
     trials: dict[RunConfig, Trial] = {}
     for configs, tell in rounds(base, space, plan):

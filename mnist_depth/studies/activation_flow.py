@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mnist_depth.studies.runs import Runs
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, SCRATCH
-from mnist_depth.studies.study import Check, Expectation, Runs, Study, Variant, all_but, product
+from mnist_depth.studies.study import Check, Expectation, Study, Variant, all_but, product
 
 PREMISE = all_but("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "clip_norm")
 COLLAPSED = 0.05

@@ -12,8 +12,9 @@ from itertools import product
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, known, learns, stays_below
+from mnist_depth.studies.runs import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
-from mnist_depth.studies.study import Check, Expectation, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 
 TABLE = {
     "lsuv": {"maxout": 93.94, "relu": 92.11, "very_leaky_relu": 92.97, "tanh": 89.28, "sigmoid": "n/c"},

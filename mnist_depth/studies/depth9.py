@@ -10,8 +10,9 @@ thousandth of layer 9's with sigmoid, and of the same order with ReLU.
 from __future__ import annotations
 
 from mnist_depth.studies.checks import at_chance, known
+from mnist_depth.studies.runs import Runs
 from mnist_depth.studies.sources import GLOROT_2010, LECTURE_10
-from mnist_depth.studies.study import Expectation, Quick, Runs, Study, all_but, product
+from mnist_depth.studies.study import Expectation, Quick, Study, all_but, product
 
 BAR, SHORT_BAR, SHORT = 0.97, 0.95, 10
 """Best test accuracy that ReLU reaches on MNIST; in fewer than SHORT epochs, and on the small digits, SHORT_BAR."""

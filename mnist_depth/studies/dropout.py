@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, beats
+from mnist_depth.studies.runs import NotTested, Runs
 from mnist_depth.studies.sources import LABS, SCRATCH, SRIVASTAVA_2014
-from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 
 LAB: dict[str, Any] = {
     "depth": 5,

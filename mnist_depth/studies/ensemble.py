@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from mnist_depth.quiet import silenced
 from mnist_depth.records import RunRecord
+from mnist_depth.studies.runs import NotTested, Runs
 from mnist_depth.studies.sources import LECTURE_10
-from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant
 
 
 def _average(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:

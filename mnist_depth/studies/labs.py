@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import beats
+from mnist_depth.studies.runs import NotTested, Runs
 from mnist_depth.studies.sources import LABS
-from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 
 LAB: dict[str, Any] = {"activation": "relu", "bias_std": 1.0, "optimizer": "adam", "epochs": 15}
 SOFTMAX: dict[str, Any] = {**LAB, "depth": 1, "initializer": "normal_1"}

@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from mnist_depth.studies.runs import Runs
 from mnist_depth.studies.sources import NIELSEN_2015
-from mnist_depth.studies.study import Check, Expectation, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 
 PUBLISHED = {3: "0.07, 0.31", 4: "0.012, 0.060, 0.283", 5: "0.003, 0.017, 0.070, 0.285"}
 PREMISE = all_but()

@@ -19,8 +19,9 @@ from mnist_depth.config import RunConfig
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.registry import lookup
 from mnist_depth.studies.checks import BEST, known
+from mnist_depth.studies.runs import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, SCHOENHOLZ_2017
-from mnist_depth.studies.study import Check, Expectation, NotTested, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 
 DEPTHS = [4, 8, 12, 16, 24, 32, 48, 64]
 SCALES: dict[str, Sequence[float]] = {

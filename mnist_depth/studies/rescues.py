@@ -15,6 +15,7 @@ from typing import Any
 
 from mnist_depth.estimate import length_of
 from mnist_depth.studies.checks import BEST, at_chance, beats, learns
+from mnist_depth.studies.runs import NotTested, Runs
 from mnist_depth.studies.sources import (
     GLOROT_2010,
     HE_2016,
@@ -25,7 +26,7 @@ from mnist_depth.studies.sources import (
     MISHKIN_2015,
     SAXE_2013,
 )
-from mnist_depth.studies.study import Expectation, NotTested, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
 
 SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}
 ADAPTIVE = ["adam", "nadam", "radam", "rmsprop", "adagrad", "adadelta"]

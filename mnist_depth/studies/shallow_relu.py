@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, beats
+from mnist_depth.studies.runs import Runs
 from mnist_depth.studies.sources import LABS, LECTURE_10
-from mnist_depth.studies.study import Expectation, Quick, Runs, Study, Variant, all_but
+from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
 
 NETWORK: dict[str, Any] = {"depth": 3, "initializer": "normal_1", "epochs": 30}
 RELU: dict[str, Any] = {**NETWORK, "activation": "relu", "learning_rate": 0.01}

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import math
 
+from mnist_depth.studies.runs import Runs
 from mnist_depth.studies.sources import LECTURE_9, MINSKY_PAPERT_1969
-from mnist_depth.studies.study import Check, Expectation, Quick, Runs, Study, Variant, all_but, product
+from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but, product
 
 LN_2 = math.log(2)
 TOLERANCE = 1e-3

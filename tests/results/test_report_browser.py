@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated_runs import headline, write_run
 
 from mnist_depth.config import RunConfig
 from mnist_depth.results.report import Story, write_report
+
+from .fabricated_runs import headline, write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -48,7 +49,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logdir = tmp_path_factory.mktemp("logs")
     root = headline(logdir)
     for initializer in ("zeros", "he_normal", "normal_1"):
@@ -72,21 +73,21 @@ def open_at(browser: Any, report: Path, size: str, *, dark: bool = False) -> lis
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_nothing_is_requested_and_the_console_is_silent(browser, report, size):
+def test_nothing_is_requested_and_the_console_is_silent(browser: Any, report: Path, size: str) -> None:
     requested = [url for url in open_at(browser, report, size) if not url.startswith("data:")]
     assert requested == [report.as_uri()]
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_does_not_overflow(browser, report, size):
+def test_the_page_does_not_overflow(browser: Any, report: Path, size: str) -> None:
     open_at(browser, report, size)
     widths = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert widths[0] <= widths[1]
     assert widths[1] == SIZES[size][0]
 
 
-def test_every_figure_has_a_label_and_text_that_can_be_selected(browser, report):
+def test_every_figure_has_a_label_and_text_that_can_be_selected(browser: Any, report: Path) -> None:
     open_at(browser, report, "desktop")
     figures = browser.execute_script(
         "return [...document.querySelectorAll('figure svg')].map("
@@ -104,7 +105,7 @@ def test_every_figure_has_a_label_and_text_that_can_be_selected(browser, report)
     assert selected.strip()
 
 
-def test_ids_are_unique_and_every_reference_is_met(browser, report):
+def test_ids_are_unique_and_every_reference_is_met(browser: Any, report: Path) -> None:
     open_at(browser, report, "desktop")
     ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map(e => e.id)")
     assert len(ids) == len(set(ids))
@@ -114,14 +115,14 @@ def test_ids_are_unique_and_every_reference_is_met(browser, report):
     assert {target.removeprefix("#") for target in targets} <= set(ids)
 
 
-def test_markup_in_texts_is_shown_and_not_obeyed(browser, report):
+def test_markup_in_texts_is_shown_and_not_obeyed(browser: Any, report: Path) -> None:
     open_at(browser, report, "desktop")
     assert browser.find_element("tag name", "h1").text == "Nine layers & <b>one</b> question"
     assert "<script>alert(1)</script>" in browser.find_element("tag name", "main").text
     assert browser.execute_script("return document.scripts.length") == 0
 
 
-def test_dark_and_light_swap_ink_and_paper(browser, report):
+def test_dark_and_light_swap_ink_and_paper(browser: Any, report: Path) -> None:
     def luminances() -> list[float]:
         colors = browser.execute_script(
             "const main = getComputedStyle(document.body), text = document.querySelector('figure svg text');"

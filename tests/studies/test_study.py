@@ -1,9 +1,8 @@
-"""Studies: data that names runs, and what picks figures out of finished ones."""
+"""Studies are data that names runs, and judge the finished ones."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from mnist_depth.errors import UserError
 from mnist_depth.estimate import SIZES
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
-from mnist_depth.studies.checks import at_chance, beats, learns, stays_below
-from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Check, NotTested, Runs, Variant, product
-from tests.studies.fabricate import finished, learned, stuck
+from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Variant, product
+
+from .fabricate import finished, learned, stuck
 
 LECTURES = [
     "depth9",
@@ -47,7 +46,7 @@ def test_every_experiment_of_the_lectures_is_a_study() -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_its_section_in_the_docs(name: str) -> None:
-    page = Path(__file__).parent.parent / "docs" / "studies.md"
+    page = Path(__file__).parents[2] / "docs" / "studies.md"
     assert f"### {name}" in page.read_text().splitlines(), f"say in docs/studies.md what {name} found"
 
 
@@ -153,9 +152,6 @@ def test_impossible_overrides_are_user_errors() -> None:
         STUDIES["lego"].configs("mnist", overrides={"depth": 1})
 
 
-# Runs
-
-
 def _depth9(**changes: Mapping[str, float]) -> list[RunRecord]:
     made = {"sigmoid": stuck(), "relu": learned()}
     return [
@@ -174,70 +170,6 @@ def test_an_override_of_the_premise_or_a_missing_run_is_not_tested() -> None:
 def test_one_violated_expectation_leaves_the_others_alone() -> None:
     answers = STUDIES["depth9"].answers(_depth9(relu={"best_test_accuracy": 0.9}))
     assert [answer.verdict for answer in answers] == [REPRODUCED, NOT_REPRODUCED, REPRODUCED, REPRODUCED]
-
-
-def test_unfinished_runs_do_not_count() -> None:
-    unfinished = finished(RunConfig())
-    assert Runs([dataclasses.replace(unfinished, done={})]).records == []
-
-
-def test_runs_are_chosen_by_value_list_or_range_and_grouped() -> None:
-    runs = Runs(
-        finished(RunConfig(depth=depth, seed=seed), **learned(depth / 10)) for depth in (3, 2, 5) for seed in (0, 1)
-    )
-    assert [record.config.depth for record in runs.where(depth=[2, 3]).records] == [3, 3, 2, 2]
-    assert runs.where(depth=range(4, 9), seed=1).values("test_accuracy") == [0.5]
-    assert list(runs.by("depth")) == [2, 3, 5]
-    assert runs.by("depth")[3].mean("test_accuracy") == pytest.approx(0.3)
-    with pytest.raises(NotTested, match="depth 9"):
-        runs.where(depth=9)
-
-
-def test_no_runs_and_missing_metrics_are_not_tested() -> None:
-    for ask in (lambda runs: runs.values("x"), lambda runs: runs.dataset, lambda runs: runs.at_start("x")):
-        with pytest.raises(NotTested):
-            ask(Runs([]))
-        with pytest.raises(NotTested):
-            ask(Runs([finished(RunConfig()), finished(RunConfig(dataset="digits"))]))
-    with pytest.raises(NotTested, match="ensemble accuracy"):
-        Runs([]).figure("ensemble_accuracy")
-
-
-def test_layers_are_read_from_the_series_of_each_hidden_layer() -> None:
-    record = finished(RunConfig(depth=4), {"activation_std": [0.3, 0.2, 0.1], "gradient_norm/bias": [1.0, 2.0, 3.0]})
-    runs = Runs([record])
-    assert runs.at_start("activation_std") == [[0.3, 0.2, 0.1]]
-    assert runs.median("gradient_norm", "/bias") == [[1.0, 2.0, 3.0]]
-    with pytest.raises(NotTested, match="saturated_share"):
-        runs.at_start("saturated_share")
-
-
-# Checks
-
-
-@pytest.mark.parametrize(
-    ("check", "good", "bad"),
-    [
-        (learns(0.9), [learned(0.9), learned(0.99)], [learned(0.99), learned(0.89)]),
-        (stays_below(0.5), [stuck(), stuck()], [stuck(), learned()]),
-        (at_chance(), [stuck(), stuck(best_test_accuracy=0.098)], [stuck(), stuck(test_loss=2.1)]),
-        (at_chance(), [stuck()], [stuck(best_test_accuracy=0.2)]),
-        (at_chance(), [stuck()], [stuck(test_loss=math.inf)]),
-    ],
-)
-def test_checks_look_at_every_seed(
-    check: Check, good: Sequence[Mapping[str, float]], bad: Sequence[Mapping[str, float]]
-) -> None:
-    for figures, holds in ((good, True), (bad, False)):
-        runs = Runs(finished(RunConfig(seed=seed), **metrics) for seed, metrics in enumerate(figures))
-        assert check(runs)[0] is holds
-
-
-def test_beats_counts_losses_downward() -> None:
-    runs = Runs([finished(RunConfig(depth=2), **learned(0.97)), finished(RunConfig(depth=3), **stuck())])
-    assert beats({"depth": 2}, {"depth": 3}, "test_loss")(runs)[0]
-    assert beats({"depth": 2}, {"depth": 3}, "test_accuracy")(runs)[0]
-    assert not beats({"depth": 3}, {"depth": 2}, "test_loss")(runs)[0]
 
 
 def test_an_analysis_that_cannot_be_made_leaves_its_expectations_untested() -> None:
