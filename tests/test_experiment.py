@@ -162,7 +162,10 @@ def test_a_bench_that_served_another_run_gives_the_same_weights(
     assert first.done["weights_sha256"] == again.done["weights_sha256"] != between.done["weights_sha256"]
 
 
-def test_networks_that_take_turns_keep_their_benches(tmp_path: Path, tiny: RunConfig) -> None:
+def test_networks_that_take_turns_keep_their_benches(
+    tmp_path: Path, tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench, "KEPT", 2)
     workbench._benches.clear()
     experiment.run(tiny, tmp_path / "first")
     (bench,) = workbench._benches.values()
