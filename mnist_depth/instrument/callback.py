@@ -24,6 +24,7 @@ from mnist_depth.instrument.arguments import (
 from mnist_depth.instrument.forward import as_tensors, predict
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
+from mnist_depth.instrument.layout import charts_of
 from mnist_depth.instrument.nonfinite import first_nonfinite
 from mnist_depth.instrument.presets import PRESETS
 from mnist_depth.instrument.probe import PROBE, Measurement, Probe
@@ -92,6 +93,8 @@ class DepthGauge(keras.callbacks.Callback):
         self._step = self._unread = self._rate = 0
         self._next_due = self._next_tapped = 0.0
         self._measured_step = -1
+        self._tags: set[str] = set()
+        self._laid_out = 0
         self.first_nonfinite: tuple[int, str] | None = None
         """Step and tag of the first NaN or infinity."""
 
@@ -133,6 +136,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._measure(arrays=arrays)
         if self._epoch_scalars:
             self._write_logs(logs or {})
+        self._write_layout()
         self.writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -186,6 +190,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._drain()
         if scalars or arrays:
             self._measure(arrays=arrays)
+        self._write_layout()
 
     def _read_step(self) -> None:
         """Learn the step, and how many updates a batch of `fit` makes: one, or a whole block of them."""
@@ -239,6 +244,12 @@ class DepthGauge(keras.callbacks.Callback):
             self.writer.write_graph(op_graph(self._trained, self._graph_batch(), self._loss))
         except Exception as error:  # whatever a foreign model may raise when it is traced once more
             warnings.warn(f"no graph is written: {str(error).strip().splitlines()[0]}", stacklevel=2)
+
+    def _write_layout(self) -> None:
+        """One chart for all layers of every quantity written so far; who brings a writer has a layout of his own."""
+        if self._owns_writer and isinstance(self.writer, EventWriter) and len(self._tags) > self._laid_out:
+            self._laid_out = len(self._tags)
+            self.writer.write_layout(self._step, charts_of(self._tags))
 
     def _graph_batch(self) -> Sequence[Any]:
         """The probe, or zeros where the model declares its inputs."""
@@ -308,6 +319,7 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self.writer.write_scalars(step, scalars)
+        self._tags.update(scalars)
         bad = first_nonfinite(scalars) if self.first_nonfinite is None else None
         if bad is not None:
             self.first_nonfinite = (step, bad)

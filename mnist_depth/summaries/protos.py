@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 _events: Any = event_pb2
 _summaries: Any = summary_pb2
 Event, Summary, SummaryMetadata = _events.Event, _summaries.Summary, _summaries.SummaryMetadata
-layouts: Any = layout_pb2
 hparams: Any = api_pb2
 hparams_data: Any = plugin_data_pb2
 

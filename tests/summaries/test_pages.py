@@ -22,10 +22,10 @@ from tensorboard.plugins.custom_scalar import metadata
 from mnist_depth import summaries
 from mnist_depth.board.server import Board, start_board
 from mnist_depth.errors import UserError
+from mnist_depth.instrument.layout import CHARTS
+from mnist_depth.instrument.writers.protos import Layout
 from mnist_depth.records import read_run
-from mnist_depth.summaries.custom_scalars import CHARTS
 from mnist_depth.summaries.pages import FIRST_KERNEL, write_run, write_study
-from mnist_depth.summaries.protos import layouts
 
 from ..board.boards import eventually
 from .fabricated import STEPS, loss_at, make_run
@@ -76,7 +76,7 @@ def test_the_layout_matches_the_layers_and_nothing_else(tmp_path: Path) -> None:
     write_study(tmp_path / "depth9")
     (value,) = [one for one in values_below(tmp_path / "depth9") if one.tag == metadata.CONFIG_SUMMARY_TAG]
     assert (value.run, value.plugin) == (".", "custom_scalars")
-    (category,) = layouts.Layout.FromString(value.value.string_val[0]).category
+    (category,) = Layout.FromString(value.value.string_val[0]).category
     assert [chart.title for chart in category.chart] == list(CHARTS)
     tags = {one.tag for one in values_below(record.folder / "train")}
     for chart in category.chart:
