@@ -15,6 +15,11 @@ from mnist_depth.version import __version__
 LIBRARIES = ("tensorflow", "keras", "numpy", "tensorboard")
 
 
+def cores() -> int:
+    """Processors that this process may use; all of them where the system, as macOS, cannot tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def describe() -> dict[str, Any]:
     """What the run folder records of this machine and installation."""
@@ -25,7 +30,7 @@ def describe() -> dict[str, Any]:
         "libraries": {name: version(name) for name in LIBRARIES},
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
     }
 
 

@@ -7,7 +7,6 @@ between a run's parts and these units hold from machine to machine; seconds do n
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -18,6 +17,7 @@ import numpy as np
 
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
+from mnist_depth.environment import cores
 from mnist_depth.registry import split_name
 
 
@@ -185,11 +185,6 @@ def minutes(configs: Sequence[RunConfig], workers: int | None = None, sizes: Map
     return (IMPORT_TURNS / measured_rate().turns + max(sum(each) / busy, max(each))) / 60
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def megabytes(configs: Iterable[RunConfig], instruments: str = "standard", sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Disk of finished run folders."""
     return sum(_bytes(config, length_of(config, sizes), instruments) for config in configs) / 1e6
@@ -220,5 +215,6 @@ def plan_text(
     """What a dry run prints: the name of every run, then how long all take and how much disk they fill."""
     lines = [f"{logdir / study}:", *(f"  {config.slug}/seed_{config.seed}" for config in configs)]
     disk = megabytes(configs, instruments)
-    total = f"{len(configs)} runs, about {minutes_text(minutes(configs, workers))} and {disk:.0f} MB"
+    runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
+    total = f"{runs}, about {minutes_text(minutes(configs, workers))} and {disk:.0f} MB"
     return "\n".join([*lines, f"{total}; nothing was written."])

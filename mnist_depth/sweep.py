@@ -22,6 +22,7 @@ from typing import Any
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.engines import engine, kill_local_workers
+from mnist_depth.environment import cores
 from mnist_depth.errors import UserError
 from mnist_depth.estimate import megabytes
 from mnist_depth.worker import Options, Outcome, Task, work
@@ -63,7 +64,7 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     if todo:
         records.make_folder(options.logdir)
         _check_room(todo, options)
-    workers = min(options.workers or _cores(), max(1, len(todo)))
+    workers = min(options.workers or cores(), max(1, len(todo)))
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_stop_sign(options.logdir))
@@ -93,10 +94,6 @@ def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
 
 def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:
     return sorted(configs, key=lambda config: (-config.epochs * config.depth * config.width**2, config.slug))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 @dataclass
@@ -135,7 +132,7 @@ def _train_all(
     todo: list[RunConfig], folders: dict[RunConfig, Path], options: Options, workers: int, stop: _Stop
 ) -> Iterator[Outcome]:
     """Train together; then whatever was running when a worker died, alone; then wait for other owners' runs."""
-    threads = max(1, _cores() // workers)
+    threads = max(1, cores() // workers)
     suspects: list[RunConfig] = []
     queue = list(todo)
     while queue and not stop.asked:

@@ -38,6 +38,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from mnist_depth.environment import cores
 from scripts import whole_commands
 from scripts.contenders import CLASSES, FEATURES, HIDDEN, WIDTH
 from scripts.turns import ALLOCATOR, Contestant, Epoch, contestant, work
@@ -54,7 +55,7 @@ COMMANDS = {
 }
 """Whole commands that are measured behind the contenders, by name."""
 
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 
 EVERY_CORE = " x cores"
 """Behind a contender's name: one single-threaded process per core."""

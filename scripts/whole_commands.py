@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
+from mnist_depth.environment import cores
 
 RUNS, EPOCHS = 12, 15
 """Of the sweep that is timed with one worker and with one per core."""
@@ -71,7 +72,7 @@ def sweep() -> str:
     """Twelve runs of fifteen epochs by one worker that uses all cores, and by one worker per core."""
     words = ("train", f"--seeds={RUNS}", f"--epochs={EPOCHS}")
     seconds = []
-    for workers in (1, len(os.sched_getaffinity(0))):
+    for workers in (1, cores()):
         with TemporaryDirectory() as folder:
             begun = time.perf_counter()
             seconds.append(seconds_of(command(Path(folder), *words, f"--workers={workers}"), begun))
