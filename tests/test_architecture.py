@@ -1,4 +1,4 @@
-"""The import rules of docs/architecture.md: no arrow runs back up, and light rooms stay light."""
+"""The import rules of docs/architecture.md: no arrow runs back up, light rooms stay light; where tests are found."""
 
 from __future__ import annotations
 
@@ -124,3 +124,65 @@ def test_light_rooms_do_not_import_tensorflow() -> None:
     code = f"import sys\nfor name in {LIGHT!r}:\n    __import__(name)\nprint(sorted(set(sys.modules) & {HEAVY!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+TESTS = PACKAGE.parent / "tests"
+
+TESTED_IN: dict[str, str] = {
+    "__init__": "test_wheel",
+    "__main__": "test_environment",
+    "version": "test_wheel",
+    "registry": "networks/test_registries",
+    "estimate": "studies/test_estimate",
+    "engines": "test_sweep",
+    "worker": "test_sweep",
+    "recorder": "test_experiment",
+    "workbench": "test_experiment",
+    "board.launcher": "board/test_server",
+    "cli": "cli/test_main",
+    "examples": "instrument/test_example",
+    "instrument": "instrument/test_callback",
+    "instrument.capture": "instrument/test_probe",
+    "instrument.forward": "instrument/test_probe",
+    "instrument.names": "instrument/test_callback",
+    "instrument.presets": "instrument/test_callback",
+    "networks.block": "networks/test_models",
+    "networks.layers": "networks/test_models",
+    "networks.penalty": "test_experiment",
+    "networks.functions": "networks/test_activations",
+    "networks.options": "networks/test_registries",
+    "networks.radam": "networks/test_optimizers",
+    "networks.recurrence": "networks/test_wirings",
+    "results.page": "results/test_report",
+    "results.pictures": "results/test_report",
+    "studies": "studies/test_expectations",
+    "summaries": "summaries/test_pages",
+}
+"""Where to look for the tests of a module, or of all of a room, that has none of its own name."""
+
+
+def _own_test(module: str) -> Path:
+    *room, name = module.split(".")
+    return TESTS.joinpath(*room, f"test_{name}.py")
+
+
+def _test_of(module: str) -> Path:
+    """The test of a module or, one after the other, of the rooms that it stands in: by its name, else by the list."""
+    parts = module.split(".")
+    for room in (".".join(parts[:length]) for length in range(len(parts), 0, -1)):
+        if _own_test(room).exists():
+            return _own_test(room)
+        if room in TESTED_IN:
+            return TESTS / f"{TESTED_IN[room]}.py"
+    raise AssertionError(f"no test is named after {module}: write tests/test_{module}.py, or name it in TESTED_IN")
+
+
+@pytest.mark.parametrize("module", [_name(path) for path in _modules() if path.name != "__init__.py"])
+def test_the_test_of_a_module_is_found_by_its_name_or_in_the_list(module: str) -> None:
+    assert _test_of(module).exists()
+
+
+def test_the_list_names_modules_that_are_there_and_have_no_test_of_their_name() -> None:
+    modules = {_name(path) for path in _modules()}
+    assert set(TESTED_IN) <= modules
+    assert [module for module in TESTED_IN if _own_test(module).exists()] == []

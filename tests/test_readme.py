@@ -86,7 +86,9 @@ KNOWN = (
     Known((*PROGRAM, "theory"), (), "first / last gradient"),
     Known((*PROGRAM, "list"), (), ":\n  "),
     Known((*PROGRAM, "report"), (), ".html", _runs),
-    Known((*PROGRAM, "search"), tests=("tests/test_cli.py::test_search_prints_the_best_and_scores_the_winner_once",)),
+    Known(
+        (*PROGRAM, "search"), tests=("tests/cli/test_main.py::test_search_prints_the_best_and_scores_the_winner_once",)
+    ),
     Known((*PROGRAM, "diagnose"), (), "VANISHING", _saved_model),
     Known((*PROGRAM, "board"), ("--port=16006",), "http://127.0.0.1:", _events),
     Known(

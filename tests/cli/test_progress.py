@@ -1,0 +1,110 @@
+"""How far runs are, from whatever stands in their folders at the moment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnist_depth import records
+from mnist_depth.cli import progress
+
+
+def begin(folder: Path, epochs: int = 10) -> Path:
+    """A run of ten updates per epoch that has just begun."""
+    folder.mkdir(parents=True)
+    config = {"batch_size": 100, "epochs": epochs}
+    (folder / records.CONFIG).write_text(json.dumps({"config": config, "dataset": {"sizes": {"train": 1_000}}}))
+    return folder
+
+
+def go_on(folder: Path, run: str, step: int, **scalars: float) -> None:
+    """One more line of measurements."""
+    with (folder / records.METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"run": run, "step": step, "scalars": scalars}) + "\n")
+
+
+def test_a_run_that_has_not_begun_is_nowhere(tmp_path: Path) -> None:
+    assert progress.read(tmp_path) is None
+    assert progress.read(begin(tmp_path / "run")) == progress.Progress(0, 10, {})
+
+
+def test_the_epoch_follows_from_the_last_step_and_scores_are_the_last(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run")
+    for step in (10, 25):
+        go_on(folder, "train", step, loss=3.0 / step, accuracy=0.1)
+        go_on(folder, "test", step, loss=1.0, accuracy=step / 100)
+    found = progress.read(folder)
+    assert found is not None
+    assert found.epoch == 2.5
+    assert progress.scores_text(found.scores) == "train loss 0.1200  test 25.00%"
+
+
+def test_a_line_that_is_being_written_is_passed_over(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run")
+    go_on(folder, "train", 10, loss=1.0, accuracy=0.1)
+    with (folder / records.METRICS).open("a", encoding="utf-8") as file:
+        file.write('{"run": "train", "step": 20, "sca')
+    found = progress.read(folder)
+    assert found is not None
+    assert found.epoch == 1
+
+
+def test_of_a_long_file_only_the_end_is_read(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run", epochs=1_000)
+    for step in range(1, 3_001):
+        go_on(folder, "train", step, minibatch_loss=1.0)
+    found = progress.read(folder)
+    assert found is not None
+    assert found.epoch == 300
+
+
+def test_an_epoch_that_is_scored_late_is_no_more_than_planned(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run", epochs=2)
+    go_on(folder, "train", 99, loss=1.0, accuracy=0.1)
+    found = progress.read(folder)
+    assert found is not None
+    assert found.epoch == 2
+
+
+def test_names_are_what_tells_runs_apart() -> None:
+    folders = [Path(f"mnist-d09-{name}-sgd0.1/seed_{seed}") for name in ("relu", "tanh") for seed in (0, 1)]
+    assert [*progress.short_names(folders).values()] == ["relu-seed_0", "relu-seed_1", "tanh-seed_0", "tanh-seed_1"]
+    assert progress.short_names(folders[:1]) == {folders[0]: "mnist-d09-relu-sgd0.1"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_every_run_is_told_when_it_begins_and_ends(
+    tmp_path: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    folders = [tmp_path / f"digits-{name}" / "seed_0" for name in ("relu", "tanh")]
+    with progress.watch(folders):
+        for folder in folders:
+            begin(folder)
+            go_on(folder, "train", 100, loss=0.5, accuracy=0.9)
+            go_on(folder, "test", 100, loss=0.5, accuracy=0.9)
+        (folders[0] / records.DONE).write_text("{}")
+    told = capsys.readouterr().out
+    if terminal:
+        assert "1/2 finished" in told
+        assert "10/10  train loss 0.5000" in told
+    else:
+        lines = told.splitlines()
+        assert {*lines} == {
+            "started   digits-relu/seed_0",
+            "started   digits-tanh/seed_0",
+            "finished  digits-relu/seed_0  train loss 0.5000  test 90.00%  [1/2]",
+        }
+        assert len(lines) == 3
+
+
+def test_the_watch_ends_with_its_block_also_after_an_error(tmp_path: Path) -> None:
+    import threading
+
+    before: set[Any] = {*threading.enumerate()}
+    with pytest.raises(RuntimeError), progress.watch([tmp_path]):
+        raise RuntimeError
+    assert {*threading.enumerate()} == before
