@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,12 @@ def test_light_rooms_do_not_import_tensorflow() -> None:
     code = f"import sys\nfor name in {LIGHT!r}:\n    __import__(name)\nprint(sorted(set(sys.modules) & {HEAVY!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_readme_has_a_line_for_every_room() -> None:
+    table = (PACKAGE.parent / "README.md").read_text(encoding="utf-8").split("## The code")[1].split("\n\n")[1]
+    rooms = {name for line in table.splitlines() for name in re.findall(r"`(\w+)/?`", line.split("|")[1])}
+    assert rooms == {_name(path).split(".")[0] for path in _modules()} - {"__init__", "__main__"}
 
 
 TESTS = PACKAGE.parent / "tests"
