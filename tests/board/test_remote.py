@@ -138,7 +138,7 @@ def test_silence_ends_the_board_over_there(logdir: Path, ssh_config: Path, monke
     monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 1)
     with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
         board.leash.process.wait(60)
-    assert processes_on(logdir) == []
+    assert eventually(lambda: processes_on(logdir) == [])
 
 
 def test_attach_shows_a_board_that_runs_and_leaves_it_running(logdir: Path, ssh_config: Path) -> None:
