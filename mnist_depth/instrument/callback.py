@@ -21,16 +21,17 @@ from mnist_depth.instrument.arguments import (
     warn_of_no_match,
     whose,
 )
+from mnist_depth.instrument.by_layer import END, FOLDER, START, by_layer, is_shown, moment
 from mnist_depth.instrument.forward import as_tensors, predict
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
-from mnist_depth.instrument.layout import charts_of
 from mnist_depth.instrument.nonfinite import first_nonfinite
 from mnist_depth.instrument.presets import PRESETS
 from mnist_depth.instrument.probe import PROBE, Measurement, Probe
 from mnist_depth.instrument.schedule import Schedule, never
 from mnist_depth.instrument.statistics import choose
 from mnist_depth.instrument.writers.events import EventWriter
+from mnist_depth.instrument.writers.laid_out import LaidOutWriter
 from mnist_depth.instrument.writers.protocol import Writer
 
 
@@ -39,14 +40,14 @@ class DepthGauge(keras.callbacks.Callback):
 
     model.fit(x, y, callbacks=[DepthGauge("logs/run", probe=(x[:256], y[:256]))])
 
-    `target` is a folder (event files go to its `train` and `validation` runs) or a Writer. `probe` is a fixed batch
-    (x, y) or (x, y, sample_weight), measured in inference mode unless `training`. `gradients` says whose gradients are
-    written: those on the probe (tags `probe_gradient_...`), those that training applied (`gradient_...`) or both; the
-    default is the probe's where there is one. `schedule` and `histograms` replace the preset's schedules; `applied` is
-    one of its own for what is seen inside the update, which costs less than a probe. `layers` and `variables` are
-    regular expressions on names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)` stands in for a
-    model that is compiled without one, `optimizer` for a model that keeps its own. The step of every point is the
-    number of updates applied.
+    `target` is a folder (event files go to its runs `train`, `validation` and, over the layers, `depth/...`) or a
+    Writer. `probe` is a fixed batch (x, y) or (x, y, sample_weight), measured in inference mode unless `training`.
+    `gradients` says whose gradients are written: those on the probe (tags `probe_gradient_...`), those that training
+    applied (`gradient_...`) or both; the default is the probe's where there is one. `schedule` and `histograms` replace
+    the preset's schedules; `applied` is one of its own for what is seen inside the update, which costs less than a
+    probe. `layers` and `variables` are regular expressions on names such as `block/conv` and `block/conv/kernel`.
+    `loss(y_true, y_pred)` stands in for a model that is compiled without one, `optimizer` for a model that keeps its
+    own. The step of every point is the number of updates applied.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class DepthGauge(keras.callbacks.Callback):
         self.histogram_schedule = (histograms or self.preset.histogram_schedule) if self.preset.histograms else never()
         self.applied_schedule = applied or self.schedule
         self.gradients = whose(gradients, probe is not None)
-        self._owns_writer = not isinstance(target, Writer)
+        self._folder = None if isinstance(target, Writer) else os.fspath(target)
         self.writer, self._validation = _writers(target)
         self._batch, self._loss, self._training = probe, loss, training
         self._layers, self._variables = layers, variables
@@ -93,8 +94,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._step = self._unread = self._rate = 0
         self._next_due = self._next_tapped = 0.0
         self._measured_step = -1
-        self._tags: set[str] = set()
-        self._laid_out = 0
+        self._measured: Mapping[str, float] = {}
         self.first_nonfinite: tuple[int, str] | None = None
         """Step and tag of the first NaN or infinity."""
 
@@ -113,6 +113,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._write_graph()
         if self._step == 0 and (self.schedule.due_at_start() or self.histogram_schedule.due_at_start()):
             self._measure(arrays=self.histogram_schedule.due_at_start())
+            self._snapshot(START)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._tap is not None:
@@ -134,23 +135,25 @@ class DepthGauge(keras.callbacks.Callback):
         arrays = self.histogram_schedule.due_epoch(epoch + 1)
         if arrays or (self.schedule.due_epoch(epoch + 1) and self._step != self._measured_step):
             self._measure(arrays=arrays)
+        if is_shown(epoch + 1) and self._step == self._measured_step:
+            self._snapshot(moment(epoch + 1))
         if self._epoch_scalars:
             self._write_logs(logs or {})
-        self._write_layout()
         self.writer.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._drain()
         self.detach()
+        self._snapshot(END)
         self.writer.flush()
-        if self._owns_writer:
+        if self._folder is not None:
             self.writer.close()
-            if self._validation is not None:
-                self._validation.close()
+        if self._validation is not None:
+            self._validation.close()
 
     def restart(self, writer: Writer) -> None:
         """Get ready for another run of the same model: write to `writer`, forget what was seen of the last run."""
-        self.writer, self._owns_writer, self._validation = writer, False, None
+        self.writer, self._validation, self._folder = writer, None, None
         self._graph_due = self._graph
         self.first_nonfinite = None
 
@@ -190,7 +193,6 @@ class DepthGauge(keras.callbacks.Callback):
             self._drain()
         if scalars or arrays:
             self._measure(arrays=arrays)
-        self._write_layout()
 
     def _read_step(self) -> None:
         """Learn the step, and how many updates a batch of `fit` makes: one, or a whole block of them."""
@@ -245,11 +247,14 @@ class DepthGauge(keras.callbacks.Callback):
         except Exception as error:  # whatever a foreign model may raise when it is traced once more
             warnings.warn(f"no graph is written: {str(error).strip().splitlines()[0]}", stacklevel=2)
 
-    def _write_layout(self) -> None:
-        """One chart for all layers of every quantity written so far; who brings a writer has a layout of his own."""
-        if self._owns_writer and isinstance(self.writer, EventWriter) and len(self._tags) > self._laid_out:
-            self._laid_out = len(self._tags)
-            self.writer.write_layout(self._step, charts_of(self._tags))
+    def _snapshot(self, name: str) -> None:
+        """What the probe found last, against the layer, as a run of its own."""
+        if self._folder is not None and self._measured:
+            writer = EventWriter(os.path.join(self._folder, FOLDER, name))
+            writer.truncate_after(-1)
+            for place, values in by_layer(self._measured).items():
+                writer.write_scalars(place, values)
+            writer.close()
 
     def _graph_batch(self) -> Sequence[Any]:
         """The probe, or zeros where the model declares its inputs."""
@@ -300,7 +305,8 @@ class DepthGauge(keras.callbacks.Callback):
             return
         measured = self._probe.measure(arrays)
         if self._step != self._measured_step:
-            self._write_scalars(self._step, self._own_scalars(measured))
+            self._measured = self._own_scalars(measured)
+            self._write_scalars(self._step, self._measured)
             self._measured_step = self._step
         self._write_histograms(
             self._step,
@@ -319,7 +325,6 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self.writer.write_scalars(step, scalars)
-        self._tags.update(scalars)
         bad = first_nonfinite(scalars) if self.first_nonfinite is None else None
         if bad is not None:
             self.first_nonfinite = (step, bad)
@@ -361,4 +366,4 @@ def _writers(target: str | os.PathLike[str] | Writer) -> tuple[Writer, Writer | 
     if isinstance(target, Writer):
         return target, None
     folder = os.fspath(target)
-    return EventWriter(os.path.join(folder, "train")), EventWriter(os.path.join(folder, "validation"))
+    return LaidOutWriter(os.path.join(folder, "train")), EventWriter(os.path.join(folder, "validation"))

@@ -1,9 +1,4 @@
-"""Gradient against depth, drawn by TensorBoard itself: scalars whose step is the number of the layer.
-
-Every snapshot of training is an event run of its own (`depth/start`, `depth/epoch_001`, ..., `depth/end`), so that one
-chart shows the quantity over the layers with a curve per snapshot. Layer 1 is next to the input. Tags:
-`by_layer/<quantity>` and `by_layer/log10_<quantity>`, in which gradients of all sizes can be seen at once.
-"""
+"""Gradient against layer (`instrument/by_layer`) of a finished run, and what theory predicts beside it."""
 
 from __future__ import annotations
 
@@ -12,27 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mnist_depth.instrument.by_layer import END, FOLDER, QUANTITIES, START, moment, with_log
 from mnist_depth.records import RunRecord
 from mnist_depth.summaries.events import replace_events, scalars
 from mnist_depth.summaries.protos import Message
 from mnist_depth.summaries.series import Series
 
-FOLDER, START, END, THEORY = "depth", "start", "end", "theory"
+THEORY = "theory"
 PREDICTED = "pre_activation_gradient_norm"
 """The quantity that theory predicts: the norm of dL/dz."""
-
-QUANTITIES = {
-    "gradient_norm": "gradient_norm/{}/kernel",
-    "probe_gradient_norm": "probe_gradient_norm/{}/kernel",
-    PREDICTED: "pre_activation_gradient_norm/{}",
-    "update_ratio": "update_ratio/{}/kernel",
-    "activation_std": "activation_std/{}",
-    "activation_std_across_samples": "activation_std_across_samples/{}",
-    "saturated_share": "saturated_share/{}",
-}
-"""Quantity -> tag of one layer in the `train` run."""
-
-LOGARITHMIC = frozenset(QUANTITIES) - {"activation_std", "saturated_share"}
 
 Profile = dict[str, list[Series]]
 """Quantity -> a series per layer, layer 1 first."""
@@ -54,7 +37,7 @@ def write_depth_profile(
     curve = _scaled(theory, profile)
     if curve:
         wall_time = profile[PREDICTED][-1].wall_times[0]
-        events = [scalars(layer, _with_log(PREDICTED, value), wall_time) for layer, value in enumerate(curve, start=1)]
+        events = [scalars(layer, with_log(PREDICTED, value), wall_time) for layer, value in enumerate(curve, start=1)]
         replace_events(folder / THEORY, FOLDER, events)
     _remove_others(folder, {*snapshots, *([THEORY] if curve else [])})
 
@@ -62,8 +45,8 @@ def write_depth_profile(
 def _profile(series: Mapping[tuple[str, str], Series]) -> Profile:
     names = sorted({match[1] for _, tag in series if (match := re.fullmatch(r".*/(layer_\d+)(/kernel)?", tag))})
     found: Profile = {}
-    for quantity, pattern in QUANTITIES.items():
-        layers = [series.get(("train", pattern.format(name))) for name in names]
+    for quantity, ending in QUANTITIES.items():
+        layers = [series.get(("train", f"{quantity}/{name}{'/kernel' if ending else ''}")) for name in names]
         if layers and all(layers):
             found[quantity] = [layer for layer in layers if layer]
     return found
@@ -76,7 +59,7 @@ def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
     found = {START: first}
     per_epoch = _steps_per_epoch(record)
     epochs = (factor * 10**power for power in range(10) for factor in (1, 3))
-    found |= {f"epoch_{epoch:03d}": epoch * per_epoch for epoch in epochs if 0 < epoch * per_epoch < last}
+    found |= {moment(epoch): epoch * per_epoch for epoch in epochs if 0 < epoch * per_epoch < last}
     return found | {END: last}
 
 
@@ -99,18 +82,11 @@ def _events(profile: Profile, step: int) -> list[Message]:
         for quantity, layers in profile.items():
             at = layers[layer].nearest(step)
             if abs(layers[layer].steps[at] - step) <= max(1, step / 4):
-                values |= _with_log(quantity, layers[layer].values[at])
+                values |= with_log(quantity, layers[layer].values[at])
                 wall_time = max(wall_time, layers[layer].wall_times[at])
         if values:
             events.append(scalars(layer + 1, values, wall_time))
     return events
-
-
-def _with_log(quantity: str, value: float) -> dict[str, float]:
-    values = {f"by_layer/{quantity}": value}
-    if quantity in LOGARITHMIC and 0 < value < math.inf:
-        values[f"by_layer/log10_{quantity}"] = math.log10(value)
-    return values
 
 
 def _scaled(theory: Sequence[float] | None, profile: Profile) -> list[float]:

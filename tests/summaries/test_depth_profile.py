@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mnist_depth.summaries.depth_profile import LOGARITHMIC, QUANTITIES, write_depth_profile
+from mnist_depth.instrument.by_layer import LOGARITHMIC, QUANTITIES
+from mnist_depth.summaries.depth_profile import write_depth_profile
 from mnist_depth.summaries.series import series_of
 
 from .fabricated import EPOCHS, STEPS_PER_EPOCH, make_run

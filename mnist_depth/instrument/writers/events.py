@@ -27,7 +27,6 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 
 from mnist_depth.instrument.histograms import Histogram
-from mnist_depth.instrument.layout import layout_value
 from mnist_depth.instrument.writers.protos import (
     DOUBLE,
     STRING,
@@ -88,10 +87,6 @@ class EventWriter:
 
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         self._add(Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
-
-    def write_layout(self, step: int, charts: Mapping[str, str]) -> None:
-        """What the Custom Scalars tab shows: charts by title, each with all tags that a regular expression matches."""
-        self._add_values(step, [layout_value(charts)])
 
     def truncate_after(self, step: int) -> None:
         """Remove this writer's later points from its files, and tell a board that has them open to forget them."""
