@@ -132,7 +132,7 @@ WATCHED: list[dict[str, Any]] = [
 def test_observation_never_perturbs(tmp_path: Path, tiny: RunConfig, options: dict[str, Any]) -> None:
     config = replace(tiny, **options, learning_rate=0.01)
     hashes = set()
-    for instruments in experiment.INSTRUMENTS:
+    for instruments in experiment.INSTRUMENTS if not options else ("none", "standard", "full"):
         experiment.run(config, tmp_path / instruments, instruments=instruments)
         hashes.add(records.read_run(tmp_path / instruments).done["weights_sha256"])
     assert len(hashes) == 1

@@ -23,9 +23,10 @@ def _cannot_mount(folder: Path) -> str:
     return tried.stderr.strip()
 
 
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := _cannot_mount(tmp_path / "tried"):
         pytest.skip(reason)
+    monkeypatch.setitem(torture.FLAGS, "seeds", 1)
     expected, seconds = torture.undisturbed(tmp_path / "undisturbed")
     with torture.small_disk(tmp_path / "disk") as disk:
         assert torture.one_full_disk(disk, expected, seconds, random.Random(0)) == ""
