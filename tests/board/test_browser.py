@@ -10,6 +10,7 @@ import pytest
 
 from mnist_depth.board.remote import open_remote
 from mnist_depth.board.server import start_board
+from mnist_depth.instrument.writers.laid_out import LaidOutWriter
 from mnist_depth.summaries.pages import write_run, write_study
 from scripts import screenshots
 
@@ -75,6 +76,17 @@ def test_depth_profile_has_a_curve_per_snapshot(board: str, browser: Browser) ->
 def test_custom_scalars_draws_nine_lines(board: str, browser: Browser) -> None:
     screenshots.custom_scalars(browser, board, RUN_SHOWN)
     browser.wait_for("tf-custom-scalar-multi-line-chart-card", "Matches (9)", count=5)
+    assert browser.console_errors() == []
+
+
+def test_any_model_has_all_layers_on_one_chart(tmp_path: Path, browser: Browser) -> None:
+    writer = LaidOutWriter(tmp_path / "mine" / "train")
+    for step in (1, 2):
+        writer.write_scalars(step, {f"gradient_norm/{layer}/kernel": 0.1 for layer in ("stem", "block/conv", "head")})
+    writer.flush()
+    with start_board(tmp_path) as board:
+        screenshots.custom_scalars(browser, board.url, "mine/train")
+        browser.wait_for("tf-custom-scalar-multi-line-chart-card", "Matches (3)", count=1)
     assert browser.console_errors() == []
 
 
