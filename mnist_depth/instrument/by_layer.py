@@ -15,6 +15,7 @@ from collections.abc import Mapping
 FOLDER, START, END = "depth", "start", "end"
 
 KERNEL = "(kernel|embeddings)$"
+"""How the tag of a variable ends that carries a signal from layer to layer; biases and averages do not."""
 
 QUANTITIES: dict[str, str] = {
     "gradient_norm": KERNEL,

@@ -8,6 +8,7 @@ from typing import Any
 
 from tensorboard.plugins.custom_scalar import metadata
 
+from mnist_depth.instrument.by_layer import KERNEL
 from mnist_depth.instrument.writers.protos import (
     STRING,
     Category,
@@ -20,12 +21,10 @@ from mnist_depth.instrument.writers.protos import (
 
 CATEGORY = "all layers"
 
-_KERNELS = r".*(kernel|embeddings)$"
-
 CHARTS: dict[str, str] = {
-    "gradient norm (log axis)": f"gradient_norm/{_KERNELS}",
-    "gradient norm on the probe (log axis)": f"probe_gradient_norm/{_KERNELS}",
-    "update / weight (log axis)": f"update_ratio/{_KERNELS}",
+    "gradient norm (log axis)": f"gradient_norm/.*{KERNEL}",
+    "gradient norm on the probe (log axis)": f"probe_gradient_norm/.*{KERNEL}",
+    "update / weight (log axis)": f"update_ratio/.*{KERNEL}",
     "activation standard deviation": "activation_std/",
     "activation standard deviation across samples (log axis)": "activation_std_across_samples/",
     "saturated share": "saturated_share/",

@@ -12,7 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import metadata
 
-from mnist_depth.instrument import DepthGauge, EventWriter, every_epochs
+from mnist_depth.instrument import DepthGauge, EventWriter, every_epochs, never
 from mnist_depth.instrument.layout import CHARTS, charts_of
 from mnist_depth.instrument.writers.protos import Layout
 
@@ -52,6 +52,17 @@ def test_every_chart_has_a_line_for_every_layer(tmp_path: Path) -> None:
 def test_what_is_not_measured_has_no_chart(tmp_path: Path) -> None:
     fitted(target=tmp_path, preset="light")
     assert [*charts_below(tmp_path / "train")] == ["gradient norm (log axis)"]
+
+
+def test_nothing_measured_is_no_layout(tmp_path: Path) -> None:
+    fitted(target=tmp_path, schedule=never())
+    assert charts_below(tmp_path / "train") == {}
+
+
+def test_the_layout_is_written_once_while_no_quantity_joins(tmp_path: Path) -> None:
+    fitted(epochs=4, target=tmp_path, probe=(X, Y), preset="light")
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0}).Reload()
+    assert len(events.Tensors(metadata.CONFIG_SUMMARY_TAG)) == 1
 
 
 def test_what_is_measured_later_joins(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from mnist_depth.instrument.writers.events import EventWriter
 
 
 class LaidOutWriter(EventWriter):
-    """Writes a chart for every quantity of which there are tags, whenever new ones have come by the time of a flush."""
+    """Lays out a chart for every quantity of which there are tags, anew where a flush finds that there are more."""
 
     def __init__(self, logdir: str | os.PathLike[str]) -> None:
         super().__init__(logdir)
         self._tags: set[str] = set()
-        self._laid_out = self._last = 0
+        self._known = self._last = 0
+        self._charts: Mapping[str, str] = {}
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self._tags.update(scalars)
@@ -23,7 +24,9 @@ class LaidOutWriter(EventWriter):
         super().write_scalars(step, scalars)
 
     def flush(self) -> None:
-        if len(self._tags) > self._laid_out:
-            self._laid_out = len(self._tags)
-            self._add_values(self._last, [layout_value(charts_of(self._tags))])
+        if len(self._tags) > self._known:
+            self._known, before = len(self._tags), self._charts
+            self._charts = charts_of(self._tags)
+            if self._charts != before:
+                self._add_values(self._last, [layout_value(self._charts)])
         super().flush()
