@@ -158,7 +158,7 @@ def test_a_choice_that_is_not_valid_is_told_before_anything_is_trained(
 ) -> None:
     trainer = Trainer(tmp_path)
     with pytest.raises(UserError, match=next(iter(choices))):
-        trainer.search(Plan(), Space({}, choices))
+        trainer.search(Plan(trials=1, rounds=50, seed=1), Space({}, choices))
     assert trainer.rounds == []
 
 
