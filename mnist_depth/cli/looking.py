@@ -123,10 +123,11 @@ def board(words: list[str], values: flags.FlagValues) -> int:
 
 def _check_where(values: flags.FlagValues) -> None:
     """Raise UserError for a flag that would be passed over: it is of a board here, or of one over there."""
-    there = [name for name in ("attach", "remote_python", "ssh_config") if values[name].present]
+    given = flags.given(values)
+    there = [name for name in given if name in ("attach", "remote_python", "ssh_config")]
     if values.remote is None and there:
         raise UserError(f"--{there[0]} is about a board on another machine; add --remote=user@host:/path/to/logs")
-    here = [name for name in ("logdir", "bind_all") if values[name].present]
+    here = [name for name in given if name in ("logdir", "bind_all")]
     if values.remote is not None and here:
         raise UserError(f"--{here[0]} is about a board on this machine; --remote names host and folder")
 

@@ -26,9 +26,18 @@ QUANTITIES: dict[str, str] = {
     "activation_std_across_samples": "",
     "saturated_share": "",
 }
-"""Quantity -> how the tag of a layer or of its kernel ends."""
+"""Quantity -> how its tags end; nothing where they are those of layers, not of variables."""
 
 LOGARITHMIC = frozenset(QUANTITIES) - {"activation_std", "saturated_share"}
+
+
+SHOWN = tuple(factor * 10**power for power in range(10) for factor in (1, 3))
+"""The epochs whose ends get a curve: 1, 3, 10, 30, 100, ..."""
+
+
+def tags_of(quantity: str) -> str:
+    """The regular expression that the tags of all layers match, from their start."""
+    return f"{quantity}/.*{QUANTITIES[quantity]}"
 
 
 def by_layer(scalars: Mapping[str, float]) -> dict[int, dict[str, float]]:
@@ -36,8 +45,8 @@ def by_layer(scalars: Mapping[str, float]) -> dict[int, dict[str, float]]:
     places: Counter[str] = Counter()
     found: dict[int, dict[str, float]] = {}
     for tag, value in scalars.items():
-        quantity, _, layer = tag.partition("/")
-        if layer and quantity in QUANTITIES and re.search(QUANTITIES[quantity], layer):
+        quantity = tag.partition("/")[0]
+        if quantity in QUANTITIES and re.match(tags_of(quantity), tag):
             places[quantity] += 1
             found.setdefault(places[quantity], {}).update(with_log(quantity, value))
     return found
@@ -54,8 +63,3 @@ def with_log(quantity: str, value: float) -> dict[str, float]:
 def moment(epoch: int) -> str:
     """The name of the end of an epoch, which is counted from 1."""
     return f"epoch_{epoch:03d}"
-
-
-def is_shown(epoch: int) -> bool:
-    """Whether the end of an epoch gets a curve: 1, 3, 10, 30, 100, ..."""
-    return str(epoch).rstrip("0") in ("1", "3")

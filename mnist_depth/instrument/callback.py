@@ -21,7 +21,7 @@ from mnist_depth.instrument.arguments import (
     warn_of_no_match,
     whose,
 )
-from mnist_depth.instrument.by_layer import END, FOLDER, START, by_layer, is_shown, moment
+from mnist_depth.instrument.by_layer import END, FOLDER, SHOWN, START, by_layer, moment
 from mnist_depth.instrument.forward import as_tensors, predict
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
@@ -135,7 +135,7 @@ class DepthGauge(keras.callbacks.Callback):
         arrays = self.histogram_schedule.due_epoch(epoch + 1)
         if arrays or (self.schedule.due_epoch(epoch + 1) and self._step != self._measured_step):
             self._measure(arrays=arrays)
-        if is_shown(epoch + 1) and self._step == self._measured_step:
+        if epoch + 1 in SHOWN and self._step == self._measured_step:
             self._snapshot(moment(epoch + 1))
         if self._epoch_scalars:
             self._write_logs(logs or {})

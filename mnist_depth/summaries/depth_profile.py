@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mnist_depth.instrument.by_layer import END, FOLDER, QUANTITIES, START, moment, with_log
+from mnist_depth.instrument.by_layer import END, FOLDER, QUANTITIES, SHOWN, START, moment, with_log
 from mnist_depth.records import RunRecord
 from mnist_depth.summaries.events import replace_events, scalars
 from mnist_depth.summaries.protos import Message
@@ -58,8 +58,7 @@ def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
     last = max(layers[0].steps[-1] for layers in profile.values())
     found = {START: first}
     per_epoch = _steps_per_epoch(record)
-    epochs = (factor * 10**power for power in range(10) for factor in (1, 3))
-    found |= {moment(epoch): epoch * per_epoch for epoch in epochs if 0 < epoch * per_epoch < last}
+    found |= {moment(epoch): epoch * per_epoch for epoch in SHOWN if 0 < epoch * per_epoch < last}
     return found | {END: last}
 
 

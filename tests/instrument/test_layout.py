@@ -77,4 +77,4 @@ def test_who_brings_a_writer_has_a_layout_of_his_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["weight_norm/a/kernel", "gradient_norm/a/bias", "my_gradient_norm/a/kernel", "loss"])
 def test_other_tags_make_no_chart(tag: str) -> None:
-    assert charts_of([tag]) == {}
+    assert charts_of([tag]) == []

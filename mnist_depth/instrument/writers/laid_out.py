@@ -15,8 +15,8 @@ class LaidOutWriter(EventWriter):
     def __init__(self, logdir: str | os.PathLike[str]) -> None:
         super().__init__(logdir)
         self._tags: set[str] = set()
-        self._known = self._last = 0
-        self._charts: Mapping[str, str] = {}
+        self._charts: list[str] = []
+        self._last = 0
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self._tags.update(scalars)
@@ -24,9 +24,8 @@ class LaidOutWriter(EventWriter):
         super().write_scalars(step, scalars)
 
     def flush(self) -> None:
-        if len(self._tags) > self._known:
-            self._known, before = len(self._tags), self._charts
-            self._charts = charts_of(self._tags)
-            if self._charts != before:
-                self._add_values(self._last, [layout_value(self._charts)])
+        charts = charts_of(self._tags)
+        if charts != self._charts:
+            self._charts = charts
+            self._add_values(self._last, [layout_value(charts)])
         super().flush()
