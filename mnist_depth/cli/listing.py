@@ -17,18 +17,17 @@ from mnist_depth.registry import Entry
 from mnist_depth.studies import STUDIES, Study
 
 
-def study_line(study: Study, dataset: str = "mnist", workers: int | None = None) -> str:
-    """What `list` says of a study: question, runs and minutes, of the full and of the quick version."""
-    full, quick = (_counted(study, dataset, quick, workers) for quick in (False, True))
+def study_line(study: Study) -> str:
+    """What `list` says of a study: question, runs and minutes on MNIST, of the full and of the quick version."""
+    full, quick = (_counted(study, quick) for quick in (False, True))
     return f"{study.question} {full}; --quick: {quick}"
 
 
-def _counted(study: Study, dataset: str, quick: bool, workers: int | None) -> str:
-    configs = study.configs(dataset, quick=quick)
-    runs = study.runs(dataset, quick=quick)
+def _counted(study: Study, quick: bool) -> str:
+    configs, runs = study.configs("mnist", quick=quick), study.runs("mnist", quick=quick)
     if runs > len(configs):
         configs = configs * (runs // len(configs))
-    return f"{runs} runs, {minutes_text(minutes(configs, workers))}"
+    return f"{runs} runs, {minutes_text(minutes(configs))}"
 
 
 def _entries(registry: Mapping[str, Entry]) -> dict[str, str]:
