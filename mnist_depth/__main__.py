@@ -2,7 +2,7 @@
 
 import sys
 
-from mnist_depth.allocator import restart_keeping_freed_memory
+from mnist_depth.runtime.malloc import restart_keeping_freed_memory
 
 if __name__ == "__main__":
     if sys.platform == "win32":

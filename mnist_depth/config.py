@@ -285,6 +285,19 @@ CORE_FIELDS = ("dataset", "depth", "activation", "initializer", "optimizer", "le
 FIELDS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(RunConfig)}
 
 
+def layer_name(index: int, depth: int) -> str:
+    """`layer_03` for the third of up to 99 weight layers, `layer_003` in deeper networks; `index` counts from 1.
+
+    Names are zero-padded so that every tool sorts them in depth order.
+
+    >>> layer_name(3, depth=9)
+    'layer_03'
+    >>> layer_name(3, depth=100)
+    'layer_003'
+    """
+    return f"layer_{index:0{max(2, len(str(depth)))}d}"
+
+
 def default_of(name: str) -> Any:
     """The default of a field; None where it depends on other fields."""
     default = FIELDS[name].default

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_depth.errors import UserError
-from mnist_depth.quiet import silenced
 from mnist_depth.registry import Entry, lookup
+from mnist_depth.runtime.stderr import silenced
 
 if TYPE_CHECKING:
     import numpy as np

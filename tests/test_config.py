@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mnist_depth.config import ALIASES, FIELDS, REGISTRIES, RunConfig, default_of
+from mnist_depth.config import ALIASES, FIELDS, REGISTRIES, RunConfig, default_of, layer_name
 from mnist_depth.errors import UserError
 
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
@@ -176,3 +176,15 @@ def test_config_and_registries_do_not_import_tensorflow() -> None:
     code = "import sys, mnist_depth.config; print(sorted(set(sys.modules) & {'tensorflow', 'keras'}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("depth", [1, 9, 10, 99, 100, 1_234])
+def test_layer_names_sort_in_depth_order(depth: int) -> None:
+    names = [layer_name(index, depth) for index in range(1, depth + 1)]
+    assert names == sorted(names)
+    assert len(set(names)) == depth
+
+
+def test_layer_names_of_usual_depths_have_two_digits() -> None:
+    assert layer_name(1, 2) == "layer_01"
+    assert layer_name(9, 99) == "layer_09"

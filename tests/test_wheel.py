@@ -20,7 +20,7 @@ SOURCES = ("mnist_depth", "tests", "setup.cfg", "pyproject.toml", "README.md", "
 OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 FAR = "import sys, mnist_depth; print(sys.prefix, mnist_depth.__file__, mnist_depth.__version__)"
-BARE = "from mnist_depth import errors, naming, registry; print(naming.layer_name(3, 9))"
+BARE = "from mnist_depth import errors, registry; print(registry.split_name('maxout:3'))"
 """What needs no dependency, so that it runs where only the wheel is installed."""
 
 
@@ -104,7 +104,7 @@ def test_the_bare_wheel_installs_and_compiles(python: str, wheel: Path, tmp_path
     assert Path(file).is_relative_to(prefix)
     assert Path(prefix) == tmp_path / "venv"
     assert version == __version__
-    assert _run(inside, "-c", BARE, cwd=tmp_path).strip() == "layer_03"
+    assert _run(inside, "-c", BARE, cwd=tmp_path).strip() == "('maxout', ['3'])"
     _run(inside, "-m", "compileall", "-q", "-f", Path(file).parent, cwd=tmp_path)
 
 

@@ -18,8 +18,8 @@ import webbrowser
 from collections.abc import Iterator, Sequence
 
 from mnist_depth.board.address import Address, parse_address
+from mnist_depth.board.child_process import BOOT, Leash, launcher_input
 from mnist_depth.board.launcher import MARK, PORTS_TRIED
-from mnist_depth.board.leash import BOOT, Leash, launcher_input
 from mnist_depth.board.server import PORT, Board, check_port, environment, exit_on_sigterm
 from mnist_depth.errors import UserError
 

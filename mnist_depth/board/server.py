@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from mnist_depth.board.leash import BOOT, Leash, launcher_input
+from mnist_depth.board.child_process import BOOT, Leash, launcher_input
 from mnist_depth.board.logdir import check_logdir, empty_warning
 from mnist_depth.errors import UserError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mnist_depth.cli import flags, looking, running
+from mnist_depth.cli import analyze, flags, train
 from mnist_depth.errors import UserError
 
 
@@ -24,23 +24,23 @@ COMMANDS: dict[str, Command] = {
     "study": Command(
         "[NAME]",
         "train a study's runs and answer its question (default: depth9)",
-        running.study,
+        train.study,
         (*TRAINING, flags.STUDYING),
     ),
-    "train": Command("", "train from flags: one run, or all of --choose", running.train, (*TRAINING, flags.CHOICES)),
+    "train": Command("", "train from flags: one run, or all of --choose", train.train, (*TRAINING, flags.CHOICES)),
     "search": Command(
         "",
         "random search of learning rate, weight decay and --choose fields",
-        running.search_command,
+        train.search_command,
         (*TRAINING, flags.SEARCHING),
     ),
-    "list": Command("[WHAT]", "every study, dataset, activation, ... by name", looking.list_names),
-    "report": Command("DIR", "write an HTML page about the runs in a folder", looking.report, (flags.PAGES,)),
+    "list": Command("[WHAT]", "every study, dataset, activation, ... by name", analyze.list_names),
+    "report": Command("DIR", "write an HTML page about the runs in a folder", analyze.report, (flags.PAGES,)),
     "diagnose": Command(
-        "PATH", "do gradients vanish or explode: a run, or a .keras file", looking.diagnose, (flags.BATCH,)
+        "PATH", "do gradients vanish or explode: a run, or a .keras file", analyze.diagnose, (flags.BATCH,)
     ),
-    "theory": Command("", "what mean-field theory predicts for a network", looking.theory, (flags.NETWORK,)),
-    "board": Command("", "TensorBoard on loopback, here or on another machine", looking.board, (flags.BOARD,)),
+    "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
+    "board": Command("", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD,)),
 }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from absl import flags
 
 from mnist_depth.config import FIELDS, REGISTRIES, default_of
-from mnist_depth.engines import ENGINES
 from mnist_depth.errors import UserError
-from mnist_depth.search import SAMPLERS
+from mnist_depth.sweeps.backends import ENGINES
+from mnist_depth.sweeps.search import SAMPLERS
 
 FlagValues = flags.FlagValues
 

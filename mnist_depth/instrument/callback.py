@@ -12,8 +12,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_depth.instrument.applied import Tap, attach, detach, innermost, listen
-from mnist_depth.instrument.arguments import (
+from mnist_depth.instrument.by_layer import END, FOLDER, SHOWN, START, by_layer, moment
+from mnist_depth.instrument.forward import as_tensors, predict
+from mnist_depth.instrument.graph import conceptual_graph, op_graph
+from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
+from mnist_depth.instrument.nonfinite import first_nonfinite
+from mnist_depth.instrument.optimizer_hook import Tap, attach, detach, innermost, listen
+from mnist_depth.instrument.presets import PRESETS
+from mnist_depth.instrument.probe import PROBE, Measurement, Probe
+from mnist_depth.instrument.schedule import Schedule, never
+from mnist_depth.instrument.statistics import choose
+from mnist_depth.instrument.validation import (
     Gradients,
     check_batch,
     check_patterns,
@@ -21,15 +30,6 @@ from mnist_depth.instrument.arguments import (
     warn_of_no_match,
     whose,
 )
-from mnist_depth.instrument.by_layer import END, FOLDER, SHOWN, START, by_layer, moment
-from mnist_depth.instrument.forward import as_tensors, predict
-from mnist_depth.instrument.graph import conceptual_graph, op_graph
-from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
-from mnist_depth.instrument.nonfinite import first_nonfinite
-from mnist_depth.instrument.presets import PRESETS
-from mnist_depth.instrument.probe import PROBE, Measurement, Probe
-from mnist_depth.instrument.schedule import Schedule, never
-from mnist_depth.instrument.statistics import choose
 from mnist_depth.instrument.writers.events import EventWriter
 from mnist_depth.instrument.writers.laid_out import LaidOutWriter
 from mnist_depth.instrument.writers.protocol import Writer

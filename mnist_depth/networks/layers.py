@@ -7,9 +7,8 @@ from typing import Any
 import keras
 
 from mnist_depth import seeds
-from mnist_depth.config import RunConfig
+from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.datasets import DATASETS
-from mnist_depth.naming import layer_name
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.block import Block
 from mnist_depth.networks.initializers import INITIALIZERS

@@ -15,8 +15,8 @@ import numpy as np
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.quiet import silenced
 from mnist_depth.records import RunRecord
+from mnist_depth.runtime.stderr import silenced
 
 Moment = Literal["start", "end"]
 
@@ -203,7 +203,7 @@ def _load_model(path: Path) -> Any:
         raise UserError(f"{path} is missing")
     import keras
 
-    from mnist_depth.networks import models as own_layers  # noqa: F401  registers the classes of this package's models
+    from mnist_depth import models as own_layers  # noqa: F401  registers the classes of this package's models
 
     try:
         return keras.saving.load_model(path, safe_mode=True)

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mnist_depth.results.groups import Curve
-from mnist_depth.results.pictures import (
+from mnist_depth.results.rendering import (
     COLORS,
     INK,
     LINES,

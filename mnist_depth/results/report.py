@@ -14,10 +14,10 @@ from urllib.parse import quote
 from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
-from mnist_depth.results import exports, gallery, page, pictures, tables
+from mnist_depth.results import exports, figures, html_page, rendering, tables
 from mnist_depth.results.diagnosis import Diagnosis
 from mnist_depth.results.groups import Group, Labeler, group_runs, read_runs
-from mnist_depth.results.pictures import Picture
+from mnist_depth.results.rendering import Picture
 from mnist_depth.results.tables import Table
 
 MOST_DETAILS = 24
@@ -75,8 +75,8 @@ def write_report(
     data = _data(exports.write_metrics(runs, files), beside)
     parts, shown = _parts(story, groups, table, notes, data, beside)
     for picture in shown:
-        pictures.save(picture, files / "figures")
-    records.write_atomic(target, page.page(story.title, parts))
+        rendering.save(picture, files / "figures")
+    records.write_atomic(target, html_page.page(story.title, parts))
     return target
 
 
@@ -108,28 +108,30 @@ def _parts(
 ) -> tuple[list[str], list[Picture]]:
     """The page from top to bottom, and the figures in it."""
     runs = [run for group in groups for run in group.runs]
-    shown = gallery.representatives(groups)
-    start, end = (gallery.diagnose_groups(groups, moment) for moment in ("start", "end"))
-    curves = gallery.training_curves(shown)
+    shown = figures.representatives(groups)
+    start, end = (figures.diagnose_groups(groups, moment) for moment in ("start", "end"))
+    curves = figures.training_curves(shown)
     gradients = [
-        *gallery.gradients_by_layer(shown, start, "start"),
-        *gallery.gradients_by_layer(shown, end, "end"),
+        *figures.gradients_by_layer(shown, start, "start"),
+        *figures.gradients_by_layer(shown, end, "end"),
     ]
-    spreads = [*gallery.gradient_distributions(shown), *gallery.activation_distributions(shown)]
-    grids = gallery.grids(groups)
+    spreads = [*figures.gradient_distributions(shown), *figures.activation_distributions(shown)]
+    grids = figures.grids(groups)
     missing = "" if len(shown) == len(groups) else _shown_of(shown, groups)
     parts = [
         _head(story, runs),
-        page.section("Answer", page.paragraph(story.why), _answers(story.answers)),
-        page.section("Grid", page.figures(grids, beside)),
-        page.section("Results", _results(table), _legend(groups)),
-        page.section("Gradient against layer", *_charts(gradients, beside, missing, READING)),
-        page.section("Training", *_charts(curves, beside, missing)),
-        page.section("Distributions", *_charts(spreads, beside, missing)),
-        page.section("Diagnosis", _diagnoses(groups, start, end)),
-        page.section("How this was made", _commands(runs), page.table(_provenance(runs), prose=[1]), _hashes(runs)),
-        page.section("Data", data),
-        page.section("Notes", page.bullets(notes)),
+        html_page.section("Answer", html_page.paragraph(story.why), _answers(story.answers)),
+        html_page.section("Grid", html_page.figures(grids, beside)),
+        html_page.section("Results", _results(table), _legend(groups)),
+        html_page.section("Gradient against layer", *_charts(gradients, beside, missing, READING)),
+        html_page.section("Training", *_charts(curves, beside, missing)),
+        html_page.section("Distributions", *_charts(spreads, beside, missing)),
+        html_page.section("Diagnosis", _diagnoses(groups, start, end)),
+        html_page.section(
+            "How this was made", _commands(runs), html_page.table(_provenance(runs), prose=[1]), _hashes(runs)
+        ),
+        html_page.section("Data", data),
+        html_page.section("Notes", html_page.bullets(notes)),
     ]
     return parts, [*grids, *gradients, *curves, *spreads]
 
@@ -141,20 +143,20 @@ def _head(story: Story, runs: Sequence[RunRecord]) -> str:
     return "\n".join(
         [
             f"<h1>{escape(story.title)}</h1>",
-            page.paragraph(story.question, "question"),
-            page.paragraph(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} ({words}) on {datasets}", "muted"),
+            html_page.paragraph(story.question, "question"),
+            html_page.paragraph(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} ({words}) on {datasets}", "muted"),
         ]
     )
 
 
 def _answers(answers: Sequence[Answer]) -> str:
     rows = [[statement, verdict, detail] for statement, verdict, detail in answers]
-    return page.table(Table(["expectation", "verdict", "measured"], rows), verdicts=[1], prose=[2]) if rows else ""
+    return html_page.table(Table(["expectation", "verdict", "measured"], rows), verdicts=[1], prose=[2]) if rows else ""
 
 
 def _results(table: Table) -> str:
-    content, rows = page.table(table), len(table.rows)
-    return content if rows <= MOST_DETAILS else page.details(f"Table of {rows} configurations", content)
+    content, rows = html_page.table(table), len(table.rows)
+    return content if rows <= MOST_DETAILS else html_page.details(f"Table of {rows} configurations", content)
 
 
 def _legend(groups: Sequence[Group]) -> str:
@@ -165,12 +167,14 @@ def _legend(groups: Sequence[Group]) -> str:
             " Gradient norms are those of the first and the last kernel as applied, and the ratio is that of the two "
             "at each step; each is the median over training, so the ratio is not quite that of the two columns."
         )
-    return page.paragraph(text, "muted")
+    return html_page.paragraph(text, "muted")
 
 
 def _charts(charts: Sequence[Picture], beside: str, *words: str) -> list[str]:
     """Figures and, under them, what is to be said of them; nothing where there is none."""
-    return [page.figures(charts, beside), *(page.paragraph(text, "muted") for text in words)] if charts else []
+    return (
+        [html_page.figures(charts, beside), *(html_page.paragraph(text, "muted") for text in words)] if charts else []
+    )
 
 
 def _shown_of(shown: Sequence[Group], groups: Sequence[Group]) -> str:
@@ -186,7 +190,7 @@ READING = (
 # Diagnosis
 
 
-def _diagnoses(groups: Sequence[Group], start: gallery.Diagnoses, end: gallery.Diagnoses) -> str:
+def _diagnoses(groups: Sequence[Group], start: figures.Diagnoses, end: figures.Diagnoses) -> str:
     known = [group for group in groups if start.get(group.label)]
     if not known:
         return ""
@@ -200,9 +204,9 @@ def _diagnoses(groups: Sequence[Group], start: gallery.Diagnoses, end: gallery.D
         "gradient per layer toward the input (95 % interval of the fit over the first seed's layers)",
     ]
     spelled = [_spelled(group.label, start[group.label][0], end.get(group.label, [])) for group in known]
-    content = page.table(Table(header, rows), verdicts=[1, 2])
+    content = html_page.table(Table(header, rows), verdicts=[1, 2])
     if len(known) > MOST_DETAILS:
-        return page.details(f"Verdicts on {len(known)} configurations", content)
+        return html_page.details(f"Verdicts on {len(known)} configurations", content)
     return content + "".join(spelled)
 
 
@@ -229,15 +233,17 @@ def _spelled(label: str, start: Diagnosis, end: Sequence[Diagnosis]) -> str:
     parts = []
     for words, diagnosis in moments:
         parts.append(
-            f"<p>{escape(words)} ({escape(diagnosis.source)}): {page.verdict(diagnosis.verdict)}, "
+            f"<p>{escape(words)} ({escape(diagnosis.source)}): {html_page.verdict(diagnosis.verdict)}, "
             f"{escape(diagnosis.reason)}.</p>"
         )
-        parts.append(page.bullets(diagnosis.findings))
+        parts.append(html_page.bullets(diagnosis.findings))
     remedies = next((diagnosis.remedies for _, diagnosis in moments if diagnosis.remedies), ())
     if remedies:
-        parts.append(page.paragraph("What helps, most effective first:"))
-        parts.append(page.bullets((f"{r.action}: {r.evidence} (study {r.study})" for r in remedies), numbered=True))
-    return page.details(label, *parts)
+        parts.append(html_page.paragraph("What helps, most effective first:"))
+        parts.append(
+            html_page.bullets((f"{r.action}: {r.evidence} (study {r.study})" for r in remedies), numbered=True)
+        )
+    return html_page.details(label, *parts)
 
 
 # Where it comes from
@@ -246,7 +252,7 @@ def _spelled(label: str, start: Diagnosis, end: Sequence[Diagnosis]) -> str:
 def _commands(runs: Sequence[RunRecord]) -> str:
     given = [run.record.get("command") for run in runs]
     commands = list(dict.fromkeys(text for text in given if isinstance(text, str) and text))
-    return "".join(page.code(text) for text in commands[:MOST_COMMANDS])
+    return "".join(html_page.code(text) for text in commands[:MOST_COMMANDS])
 
 
 def _provenance(runs: Sequence[RunRecord]) -> Table:
@@ -263,7 +269,7 @@ def _provenance(runs: Sequence[RunRecord]) -> Table:
 def _hashes(runs: Sequence[RunRecord]) -> str:
     """The final weights' hash of every run: the same command on the same kind of machine gives the same."""
     lines = [f"{run.done.get('weights_sha256')}  {run.slug}/seed_{run.seed}" for run in runs if run.done]
-    return page.details("SHA-256 of the final weights", page.code("\n".join(lines))) if lines else ""
+    return html_page.details("SHA-256 of the final weights", html_page.code("\n".join(lines))) if lines else ""
 
 
 def _flat(value: Any, prefix: str) -> Iterable[tuple[str, str]]:
@@ -290,6 +296,6 @@ def _data(rows: int, beside: str) -> str:
         f"config and final figures. {links('metrics', 'csv', 'parquet')}: every recorded number, {rows:,} rows, one "
         "per run, step and tag.</p>"
     )
-    return told + page.paragraph(
+    return told + html_page.paragraph(
         "This page is complete by itself; its links need the folder that it came with.", "muted"
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, SCRATCH
 from mnist_depth.studies.study import Check, Expectation, Study, Variant, all_but, product
 

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, known, learns, stays_below
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 

@@ -9,7 +9,7 @@ family does and ends ahead of tanh.
 from __future__ import annotations
 
 from mnist_depth.studies.checks import BEST, at_chance, known, learns
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, at_chance, known, learns
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import IOFFE_2015, LECTURE_10, SCRATCH
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mnist_depth.datasets import DATASETS
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.study import Check
 
 BEST = "best_test_accuracy"

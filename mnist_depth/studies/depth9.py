@@ -10,7 +10,7 @@ thousandth of layer 9's with sigmoid, and of the same order with ReLU.
 from __future__ import annotations
 
 from mnist_depth.studies.checks import at_chance, known
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, LECTURE_10
 from mnist_depth.studies.study import Expectation, Quick, Study, all_but, product
 

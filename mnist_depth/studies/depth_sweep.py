@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from mnist_depth.studies.checks import BEST, at_chance, known, learns, stays_below
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, LECTURE_10
 from mnist_depth.studies.study import Expectation, Quick, Study, all_but, product
 

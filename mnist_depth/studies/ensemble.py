@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mnist_depth.quiet import silenced
 from mnist_depth.records import RunRecord
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.runtime.stderr import silenced
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import LECTURE_10
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant
 
@@ -19,7 +19,7 @@ from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant
 def _average(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
     """Accuracy of the averaged probabilities, and of its members by the same count."""
     with silenced():
-        from mnist_depth.networks.ensemble import ensemble_of_runs
+        from mnist_depth.training.evaluate import ensemble_of_runs
 
     found = ensemble_of_runs([record.folder for record in records if record.status == "finished"], data_dir)
     return {

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import beats
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import LABS
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import NIELSEN_2015
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, known
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import KINGMA_2015, LIU_2019, SCRATCH
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
 

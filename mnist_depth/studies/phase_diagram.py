@@ -19,7 +19,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.registry import lookup
 from mnist_depth.studies.checks import BEST, known
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, SCHOENHOLZ_2017
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnist_depth.estimate import length_of
 from mnist_depth.studies.checks import BEST, at_chance, beats, learns
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import (
     GLOROT_2010,
     HE_2016,
@@ -27,6 +26,7 @@ from mnist_depth.studies.sources import (
     SAXE_2013,
 )
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.sweeps.cost import length_of
 
 SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}
 ADAPTIVE = ["adam", "nadam", "radam", "rmsprop", "adagrad", "adadelta"]

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 
-from mnist_depth.search import BASE, Plan
 from mnist_depth.studies.checks import known
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import BERGSTRA_2012, SCRATCH
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.sweeps.search import BASE, Plan
 
 PREMISE = all_but()
 BAR = 0.7

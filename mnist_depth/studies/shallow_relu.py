@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, beats
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LABS, LECTURE_10
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
-from mnist_depth.estimate import SIZES
 from mnist_depth.records import RunRecord
-from mnist_depth.search import Plan
-from mnist_depth.studies.runs import NotTested, Runs
+from mnist_depth.studies.selection import NotTested, Runs
+from mnist_depth.sweeps.cost import SIZES
+from mnist_depth.sweeps.search import Plan
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested"
 

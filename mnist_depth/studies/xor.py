@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 
-from mnist_depth.studies.runs import Runs
+from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_9, MINSKY_PAPERT_1969
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but, product
 

@@ -11,7 +11,7 @@ import pytest
 from mnist_depth.board.remote import open_remote
 from mnist_depth.board.server import start_board
 from mnist_depth.instrument.writers.laid_out import LaidOutWriter
-from mnist_depth.summaries.pages import write_run, write_study
+from mnist_depth.summaries.write import write_run, write_study
 from scripts import screenshots
 
 from ..browser import Browser, open_browser, reason_to_skip

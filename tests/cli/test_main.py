@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_depth import sweep, worker
-from mnist_depth.cli import flags, main, running
+from mnist_depth.cli import flags, main, train
 from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.config import FIELDS
 from mnist_depth.errors import UserError
+from mnist_depth.sweeps import sweep, worker
 
 QUICK = ["--dataset=digits", "--depth=2", "--width=8", "--epochs=2", "--quiet"]
 
@@ -181,8 +181,8 @@ def test_failed_runs_are_told_also_where_their_pages_cannot_be_written(
         raise UserError("no space left")
 
     failed = sweep.Result([worker.Outcome(tmp_path / "run", "failed", "OSError: no space left")])
-    monkeypatch.setattr(running, "_sweep", lambda *_: failed)
-    monkeypatch.setattr(running, "_write_pages", fail)
+    monkeypatch.setattr(train, "_sweep", lambda *_: failed)
+    monkeypatch.setattr(train, "_write_pages", fail)
     assert main(["mnist_depth", "train", *QUICK, f"--logdir={tmp_path}"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "mnist_depth: no space left"

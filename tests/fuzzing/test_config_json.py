@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_depth import records
-from mnist_depth.cli import progress, terminal
+from mnist_depth.cli import output, progress
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.results import report
@@ -109,6 +109,6 @@ def _show(run: records.RunRecord) -> None:
     """Everything that is printed or drawn of these two files alone."""
     text.config_table(run.config)
     text.reproduce(run)
-    terminal.scores_of(run)
+    output.scores_of(run)
     report._provenance([run])
     report._commands([run])

@@ -19,15 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from mnist_depth import datasets, experiment, records, training
+from mnist_depth import datasets, records
 from mnist_depth.board.server import start_board
-from mnist_depth.cli import progress, terminal
+from mnist_depth.cli import output, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.results import pictures, plots
-from mnist_depth.results.pictures import Picture
+from mnist_depth.results import plots, rendering
+from mnist_depth.results.rendering import Picture
 from mnist_depth.summaries import images
-from mnist_depth.summaries.pages import write_run, write_study
+from mnist_depth.summaries.write import write_run, write_study
+from mnist_depth.training import loop, run
 
 from ..board.boards import eventually
 from .hostile import call, is_one_line, reproducible, tried
@@ -108,9 +109,9 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A logdir with a finished run and one that was stopped after an epoch."""
     logdir = tmp_path_factory.mktemp("seeds")
     finished, unfinished = (records.run_folder(logdir, "train", config) for config in (CONFIG, UNFINISHED))
-    assert experiment.run(CONFIG, finished, instruments="light") == "finished"
+    assert run.run(CONFIG, finished, instruments="light") == "finished"
     checkpoint = unfinished / "checkpoint" / "state.npz"
-    assert experiment.run(UNFINISHED, unfinished, instruments="light", stop=checkpoint.exists) == "stopped"
+    assert run.run(UNFINISHED, unfinished, instruments="light", stop=checkpoint.exists) == "stopped"
     for folder in (finished, unfinished):
         lines = [json.dumps(_histogram(tag)) for tag in ("gradient_log10/layer_01/kernel", "activation/layer_01")]
         (folder / records.HISTOGRAMS).write_text("\n".join([*lines, *lines]) + "\n")
@@ -131,7 +132,7 @@ def undrawn() -> Iterator[None]:
         for name in ("heat_map", "confusion"):
             patch.setattr(images, name, lambda *_: blank)
         patch.setattr(Picture, "svg", "<svg></svg>")
-        patch.setattr(pictures, "save", lambda *_: None)
+        patch.setattr(rendering, "save", lambda *_: None)
         yield
 
 
@@ -195,8 +196,8 @@ STATE = ("config.json", "metrics.jsonl", "histograms.jsonl", "checkpoint/state.n
 
 def go_on(folder: Path) -> None:
     """Take an unfinished run up and read what it is then."""
-    assert experiment.run(UNFINISHED, folder, instruments="light") == "finished"
-    terminal.scores_of(records.read_run(folder))
+    assert run.run(UNFINISHED, folder, instruments="light") == "finished"
+    output.scores_of(records.read_run(folder))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -206,7 +207,7 @@ def test_an_unfinished_run_is_taken_up_or_named(seeds: Path, logdir: Path, damag
     folder = copy_run(seeds, logdir, UNFINISHED)
     damage.apply(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "fit", lambda *_, **__: None)
+        patch.setattr(loop, "fit", lambda *_, **__: None)
         check_named(tried(lambda: go_on(folder)), folder)
 
 

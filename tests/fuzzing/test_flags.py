@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_depth import datasets, sweep
+from mnist_depth import datasets
 from mnist_depth.board import remote, server
 from mnist_depth.cli import flags
 from mnist_depth.cli.commands import COMMANDS, flags_of
-from mnist_depth.cli.listing import LISTS
+from mnist_depth.cli.list_names import LISTS
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.studies import STUDIES
+from mnist_depth.sweeps import sweep
 
 from .hostile import INTEGERS, NASTY, call, reproducible, texts, typed, usual
 

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_depth import datasets, training
+from mnist_depth import datasets, models
 from mnist_depth.config import RunConfig
-from mnist_depth.networks import models
+from mnist_depth.training import loop
 
 
 def _learn(**fields: Any) -> tuple[float, float]:
     """Loss and accuracy after training on all four inputs at once."""
     config = RunConfig.from_dict({"batch_size": 4, **fields})
     data = datasets.load(config.dataset)
-    plan = training.Plan(len(data.train), config.batch_size, config.epochs)
+    plan = loop.Plan(len(data.train), config.batch_size, config.epochs)
     loss, metrics = models.loss(config), models.metrics(config)
     optimizer = models.build_optimizer(config)
-    model = training.prepare(models.build(config), data.train, plan, optimizer=optimizer, loss=loss, metrics=metrics)
-    training.fit(model, plan, config.seed)
+    model = loop.prepare(models.build(config), data.train, plan, optimizer=optimizer, loss=loss, metrics=metrics)
+    loop.fit(model, plan, config.seed)
     logits = np.asarray(model(data.test.images), np.float64)[:, 0]
     signs = np.where(data.test.labels == 1, 1, -1)
     return float(np.mean(np.logaddexp(0, -signs * logits))), float(np.mean((logits > 0) == (signs > 0)))

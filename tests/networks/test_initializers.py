@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mnist_depth import models
 from mnist_depth.config import RunConfig
-from mnist_depth.networks import models
 from mnist_depth.networks.block import blocks
 from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
 from mnist_depth.registry import lookup

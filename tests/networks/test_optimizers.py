@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mnist_depth import models
 from mnist_depth.config import RunConfig
-from mnist_depth.networks import models
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
 from mnist_depth.networks.radam import RAdam
 

@@ -11,10 +11,9 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logsumexp
 
-from mnist_depth import datasets
+from mnist_depth import datasets, models
 from mnist_depth.config import RunConfig
 from mnist_depth.instrument import MemoryWriter
-from mnist_depth.networks import models
 from mnist_depth.networks.block import blocks
 from mnist_depth.networks.pretraining import PRETRAININGS, dbn, lsuv, pictures, rbm
 from mnist_depth.networks.pretraining.rbm import RBM

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_depth import datasets
+from mnist_depth import datasets, models
 from mnist_depth.config import REGISTRIES, RunConfig
-from mnist_depth.networks import models
 from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
 from mnist_depth.registry import lookup
 

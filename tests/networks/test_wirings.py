@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from mnist_depth import models
 from mnist_depth.config import RunConfig
 from mnist_depth.instrument import MemoryWriter
-from mnist_depth.networks import models, recurrence
+from mnist_depth.networks import recurrence
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 784), np.uint8)
 PIXELS = IMAGES / np.float32(255)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_depth.config import RunConfig
-from mnist_depth.naming import layer_name
+from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.records import Point, RunRecord
 
 Metrics = Mapping[str, float]

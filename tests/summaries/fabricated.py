@@ -12,8 +12,7 @@ from tensorboard.compat.proto import graph_pb2
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from mnist_depth.config import RunConfig
-from mnist_depth.naming import layer_name
+from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.records import RunRecord, read_run, run_folder
 from mnist_depth.summaries.events import replace_events, scalars, tensor
 from mnist_depth.summaries.protos import Event, Message

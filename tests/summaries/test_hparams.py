@@ -16,8 +16,8 @@ from mnist_depth.board.server import start_board
 from mnist_depth.config import RunConfig
 from mnist_depth.records import RunRecord
 from mnist_depth.summaries.hparams import write_best_figures
-from mnist_depth.summaries.pages import write_study
 from mnist_depth.summaries.series import series_of
+from mnist_depth.summaries.write import write_study
 
 from ..board.boards import eventually
 from .fabricated import make_run, steps_and_values

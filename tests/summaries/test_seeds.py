@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_depth.summaries.pages import write_study
 from mnist_depth.summaries.seeds import write_seed_bands
+from mnist_depth.summaries.write import write_study
 
 from .fabricated import STEPS, loss_at, make_run
 from .reading import snapshot, steps_by_tag, values_below

@@ -1,0 +1,143 @@
+"""Commands that train nothing: list, theory, report, diagnose, board."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnist_depth import records
+from mnist_depth.cli import flags, output
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError, unknown
+from mnist_depth.records import RunRecord
+from mnist_depth.studies import STUDIES, Study
+from mnist_depth.studies.study import Answer
+
+MOST_NAMED = 3
+
+
+def list_names(words: list[str], values: flags.FlagValues) -> int:
+    """Print the registries: a line for every name that a flag takes."""
+    from mnist_depth.cli.list_names import LISTS, text
+
+    for word in words:
+        if word not in LISTS:
+            raise unknown("list", word, LISTS)
+    print(text(words or list(LISTS)))
+    return 0
+
+
+def theory(words: list[str], values: flags.FlagValues) -> int:
+    """Print what mean-field theory predicts for a network, without training."""
+    import numpy as np
+
+    from mnist_depth.theory import describe
+
+    _no_words("theory", words)
+    with np.errstate(all="ignore"):  # signals that overflow float64 stand in the table as inf and nan
+        print(describe(RunConfig(**flags.config_overrides(values))))
+    return 0
+
+
+def report(words: list[str], values: flags.FlagValues) -> int:
+    """Write a self-contained HTML report on every run at or below a folder."""
+    from mnist_depth.results.report import write_report
+
+    folder = Path(_one_word("report", words, "a folder of runs, such as logs/depth9"))
+    out = Path(values.out) if values.out else None
+    chosen = STUDIES.get(os.path.basename(os.path.realpath(folder)))
+    if chosen is None:
+        print(write_report(folder, out))
+        return 0
+    answers = _answers(chosen, records.find_runs(folder) if folder.is_dir() else [], values.data_dir)
+    print(output.write_study_report(chosen, folder, answers, out))
+    return 0
+
+
+def _answers(study: Study, runs: Sequence[RunRecord], data_dir: str | None) -> list[Answer]:
+    """The verdicts on all runs of a study that a folder holds, dataset by dataset."""
+    names = sorted({run.config.dataset for run in runs})
+    if not study.needs_dataset or len(names) < 2:
+        return study.answers(runs, data_dir=data_dir)
+    return [
+        answer._replace(statement=f"{name}: {answer.statement}")
+        for name in names
+        for answer in study.answers([run for run in runs if run.config.dataset == name], data_dir=data_dir)
+    ]
+
+
+def diagnose(words: list[str], values: flags.FlagValues) -> int:
+    """Say whether gradients vanish or explode: in a run folder, or in a saved Keras model on a batch."""
+    from mnist_depth.results.diagnosis import judge, render, render_run
+    from mnist_depth.results.measurements import from_files
+
+    path = Path(_one_word("diagnose", words, "a run folder, or a .keras file with --data"))
+    if path.is_dir():
+        if not (path / records.CONFIG).exists():
+            raise UserError(f"{path} is not a run folder (no {records.CONFIG}); {_runs_below(path)}")
+        print(render_run(records.read_run(path)))
+        return 0
+    if not values.data:
+        raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
+    print(render(judge(from_files(path, Path(values.data)))))
+    return 0
+
+
+def _runs_below(folder: Path) -> str:
+    """The first runs where a run can be: STUDY/SLUG/seed_K below a logdir, no deeper, for the folder may be any."""
+    configs = (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(f"{depth}/{records.CONFIG}")))
+    found = [str(path.parent) for path in itertools.islice(configs, MOST_NAMED)]
+    return f"name one of its runs, such as {', '.join(found)}" if found else "it holds no run either"
+
+
+def board(words: list[str], values: flags.FlagValues) -> int:
+    """Serve TensorBoard on loopback, here or on another machine."""
+    if words:
+        raise UserError(f"board takes flags only, not {words[0]!r}; did you mean --logdir={words[0]}?")
+    _check_where(values)
+    if values.remote is not None:
+        from mnist_depth.board.remote import remote
+
+        remote(
+            values.remote,
+            attach=values.attach,
+            port=values.port,
+            open_browser=values.open_browser,
+            python=values.remote_python,
+            ssh_config=values.ssh_config,
+        )
+        return 0
+    from mnist_depth.board.server import serve
+
+    serve(
+        values.logdir,
+        values.port,
+        open_browser=values.open_browser,
+        bind_all=values.bind_all,
+        acknowledged=values.i_know_this_board_has_no_password,
+    )
+    return 0
+
+
+def _check_where(values: flags.FlagValues) -> None:
+    """Raise UserError for a flag that would be passed over: it is of a board here, or of one over there."""
+    given = flags.given(values)
+    there = [name for name in given if name in ("attach", "remote_python", "ssh_config")]
+    if values.remote is None and there:
+        raise UserError(f"--{there[0]} is about a board on another machine; add --remote=user@host:/path/to/logs")
+    here = [name for name in given if name in ("logdir", "bind_all")]
+    if values.remote is not None and here:
+        raise UserError(f"--{here[0]} is about a board on this machine; --remote names host and folder")
+
+
+def _no_words(command: str, words: Sequence[str]) -> None:
+    if words:
+        raise UserError(f"{command} takes flags only, not {words[0]!r}")
+
+
+def _one_word(command: str, words: Sequence[str], what: str) -> str:
+    if len(words) != 1:
+        raise UserError(f"{command} takes one word: {what}")
+    return words[0]

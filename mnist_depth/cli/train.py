@@ -1,0 +1,228 @@
+"""Commands that train: study, train, search."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mnist_depth import datasets, records
+from mnist_depth.cli import flags, output, progress
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError, unknown
+from mnist_depth.records import RunRecord, read_run, run_folder
+from mnist_depth.studies import STUDIES, Study
+from mnist_depth.sweeps import search, sweep
+from mnist_depth.sweeps.grid import grid, parse_choices
+
+INCOMPLETE = 1
+
+MOST_NAMED = 5
+"""Runs that `train` tells of one by one; of more there is only the table."""
+
+ANY_DATASET = "mnist"
+"""Where none is asked for, and to tell what is wrong with the flags before datasets are looked for."""
+
+
+def study(words: list[str], values: flags.FlagValues) -> int:
+    """Train a study's runs, print its table and its verdicts, write its report."""
+    name = words[0] if words else "depth9"
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    if len(words) > 1:
+        raise UserError(f"study takes one name, not {' '.join(words)!r}")
+    chosen, overrides = STUDIES[name], flags.config_overrides(values)
+    if chosen.search:
+        if values.seeds is not None:
+            raise UserError("the search draws all its trials from one --seed; it takes no --seeds")
+        plan = (chosen.quick.search if values.quick else None) or chosen.search
+        return _search(name, plan, chosen, values)
+
+    def configs_on(dataset: str) -> list[RunConfig]:
+        return chosen.configs(dataset, seeds=values.seeds, quick=values.quick, overrides=overrides)
+
+    configs_on(ANY_DATASET)
+    configs = configs_on(_dataset(values) if chosen.needs_dataset else ANY_DATASET)
+    options = _options(name, values)
+    if values.dry_run:
+        return _dry_run(configs, options)
+    print(f"Study {name}: {chosen.question}", flush=True)
+    result = _sweep(configs, options, values)
+    with _whatever_the_disk_holds(result):
+        _conclude(chosen, _read(configs, options), overrides, options)
+    return _ending(result, options)
+
+
+def train(words: list[str], values: flags.FlagValues) -> int:
+    """Train one run from flags, or every combination of --choose with every seed."""
+    if words:
+        raise UserError(f"train takes flags only, not {words[0]!r}")
+    overrides = flags.config_overrides(values)
+    choices = parse_choices(values.choose)
+    grid({"dataset": ANY_DATASET, **overrides}, choices)
+    dataset = ANY_DATASET if "dataset" in choices else _dataset(values)
+    configs = grid({"dataset": dataset, **overrides}, choices, values.seeds or 1)
+    options = _options("train", values)
+    if values.dry_run:
+        return _dry_run(configs, options)
+    result = _sweep(configs, options, values)
+    with _whatever_the_disk_holds(result):
+        runs = _read(configs, options)
+        for run in runs[:MOST_NAMED]:
+            print(f"{run.folder}: {run.status}, {output.scores_of(run)}")
+        if len(runs) > 1:
+            print(f"\n{output.runs_table(runs)}\n")
+        _write_pages(options)
+        print(output.where_to_look(options.logdir))
+    return _ending(result, options)
+
+
+def search_command(words: list[str], values: flags.FlagValues) -> int:
+    """Search learning rate, weight decay and chosen fields; print the best trials."""
+    if words:
+        raise UserError(f"search takes flags only, not {words[0]!r}")
+    seed = flags.config_overrides(values).get("seed", 0)
+    plan = search.Plan(values.trials, values.rounds, values.sampler, values.halving, seed)
+    return _search("search", plan, STUDIES["search"], values)
+
+
+def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValues) -> int:
+    overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
+    choices = parse_choices(values.choose)
+    fixed = {**choices, **overrides}
+    drawn = {field: span for field, span in search.DEFAULT_SPACE.exponents.items() if field not in fixed}
+    space = search.Space(drawn, choices)
+    options = replace(_options(name, values), score_test=False)
+    base = {"dataset": _dataset(values), **chosen.variants[0].fields, **overrides}
+    typical = RunConfig(**{**base, "seed": plan.seed, **{field: listed[0] for field, listed in choices.items()}})
+    if values.dry_run:
+        return _dry_search(typical, plan, options)
+    results: list[sweep.Result] = []
+
+    def train_round(configs: Sequence[RunConfig]) -> sweep.Result:
+        results.append(_sweep(configs, options, values))
+        return results[-1]
+
+    print(f"Study {name}: {chosen.question}", flush=True)
+    trials = search.search(base, space, plan, options, train_round)
+    for place, trial in enumerate(trials[: values.best], 1):
+        print(trial.line(place, [name for name in choices if name not in search.TOLD]))
+    if all(result.complete for result in results):
+        print(_winner(trials[0].config, options))
+    with _whatever_the_disk_holds(*results):
+        _conclude(chosen, _read([trial.config for trial in trials], options), overrides, options)
+    return max(_ending(result, options) for result in results)
+
+
+def _winner(config: RunConfig, options: sweep.Options) -> str:
+    """Score the best trial on the test split, once, and say how it did."""
+    from mnist_depth.training.run import score_on_test
+
+    folder = run_folder(options.logdir, options.study, config)
+    score_on_test(folder, options.data_dir)
+    return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
+
+
+def _conclude(chosen: Study, runs: Sequence[RunRecord], overrides: Mapping[str, Any], options: sweep.Options) -> None:
+    """The table, the verdicts, the report and the board's summaries of whatever has finished."""
+    if not runs:
+        return
+    answers = chosen.answers(runs, overrides, options.data_dir)
+    print(f"\n{output.study_table(chosen, runs)}\n")
+    print(output.answers_text(answers))
+    print(f"Why: {chosen.why}")
+    _write_pages(options)
+    folders = [run.folder for run in runs]
+    page = output.write_study_report(chosen, options.logdir / options.study, answers, only=folders)
+    print(f"Report: {page}")
+    print(output.where_to_look(options.logdir, chosen.look))
+
+
+def _write_pages(options: sweep.Options) -> None:
+    from mnist_depth.summaries.write import write_study
+
+    write_study(options.logdir / options.study)
+
+
+def _dry_run(configs: Sequence[RunConfig], options: sweep.Options) -> int:
+    from mnist_depth.sweeps.cost import plan_text
+
+    print(plan_text(configs, options.logdir, options.study, options.workers, options.instruments))
+    return 0
+
+
+def _dry_search(typical: RunConfig, plan: search.Plan, options: sweep.Options) -> int:
+    """What a search takes whose trials are as large as this one; their names are not drawn yet."""
+    from mnist_depth.sweeps.cost import megabytes, minutes, minutes_text
+
+    time = minutes_text(plan.rounds * minutes([typical] * plan.trials, options.workers))
+    disk = plan.rounds * plan.trials * megabytes([typical], options.instruments)
+    amount = f"{plan.rounds} rounds of {plan.trials} runs such as {typical.slug}"
+    print(f"{options.logdir / options.study}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
+    return 0
+
+
+def _dataset(values: flags.FlagValues) -> str:
+    """The dataset that runs use when they do not name their own; what `auto` came to is said in one line."""
+    if values.dataset not in (None, "auto"):
+        return values.dataset
+    name, line = datasets.resolve_auto(values.data_dir)
+    print(line, flush=True)
+    return name
+
+
+def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
+    return sweep.Options(
+        logdir=Path(values.logdir),
+        study=study_name,
+        workers=values.workers,
+        engine=values.engine,
+        engine_address=values.engine_address,
+        instruments=values.instruments,
+        data_dir=values.data_dir,
+        overwrite=values.overwrite,
+        deterministic=values.deterministic,
+        keep_going=values.keep_going,
+        command=shlex.join(["python", "-m", "mnist_depth", *sys.argv[1:]]),
+    )
+
+
+def _sweep(configs: Sequence[RunConfig], options: sweep.Options, values: flags.FlagValues) -> sweep.Result:
+    for name, examples in {(config.dataset, config.train_examples) for config in configs}:
+        datasets.load(name, options.data_dir, examples)
+    folders = [run_folder(options.logdir, options.study, config) for config in configs]
+    if reused := sum((folder / records.DONE).exists() for folder in folders) * (not options.overwrite):
+        print(f"{reused} of {len(folders)} runs are finished already and are used as they are.", flush=True)
+    return sweep.run(configs, options, None if values.quiet else progress.watch)
+
+
+def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecord]:
+    folders = [run_folder(options.logdir, options.study, config) for config in configs]
+    return [read_run(folder) for folder in folders if (folder / records.DONE).exists()]
+
+
+@contextlib.contextmanager
+def _whatever_the_disk_holds(*results: sweep.Result) -> Iterator[None]:
+    """Go on to tell which runs failed where the disk that made them fail has no room for the pages either."""
+    try:
+        yield
+    except (UserError, OSError) as error:
+        if all(result.complete for result in results):
+            raise
+        print(f"mnist_depth: {error}", file=sys.stderr)
+
+
+def _ending(result: sweep.Result, options: sweep.Options) -> int:
+    """Say what failed or was stopped and how to go on; the exit code."""
+    for outcome in result.of("failed"):
+        print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
+    if result.complete:
+        return 0
+    what = "stopped" if result.of("stopped") else "some runs failed (see above)"
+    again = shlex.join([*output.python(), *sys.argv[1:]])
+    print(f"mnist_depth: {what}; to go on where it stopped, run: {again}", file=sys.stderr)
+    return INCOMPLETE

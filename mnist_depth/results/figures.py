@@ -1,0 +1,335 @@
+"""Which figures a set of runs calls for, and the numbers they show."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_depth import theory
+from mnist_depth.errors import UserError
+from mnist_depth.records import HistogramPoint
+from mnist_depth.registry import split_name
+from mnist_depth.results import plots
+from mnist_depth.results.diagnosis import Diagnosis, diagnose_run
+from mnist_depth.results.groups import Group, axes_of
+from mnist_depth.results.measurements import Moment
+from mnist_depth.results.plots import Density, Profile
+from mnist_depth.results.rendering import Picture
+from mnist_depth.results.tables import ranked
+
+Array = NDArray[np.float64]
+
+RANKING = "best_test_accuracy"
+GRID_METRICS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy")
+"""What heat maps show: the first of these that the runs have."""
+
+CURVES = (
+    ("test", "accuracy", "test accuracy", True),
+    ("test", "loss", "test loss", False),
+    ("train", "loss", "training loss", False),
+)
+"""(run, tag, words, whether in percent) of the training curves."""
+
+SCALED = ("mean_field", "normal", "orthogonal")
+"""Initializers whose argument is a scale: a grid of them has a number on its axis."""
+
+BINS, TAIL = 48, 0.002
+LEAST_FILLED = 0.5
+"""Share of a grid's cells that must have a value; trials of a random search are no grid."""
+
+MOST_PANELS = 6
+"""Grids that vary on a third field are drawn once for each of its values, up to this many."""
+
+
+def representatives(groups: Sequence[Group]) -> list[Group]:
+    """As many groups as one chart can tell apart, in the given order: the best, the worst, and evenly between."""
+    if len(groups) <= plots.MOST_LINES:
+        return list(groups)
+    ranking = ranked(groups, RANKING)
+    chosen = {ranking[round(place)].label for place in np.linspace(0, len(ranking) - 1, plots.MOST_LINES)}
+    return [group for group in groups if group.label in chosen]
+
+
+def _labels(groups: Sequence[Group]) -> list[str]:
+    return [group.label for group in groups]
+
+
+def training_curves(groups: Sequence[Group]) -> list[Picture]:
+    """Accuracy and losses over training, as far as they were recorded."""
+    pictures = []
+    for run, tag, words, percent in CURVES:
+        lines = {group.label: curve for group in groups if (curve := group.curve(run, tag))}
+        if lines:
+            name = words.replace(" ", "_")
+            pictures.append(plots.curves(name, lines, ylabel=words, percent=percent, order=_labels(groups)))
+    return pictures
+
+
+# Gradient against layer
+
+
+Diagnoses = Mapping[str, Sequence[Diagnosis]]
+"""Group label -> the diagnosis of every seed that can be diagnosed."""
+
+
+def diagnose_groups(groups: Sequence[Group], moment: Moment) -> dict[str, list[Diagnosis]]:
+    """The diagnoses of all runs that recorded gradients."""
+    found: dict[str, list[Diagnosis]] = {}
+    for group in groups:
+        for run in group.runs:
+            try:
+                found.setdefault(group.label, []).append(diagnose_run(run, moment))
+            except UserError:
+                continue
+    return found
+
+
+def gradients_by_layer(groups: Sequence[Group], diagnoses: Diagnoses, moment: Moment) -> list[Picture]:
+    """Gradient norm against layer, measured and, before training, predicted; no picture where nothing was measured."""
+    order = _labels(groups)
+    diagnoses = {label: diagnoses[label] for label in order if label in diagnoses}
+    kinds = Counter(diagnosis.quantity for of_seeds in diagnoses.values() for diagnosis in of_seeds)
+    if not kinds:
+        return []
+    quantity = kinds.most_common(1)[0][0]
+    profiles = {}
+    for label, of_seeds in diagnoses.items():
+        profile = _profile([diagnosis for diagnosis in of_seeds if diagnosis.quantity == quantity])
+        if profile is not None:
+            profiles[label] = profile
+    if not profiles:
+        return []
+    words = "before training" if moment == "start" else "after training"
+    ylabel = f"{quantity} norm"
+    name = f"gradient_by_layer_{moment}"
+    return [plots.gradient_by_layer(name, profiles, ylabel=ylabel, moment=words, order=order)]
+
+
+def _profile(of_seeds: Sequence[Diagnosis]) -> Profile | None:
+    if not of_seeds:
+        return None
+    layers = [layer.name for layer in of_seeds[0].layers]
+    logs = [_log10(d.gradients) for d in of_seeds if len(d.gradients) == len(layers)]
+    table = np.array(logs)
+    usable = np.isfinite(table)
+    if not usable.any():
+        return None
+    counts = usable.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(usable, table, 0.0).sum(axis=0) / counts
+        squares = np.where(usable, (table - mean) ** 2, 0.0).sum(axis=0)
+        deviation = np.where(counts > 1, np.sqrt(squares / np.maximum(counts - 1, 1)), np.nan)
+    return Profile(layers, mean, deviation, _theory_line(of_seeds[0], mean))
+
+
+def _log10(values: Sequence[float | None]) -> list[float]:
+    return [math.log10(v) if v is not None and math.isfinite(v) and v > 0 else math.nan for v in values]
+
+
+def _theory_line(diagnosis: Diagnosis, mean: Array) -> Array | None:
+    """log10 of the predicted norms, anchored at the last layer's measured mean."""
+    gains = [layer.predicted_gain for layer in diagnosis.layers[:-1]]
+    if diagnosis.quantity != "pre-activation gradient" or not gains or not math.isfinite(mean[-1]):
+        return None
+    logs = [math.log10(gain) for gain in gains if gain is not None and gain > 0]
+    if len(logs) < len(gains):
+        return None
+    return mean[-1] + np.append(np.cumsum(logs[::-1])[::-1], 0.0)
+
+
+# Distributions
+
+
+def gradient_distributions(groups: Sequence[Group]) -> list[Picture]:
+    """log10 |gradient| of the first, middle and last layer's kernel, the groups overlaid."""
+    for prefix, words in (("probe_gradient_log10/", "on a fixed batch"), ("gradient_log10/", "as applied")):
+        panels = _panels(groups, prefix, "/kernel", hidden_only=False)
+        if panels:
+            caption = f"Kernel gradients {words}, last measurement: one line per configuration"
+            xlabel, order = "log10 |gradient|", _labels(groups)
+            return [plots.distributions("gradients", panels, xlabel=xlabel, caption=caption, order=order)]
+    return []
+
+
+def activation_distributions(groups: Sequence[Group]) -> list[Picture]:
+    """Outputs of the first, middle and last hidden layer, the groups overlaid."""
+    panels = _panels(groups, "activation/", "", hidden_only=True)
+    caption = "Outputs of hidden layers, last measurement: one line per configuration"
+    if not panels:
+        return []
+    return [plots.distributions("activations", panels, xlabel="activation", caption=caption, order=_labels(groups))]
+
+
+def _panels(groups: Sequence[Group], prefix: str, suffix: str, *, hidden_only: bool) -> dict[str, dict[str, Density]]:
+    """role -> group -> density. Roles, not layer names, because the depths may differ."""
+    panels: dict[str, dict[str, list[HistogramPoint]]] = {}
+    for group in groups:
+        layers = _recorded_layers(group, prefix, suffix)
+        layers = layers[:-1] if hidden_only else layers
+        for role, layer in _roles(layers, "last hidden layer" if hidden_only else "last layer").items():
+            tag = f"{prefix}{layer}{suffix}"
+            points = [last[tag] for last in group.last_histograms if tag in last]
+            panels.setdefault(role, {})[group.label] = points
+    return {role: _densities(of_groups) for role, of_groups in panels.items()}
+
+
+def _recorded_layers(group: Group, prefix: str, suffix: str) -> list[str]:
+    tags = {tag for last in group.last_histograms for tag in last}
+    names = (
+        tag[len(prefix) : len(tag) - len(suffix)] for tag in tags if tag.startswith(prefix) and tag.endswith(suffix)
+    )
+    return sorted(name for name in names if name.startswith("layer_") and "/" not in name)
+
+
+def _roles(layers: Sequence[str], last: str) -> dict[str, str]:
+    if not layers:
+        return {}
+    roles = {"first layer": layers[0]}
+    if len(layers) > 2:
+        roles["middle layer"] = layers[len(layers) // 2]
+    return roles | ({last: layers[-1]} if len(layers) > 1 else {})
+
+
+def _densities(of_groups: Mapping[str, Sequence[HistogramPoint]]) -> dict[str, Density]:
+    """All groups on common bins, the mean over seeds."""
+    ends = np.array([_bulk(point) for points in of_groups.values() for point in points])
+    low, high = ends[:, 0].min(), ends[:, 1].max()
+    edges = np.linspace(low, high if high > low else low + 1e-9, BINS + 1)
+    return {
+        label: Density(edges, np.mean([_rebinned(point, edges) for point in points], axis=0))
+        for label, points in of_groups.items()
+    }
+
+
+def _cumulative(point: HistogramPoint) -> Array:
+    return np.concatenate([[0.0], np.cumsum(point.counts)]) / np.sum(point.counts)
+
+
+def _bulk(point: HistogramPoint) -> Array:
+    """Where all but TAIL of the values lie at either end: one stray value must not squeeze everything else."""
+    return np.interp([TAIL, 1 - TAIL], _cumulative(point), point.edges)
+
+
+def _rebinned(point: HistogramPoint, edges: Array) -> Array:
+    """Density on new bins; the cumulative counts are linear within an old bin."""
+    return np.diff(np.interp(edges, point.edges, _cumulative(point))) / np.diff(edges)
+
+
+# Grids
+
+
+class _Grid(NamedTuple):
+    rows: list[Any]
+    columns: list[Any]
+    values: Array
+
+
+def grids(groups: Sequence[Group]) -> list[Picture]:
+    """Heat maps where the configurations vary on two fields; one for each value of a third."""
+    metric = next((name for name in GRID_METRICS if any(group.spread(name) for group in groups)), None)
+    fields = axes_of([run for group in groups for run in group.runs])
+    if metric is None or not 2 <= len(fields) <= 3:
+        return []
+    split, pair = _split(groups, fields)
+    pictures = []
+    for value in _values(groups, split) if split else [None]:
+        chosen = [group for group in groups if split is None or getattr(group.config, split) == value]
+        picture = _grid_picture(chosen, pair, metric, "" if value is None else str(value))
+        if picture is not None:
+            pictures.append(picture)
+    return pictures if len(pictures) <= MOST_PANELS else []
+
+
+def _split(groups: Sequence[Group], fields: Sequence[str]) -> tuple[str | None, tuple[str, str]]:
+    """The field to split on, if there are three, and the two that span a grid (rows, columns).
+
+    Split on the activation, else on the field with the fewest values.
+    """
+    by_count = sorted(fields, key=lambda name: (name != "activation", len(_values(groups, name))))
+    pair = [name for name in fields if name in by_count[-2:]]
+    rows, columns = (pair[1], pair[0]) if pair[1] == "depth" else (pair[0], pair[1])
+    return (by_count[0] if len(fields) == 3 else None), (rows, columns)
+
+
+def _values(groups: Sequence[Group], field: str) -> list[Any]:
+    return sorted({getattr(group.config, field) for group in groups}, key=_natural)
+
+
+def _natural(value: Any) -> tuple[str, float, str]:
+    """Numbers by size, `normal:0.1` by its argument, everything else by name."""
+    if isinstance(value, (int, float)):
+        return "", float(value), ""
+    base, arguments = split_name(value)
+    try:
+        return base, float(arguments[0]), value
+    except (IndexError, ValueError):
+        return base, 0.0, value
+
+
+def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, only: str) -> Picture | None:
+    rows, columns = (_values(groups, field) for field in pair)
+    if len(rows) < 2 or len(columns) < 2:
+        return None
+    sigmas = _sigmas(groups) if pair == ("depth", "initializer") else {}
+    columns = sorted(columns, key=sigmas.__getitem__) if sigmas else columns
+    values = np.full((len(rows), len(columns)), np.nan)
+    for group in groups:
+        spread = group.spread(metric)
+        at = rows.index(getattr(group.config, pair[0])), columns.index(getattr(group.config, pair[1]))
+        values[at] = spread.mean if spread else np.nan
+    if np.isfinite(values).mean() < LEAST_FILLED:
+        return None
+    words = metric.replace("_", " ")
+    if sigmas:
+        grid = _Grid(rows, [sigmas[name] for name in columns], values)
+        return _phase_picture(groups, grid, words, only)
+    return plots.heat_map(
+        _file_name("grid", only),
+        values,
+        rows=[str(value) for value in rows],
+        columns=[str(value) for value in columns],
+        row_name=pair[0].replace("_", " "),
+        column_name=pair[1].replace("_", " "),
+        quantity=f"{words}, {only}" if only else words,
+        percent=True,
+    )
+
+
+def _sigmas(groups: Sequence[Group]) -> dict[str, float]:
+    """initializer -> sigma_w between hidden layers, where all are of one kind with a scale; nothing otherwise."""
+    kinds = {split_name(group.config.initializer)[0] for group in groups}
+    if len(kinds) > 1 or not kinds <= set(SCALED):
+        return {}
+    return {group.config.initializer: theory.hidden_sigma_w(group.config) for group in groups}
+
+
+def _phase_picture(groups: Sequence[Group], grid: _Grid, quantity: str, only: str) -> Picture:
+    config = groups[0].config
+    line: Callable[[float], float] | None = None
+    if theory.not_covered(config) is None:
+        start = theory.predict_config(config)[0].length
+
+        def trainable_depth(sigma_w: float) -> float:
+            return theory.depth_scales(config.activation, sigma_w, config.bias_std, start).trainable_depth
+
+        line = trainable_depth
+    return plots.phase_diagram(
+        _file_name("phase_diagram", only),
+        grid.values,
+        depths=grid.rows,
+        sigmas=grid.columns,
+        quantity=quantity,
+        activation=config.activation,
+        trainable_depth=line,
+    )
+
+
+def _file_name(kind: str, only: str) -> str:
+    """A name that is safe as a file name and as an id in a page."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", f"{kind} {only}").strip("_")

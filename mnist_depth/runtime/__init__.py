@@ -1,0 +1,1 @@
+"""How the process starts: allocator settings, hidden imports, standard error, environment."""

@@ -1,0 +1,159 @@
+"""Everything that the board shows of a run or a study besides the curves, in two calls.
+
+`write_run` is for the process that trained a run; `write_study` for the one that owns the study, after every run that
+ended or once at the end. Both may be repeated at will: what has not changed is not written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_depth import theory
+from mnist_depth.config import layer_name
+from mnist_depth.errors import UserError
+from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
+from mnist_depth.results.diagnosis import diagnose_run, render
+from mnist_depth.summaries import text
+from mnist_depth.summaries.custom_scalars import write_layout
+from mnist_depth.summaries.depth_profile import write_depth_profile
+from mnist_depth.summaries.events import image, replace_events
+from mnist_depth.summaries.events import text as text_event
+from mnist_depth.summaries.hparams import write_best_figures, write_experiment, write_sessions
+from mnist_depth.summaries.protos import Message
+from mnist_depth.summaries.seeds import write_seed_bands
+from mnist_depth.summaries.series import Series, last_wall_time, series_of
+
+LOCK = ".summaries.lock"
+FIRST_KERNEL = "layers/block/vars/0"
+"""Where Keras keeps the kernel of the first layer in the file of weights."""
+HEAT_MAPS = {
+    "gradient_norm": "gradient_norm/{}/kernel",
+    "pre_activation_gradient_norm": "pre_activation_gradient_norm/{}",
+}
+
+AllSeries = Mapping[tuple[str, str], Series]
+
+
+def write_run(record: RunRecord) -> None:
+    """Write depth profile, best figures, pictures and texts of one run into its folder. Raises UserError."""
+    series = series_of(record)
+    write_depth_profile(record, series, _predicted_gradients(record))
+    write_best_figures(record, series)
+    replace_events(record.folder, "page", [*_texts(record, series), *_pictures(record, series)])
+
+
+def write_study(study: Path) -> None:
+    """Write the layout, the HParams of all runs and the bands over seeds of one study's folder. Raises UserError.
+
+    Runs that cannot be read are left out. The HParams columns are those of the whole logdir, the folder above. Two
+    processes that do this at once take turns.
+    """
+    with _turn(study):
+        records = _runs(study, "*/seed_*")
+        write_layout(study)
+        write_sessions(records)
+        write_experiment(_runs(study.parent, "*/*/seed_*"))
+        for members in _by_slug(records).values():
+            write_seed_bands(members)
+
+
+def _runs(root: Path, pattern: str) -> list[RunRecord]:
+    """The readable run folders at one depth below `root`, which may hold much else; none that a link leads to."""
+    found = []
+    for path in sorted(root.glob(f"{pattern}/{CONFIG}")):
+        with contextlib.suppress(UserError):
+            if is_inside(path.parent, root):
+                found.append(read_run(path.parent))
+    return found
+
+
+@contextlib.contextmanager
+def _turn(study: Path) -> Iterator[None]:
+    try:
+        file = (study / LOCK).open("a")
+    except OSError as error:
+        raise UserError(f"cannot write to {study}: {error.strerror}") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _by_slug(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(record.slug, []).append(record)
+    return groups
+
+
+def _predicted_gradients(record: RunRecord) -> list[float] | None:
+    """Theory's norm of dL/dz per layer, None for networks that it does not cover."""
+    with contextlib.suppress(UserError):
+        return [row.gradient for row in theory.predict_config(record.config)]
+    return None
+
+
+def _texts(record: RunRecord, series: AllSeries) -> list[Message]:
+    when = last_wall_time(series)
+    found = {"config": text.config_table(record.config), "reproduce": text.reproduce(record)}
+    for moment in ("start", "end"):
+        with contextlib.suppress(UserError):
+            found[f"diagnosis/{moment}"] = text.preformatted(render(diagnose_run(record, moment)))
+    return [text_event(tag, markdown, when) for tag, markdown in found.items()]
+
+
+def _pictures(record: RunRecord, series: AllSeries) -> list[Message]:
+    from mnist_depth.summaries import images  # matplotlib takes a while to import
+
+    when, step = last_wall_time(series), max((one.steps[-1] for one in series.values()), default=0)
+    found: dict[str, images.Pixels] = {}
+    kernel = _first_kernel(record.folder / WEIGHTS)
+    side = 0 if kernel is None else math.isqrt(len(kernel))
+    if kernel is not None and side > 4 and side**2 == len(kernel):
+        found["filters/layer_01"] = images.filters(kernel, side)
+    for quantity, pattern in HEAT_MAPS.items():
+        steps, table = _layers_by_step(record, series, pattern)
+        if len(steps) > 1:
+            found[f"{quantity}/layer_by_step"] = images.heat_map(steps, table, quantity.replace("_", " "))
+    counts = _square(record.done.get("confusion"))
+    if counts is not None:
+        found["confusion/test"] = images.confusion(counts)
+    return [image(tag, pixels, when, step) for tag, pixels in found.items()]
+
+
+def _first_kernel(path: Path) -> NDArray[np.float64] | None:
+    """[inputs, units]; None where there are no readable weights."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            kernel = np.asarray(file[FIRST_KERNEL], float)
+    except Exception:  # a damaged file fails in many ways inside HDF5
+        return None
+    return kernel if kernel.ndim == 2 else None
+
+
+def _square(counts: Any) -> NDArray[np.float64] | None:
+    """[classes, classes] numbers; None for anything else."""
+    try:
+        table = np.asarray(counts, float)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return table if table.ndim == 2 and table.shape[0] == table.shape[1] and np.isfinite(table).all() else None
+
+
+def _layers_by_step(record: RunRecord, series: AllSeries, pattern: str) -> tuple[list[int], NDArray[np.float64]]:
+    """The steps at which every layer was measured, and the values as [layers, steps]."""
+    depth = record.config.depth
+    names = [layer_name(number, depth) for number in range(1, depth + 1)]
+    layers = [series.get(("train", pattern.format(name)), Series()) for name in names]
+    steps = sorted(set.intersection(*(set(layer.steps) for layer in layers)))
+    values = [dict(zip(layer.steps, layer.values, strict=True)) for layer in layers]
+    return steps, np.array([[of[step] for step in steps] for of in values])

@@ -1,0 +1,1 @@
+"""Train many runs: workers, backends, search, cost."""

@@ -1,0 +1,220 @@
+"""How long runs will take on this machine, and how much disk they will fill, before anything is trained.
+
+Work is counted in two units that are measured here, in well under a third of a second: the multiplications of the
+layers, by a matrix product in NumPy, and everything that Python and the compiler do, by a loop in Python. The ratios
+between a run's parts and these units hold from machine to machine; seconds do not, so none are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mnist_depth.config import RunConfig
+from mnist_depth.datasets import DATASETS
+from mnist_depth.registry import split_name
+from mnist_depth.runtime.environment import cores
+
+
+class Sizes(NamedTuple):
+    """Examples of a dataset's three splits."""
+
+    train: int
+    validation: int
+    test: int
+
+
+SIZES: dict[str, Sizes] = {
+    "mnist": Sizes(55_000, 5_000, 10_000),
+    "fashion_mnist": Sizes(55_000, 5_000, 10_000),
+    "kmnist": Sizes(55_000, 5_000, 10_000),
+    "digits": Sizes(1_350, 150, 297),
+    "gaussian": Sizes(1_000, 1_000, 1_000),
+    "and": Sizes(4, 4, 4),
+    "or": Sizes(4, 4, 4),
+    "xor": Sizes(4, 4, 4),
+}
+"""Known before a dataset is there."""
+
+PROBES, PROBE_EXAMPLES = 40, 256
+"""What the instruments measure at most: so many passes over so many examples."""
+
+# Work of a run. A unit is either one floating-point operation at the rate of `matmul_rate`, or one turn of `loop_rate`.
+
+SHARE_OF_MATMUL = 0.5
+"""Rate at which a compiled step gets through its multiplications, as a share of a lone matrix product's."""
+
+STEP_TURNS, LAYER_STEP_TURNS = 400, 700
+"""Cost of one step besides multiplications, as a whole and per layer."""
+
+START_TURNS, COMPILE_TURNS = 60_000_000, 30_000_000
+"""Cost of a run before its first step, as a whole and per layer: building, tracing, compiling."""
+
+ROUND_TURNS = 1_000_000
+"""Cost of the end of an epoch, per layer: histograms, scores, the checkpoint."""
+
+IMPORT_TURNS = 150_000_000
+"""Cost of importing TensorFlow, once per worker."""
+
+TIME_STEPS, TIME_STEP_TURNS = 28, 10_000
+"""How often a recurrent layer is applied to one image, and the cost of each time besides multiplications."""
+
+GATES = {"simple": 1, "gru": 3, "lstm": 4}
+"""Matrix products per time step."""
+
+GIBBS_PASSES = 6
+"""Matrix products per step of an RBM with one Gibbs step, in units of a forward pass."""
+
+# Disk, in bytes.
+
+RUN_BYTES, BYTES_PER_WEIGHT, MINIBATCH_BYTES = 400_000, 4, 150
+"""Per run, its pictures included; per stored number; per recorded minibatch loss."""
+
+SCALAR_BYTES = {"none": 15_000, "light": 25_000, "standard": 30_000, "full": 100_000}
+HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 37_000, "full": 49_000}
+"""By instruments: per layer; per layer and round of histograms. Event files and JSON lines together, as measured."""
+
+MOST_HISTOGRAMS = 20
+"""Rounds of histograms after the one at the start, at most."""
+
+SLOTS = {"sgd": 0, "momentum": 1, "nag": 1, "adagrad": 1, "rmsprop": 1}
+"""Numbers that an optimizer keeps per weight, stored with it; two for those not named."""
+
+MOST_POINTS, MOST_ROUNDS = 1_000, 200
+"""Recorded minibatch losses, and recorded epochs, at most."""
+
+
+class Rates(NamedTuple):
+    """What this machine does in a second on one core."""
+
+    operations: float
+    """Floating-point operations of a matrix product."""
+    turns: float
+    """Turns of an empty loop in Python."""
+
+
+@cache
+def measured_rate() -> Rates:
+    """The two rates, measured once per process, in about 60 ms."""
+    # 63 x 63 x 63 is below the size from which NumPy's libraries use several threads.
+    side = 63
+    left, right = np.full((side, side), 0.5, np.float32), np.full((side, side), 0.5, np.float32)
+    out = np.empty_like(left)
+
+    def multiply() -> float:
+        for _ in range(50):
+            np.matmul(left, right, out=out)
+        return 50.0 * 2 * side**3
+
+    def turn() -> float:
+        for _ in range(20_000):
+            pass
+        return 20_000.0
+
+    return Rates(_best_rate(multiply), _best_rate(turn))
+
+
+def _best_rate(work: Callable[[], float], seconds: float = 0.03) -> float:
+    """Work per second at its best while `seconds` pass: what others do on the machine is left out."""
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        done = work()
+        best = max(best, done / (time.perf_counter() - start))
+    return best
+
+
+def weights(config: RunConfig) -> int:
+    """Entries of all kernels of a network of this config; wirings that are not recurrent count as plain."""
+    entry, hidden = DATASETS[config.dataset], config.depth - 1
+    wiring, kind = split_name(config.wiring)
+    if wiring == "recurrent":
+        gates = GATES[kind[0] if kind else "simple"]
+        row = entry.features // TIME_STEPS
+        layers = row * config.width + (2 * hidden - 1) * config.width**2
+        return gates * layers + config.width * entry.outputs
+    base, arguments = split_name(config.activation)
+    pieces = int(arguments[0]) if arguments else 2 if base == "maxout" else 1
+    fans = [entry.features, *[config.width] * hidden]
+    return sum(fan_in * config.width * pieces for fan_in in fans[:-1]) + fans[-1] * entry.outputs
+
+
+class Length(NamedTuple):
+    """How many steps and recorded epochs a run has, and how many examples stand in a step."""
+
+    steps: int
+    batch: int
+    rounds: int
+
+
+def length_of(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> Length:
+    """The length of a run."""
+    examples = config.train_examples or sizes[config.dataset].train
+    batch = min(config.batch_size, examples)
+    epochs_per_round = -(-config.epochs // MOST_ROUNDS)
+    return Length(config.epochs * (examples // batch), batch, -(-config.epochs // epochs_per_round))
+
+
+def seconds(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Time of one run on one core, from building the network to the marker, with the standard instruments."""
+    rates, length, size = measured_rate(), length_of(config, sizes), sizes[config.dataset]
+    times = TIME_STEPS if split_name(config.wiring)[0] == "recurrent" else 1
+    forward = 2.0 * weights(config) * times
+    operations = 3 * forward * (length.steps * length.batch + PROBES * PROBE_EXAMPLES)
+    operations += forward * length.rounds * (size.validation + size.test)
+    turns = START_TURNS + config.depth * (COMPILE_TURNS + length.rounds * ROUND_TURNS)
+    each = LAYER_STEP_TURNS if times == 1 else TIME_STEPS * TIME_STEP_TURNS
+    turns += length.steps * (STEP_TURNS + config.depth * each)
+    if split_name(config.pretraining)[0] == "dbn":
+        trained = config.pretraining_epochs * (config.train_examples or size.train)
+        operations += GIBBS_PASSES * forward * trained
+    return operations / (SHARE_OF_MATMUL * rates.operations) + turns / rates.turns
+
+
+def minutes(configs: Sequence[RunConfig], workers: int | None = None, sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Time of a sweep: the work shared by the workers, but no less than its longest run."""
+    if not configs:
+        return 0.0
+    busy = max(1, min(workers or cores(), cores(), len(configs)))
+    each = [seconds(config, sizes) for config in configs]
+    return (IMPORT_TURNS / measured_rate().turns + max(sum(each) / busy, max(each))) / 60
+
+
+def megabytes(configs: Iterable[RunConfig], instruments: str = "standard", sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Disk of finished run folders."""
+    return sum(_bytes(config, length_of(config, sizes), instruments) for config in configs) / 1e6
+
+
+def _bytes(config: RunConfig, length: Length, instruments: str) -> float:
+    histograms = HISTOGRAM_BYTES[instruments] * (1 + min(length.rounds, MOST_HISTOGRAMS))
+    layers = config.depth * (SCALAR_BYTES[instruments] + histograms)
+    slots = SLOTS.get(split_name(config.optimizer)[0], 2)
+    stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config)
+    return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(length.steps, MOST_POINTS)
+
+
+def minutes_text(value: float) -> str:
+    """`under a minute`, `3 min`, `1.5 h`."""
+    if value < 1:
+        return "under a minute"
+    return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
+
+
+def plan_text(
+    configs: Sequence[RunConfig],
+    logdir: Path,
+    study: str,
+    workers: int | None = None,
+    instruments: str = "standard",
+) -> str:
+    """What a dry run prints: the name of every run, then how long all take and how much disk they fill."""
+    lines = [f"{logdir / study}:", *(f"  {config.slug}/seed_{config.seed}" for config in configs)]
+    disk = megabytes(configs, instruments)
+    runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
+    total = f"{runs}, about {minutes_text(minutes(configs, workers))} and {disk:.0f} MB"
+    return "\n".join([*lines, f"{total}; nothing was written."])

@@ -1,0 +1,142 @@
+"""What a worker of a sweep does: run after run, each turned into an outcome, and nothing without its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import threading
+import time
+import traceback
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mnist_depth import records
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.runtime.hidden_imports import KERAS_EXTRAS, without
+
+ORPHAN_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is carried out; nothing here changes what a run computes, but for the number of threads."""
+
+    logdir: Path
+    study: str
+    workers: int | None = None
+    engine: str = "local"
+    engine_address: str | None = None
+    instruments: str = "standard"
+    data_dir: str | None = None
+    overwrite: bool = False
+    deterministic: bool = False
+    score_test: bool = True
+    keep_going: bool = False
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and not 1 <= self.workers <= 1024:
+            raise UserError(f"workers must be a whole number from 1 to 1024, not {self.workers}")
+
+
+class Task(NamedTuple):
+    """What a worker is sent: one run and where its stop sign would stand."""
+
+    config: RunConfig
+    folder: Path
+    options: Options
+    threads: int
+    stop_file: Path
+    parent: int
+    round: str
+
+
+class Outcome(NamedTuple):
+    """What became of a run: `finished`, `diverged`, `stopped`, `busy` or `failed`, and the error's last line."""
+
+    folder: Path
+    status: str
+    error: str = ""
+
+
+def work(task: Task) -> Outcome:
+    """Train one run, and turn whatever happens into an outcome."""
+    if task.options.engine == "local" and task.parent != os.getpid():
+        _end_with(task.parent)
+    if _stopping(task):  # what waits behind a run that was stopped must not begin: compiling alone takes seconds
+        return Outcome(task.folder, "stopped")
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")  # what they tell stands in the run folder; the terminal belongs to the parent
+    with _at_work:
+        return _train(task)
+
+
+def _train(task: Task) -> Outcome:
+    try:
+        with without(*_spared(task)):
+            from mnist_depth.training import run
+
+        run.configure(task.threads, deterministic=task.options.deterministic)
+        status = run.run(
+            task.config,
+            task.folder,
+            instruments=task.options.instruments,
+            data_dir=task.options.data_dir,
+            overwrite=task.options.overwrite,
+            score_test=task.options.score_test,
+            keep_going=task.options.keep_going,
+            command=task.options.command,
+            owner=task.round,
+            stop=lambda: _stopping(task),
+        )
+    except records.Busy:
+        return Outcome(task.folder, "busy")
+    except UserError as error:
+        return Outcome(task.folder, "failed", str(error))
+    except Exception as error:  # one run's failure is recorded and must not end the others
+        _record_failure(task.folder)
+        return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error)[:500].strip()}".splitlines()[0])
+    return Outcome(task.folder, status)
+
+
+def _spared(task: Task) -> tuple[str, ...]:
+    """What this process need not import: nothing is hidden where the parent itself, maybe a notebook, does the work."""
+    return () if task.parent == os.getpid() else KERAS_EXTRAS
+
+
+_at_work = threading.Lock()
+"""Held while a run is trained."""
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """Watch, from now on, for the parent's end: loky keeps a worker that has nothing to do for minutes."""
+
+    def watch() -> None:
+        while _has_parent(parent):
+            time.sleep(ORPHAN_POLL_SECONDS)
+        with _at_work:  # what is under way stops at its next block, and writes what it has
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _stopping(task: Task) -> bool:
+    """Whether the parent asked to stop, or, on this machine, is no more."""
+    return task.stop_file.exists() or (task.options.engine == "local" and not _has_parent(task.parent))
+
+
+def _has_parent(parent: int) -> bool:
+    """Whether the process that hands out the work lives: this one itself, or still this one's parent."""
+    return parent in (os.getpid(), os.getppid())
+
+
+def _record_failure(folder: Path) -> None:
+    with contextlib.suppress(UserError, OSError):
+        records.write_atomic(folder / records.ERROR, traceback.format_exc())

@@ -1,0 +1,1 @@
+"""Train one run: one config to one run folder."""

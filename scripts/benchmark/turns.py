@@ -1,0 +1,113 @@
+"""Processes that take turns by the epoch: what the machine does meanwhile happens to all contenders alike.
+
+A child trains one epoch, says on its standard output how long it took, and waits for a line on its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mnist_depth.runtime.malloc import SETTINGS
+from scripts.benchmark.contenders import CONTENDERS, EXAMPLES
+
+ALLOCATOR = {variable: str(size) for variable, size in SETTINGS.items()}
+
+
+@dataclass
+class Epoch:
+    """One epoch of one contender, all its processes together: samples per second, largest process, events per run."""
+
+    rate: float
+    peak_mb: float
+    event_mb: float
+
+
+class _Child:
+    """What the child does at each epoch's end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.begun = folder, time.perf_counter()
+
+    def mark(self) -> None:
+        seconds = time.perf_counter() - self.begun
+        events = sum(path.stat().st_size for path in self.folder.rglob("*tfevents*"))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(json.dumps({"rate": EXAMPLES / seconds, "peak_mb": peak / 1024, "event_mb": events / 1e6}), flush=True)
+        if not sys.stdin.readline():
+            raise SystemExit
+        self.begun = time.perf_counter()
+
+
+def work(name: str, epochs: int) -> None:
+    """The child's whole life."""
+    with TemporaryDirectory() as folder:
+        CONTENDERS[name](epochs, Path(folder), _Child(Path(folder)).mark)
+
+
+class Contestant:
+    """A contender's processes, each warmed up by one epoch and waiting for its next."""
+
+    def __init__(self, name: str, children: list[subprocess.Popen[str]]) -> None:
+        self.name, self.children = name, children
+        self._read()
+
+    def epoch(self) -> Epoch:
+        for child in self.children:
+            assert child.stdin
+            print(file=child.stdin, flush=True)
+        return self._read()
+
+    def _read(self) -> Epoch:
+        said = [child.stdout.readline() for child in self.children if child.stdout]
+        if not all(said):
+            raise SystemExit(f"{self.name} failed; run: {sys.executable} scripts/benchmark --worker '{self.name}'")
+        found = [Epoch(**json.loads(line)) for line in said]
+        return Epoch(sum(each.rate for each in found), max(each.peak_mb for each in found), found[0].event_mb)
+
+
+@contextmanager
+def contestant(name: str, command: list[str], processes: int, cores: int) -> Iterator[Contestant]:
+    """Start a contender as one process that has all cores, or as several of one thread each; end them behind."""
+    environment = _environment(name, cores if processes == 1 else 1)
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    env=environment,
+                )
+            )
+            for _ in range(processes)
+        ]
+        try:
+            yield Contestant(name, children)
+        finally:
+            for child in children:
+                child.kill()
+
+
+def _environment(name: str, threads: int) -> dict[str, str]:
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+    }
+    if name.startswith("jax"):
+        environment["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'false' if threads == 1 else 'true'}"
+    return environment | (ALLOCATOR if name.startswith("ours") else {})

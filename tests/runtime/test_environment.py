@@ -1,0 +1,47 @@
+"""What is recorded of the machine, and machines that are not Linux as far as Linux can stand for them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_depth.runtime import environment
+
+MACOS = "import os; del os.sched_getaffinity"
+
+
+def test_the_description_names_versions_and_processors() -> None:
+    described = environment.describe()
+    assert {"tensorflow", "keras"} <= set(described["libraries"])
+    assert 1 <= described["cores"] == environment.cores() <= (os.cpu_count() or 1)
+
+
+def test_without_affinity_all_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert environment.cores() == os.cpu_count()
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert environment.cores() == 1
+
+
+def test_commands_run_on_a_system_without_affinity(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(MACOS)
+    words = ["train", "--dataset=digits", "--dry_run", f"--logdir={tmp_path / 'logs'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mnist_depth", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 run, about" in done.stdout
+
+
+def test_on_windows_the_commands_say_what_to_do() -> None:
+    code = "import runpy, sys; sys.platform = 'win32'; runpy.run_module('mnist_depth', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "mnist_depth: the commands need Linux or macOS; on Windows run them in WSL\n"

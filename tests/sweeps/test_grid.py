@@ -1,0 +1,57 @@
+"""Every combination of a few words, each once."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnist_depth.errors import UserError
+from mnist_depth.sweeps.grid import grid, parse_choices
+
+DIGITS = {"dataset": "digits"}
+
+
+def test_every_combination_with_every_seed_counted_from_that_of_the_fields() -> None:
+    configs = grid({**DIGITS, "seed": 5}, {"activation": ["tanh", "relu"], "depth": [3, 6]}, seeds=3)
+    assert [(config.activation, config.depth, config.seed) for config in configs] == [
+        (activation, depth, seed) for activation in ("tanh", "relu") for depth in (3, 6) for seed in (5, 6, 7)
+    ]
+
+
+def test_the_rest_is_as_given_or_usual() -> None:
+    (config,) = grid({**DIGITS, "width": 17}, {})
+    assert (config.width, config.activation, config.seed) == (17, "relu", 0)
+
+
+def test_combinations_that_mean_the_same_stand_once() -> None:
+    assert len(grid(DIGITS, {"depth": [3, 3], "initializer": ["xavier", "glorot_uniform"]})) == 1
+
+
+def test_a_combination_that_is_not_valid_is_told() -> None:
+    with pytest.raises(UserError, match="depth must be"):
+        grid(DIGITS, {"depth": [3, 0]})
+    with pytest.raises(UserError, match="did you mean relu"):
+        grid(DIGITS, {"activation": ["rleu"]})
+
+
+def test_values_have_the_type_of_their_field() -> None:
+    assert parse_choices("depth=3,5;dropout=0,.5;initializer=normal:0.1") == {
+        "depth": [3, 5],
+        "dropout": [0.0, 0.5],
+        "initializer": ["normal:0.1"],
+    }
+    assert parse_choices("") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("depth", "takes FIELD=VALUE,VALUE"),
+        ("dpeth=3", "'dpeth=3'"),
+        ("seed=1,2", "'seed=1,2'"),
+        ("depth=3,x", "'3,x' are not all of type int"),
+        ("dropout=", "not all of type float"),
+    ],
+)
+def test_what_is_no_list_of_values_is_named(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        parse_choices(text)
