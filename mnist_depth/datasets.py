@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_depth.errors import UserError
+from mnist_depth.files import replacing
 from mnist_depth.registry import Entry, lookup
 from mnist_depth.runtime.stderr import silenced
 
@@ -275,13 +276,11 @@ def _read_cache(path: Path) -> Arrays:
 def _write_cache(path: Path, arrays: Arrays) -> None:
     import numpy as np
 
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as file:
             np.savez(file, allow_pickle=False, checksum=np.array(_checksum(arrays)), **arrays)
-        temporary.replace(path)
-    except OSError as error:
+    except (UserError, OSError) as error:
         print(f"Note: decoded images are not cached ({error}).", file=sys.stderr)
 
 
@@ -325,3 +324,24 @@ DATASETS: dict[str, DatasetEntry] = {
         "any of two bits", partial(_gate, (0, 1, 1, 1)), epochs=10_000, features=2, classes=2, validation=0
     ),
 }
+
+
+class Sizes(NamedTuple):
+    """Examples of a dataset's three splits."""
+
+    train: int
+    validation: int
+    test: int
+
+
+SIZES: dict[str, Sizes] = {
+    "mnist": Sizes(55_000, 5_000, 10_000),
+    "fashion_mnist": Sizes(55_000, 5_000, 10_000),
+    "kmnist": Sizes(55_000, 5_000, 10_000),
+    "digits": Sizes(1_350, 150, 297),
+    "gaussian": Sizes(1_000, 1_000, 1_000),
+    "and": Sizes(4, 4, 4),
+    "or": Sizes(4, 4, 4),
+    "xor": Sizes(4, 4, 4),
+}
+"""Known before a dataset is fetched: estimates and dry runs need no data."""

@@ -16,15 +16,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, printable
+from mnist_depth.files import read_json
+from mnist_depth.plan import Plan
 
 FORMAT = 1
 CONFIG, METRICS, HISTOGRAMS, DONE, LOCK = "config.json", "metrics.jsonl", "histograms.jsonl", "done.json", ".lock"
 CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
 STATUSES = ("finished", "diverged")
 """How a run can end."""
-
-DEEPEST = 50
-"""Lists and objects inside one another that a JSON file may hold; ours hold three."""
 
 T = TypeVar("T")
 
@@ -65,41 +64,6 @@ def is_inside(folder: Path, root: Path) -> bool:
     return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write a whole file or nothing: temporary file, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises UserError that names the file when it is missing or damaged."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
-    if not isinstance(values, dict) or not _is_shallow(values):
-        raise UserError(f"{path} does not hold a plain JSON object; remove the run folder to train it again")
-    return values
-
-
-def _is_shallow(value: Any, levels: int = DEEPEST) -> bool:
-    """Whether lists and objects end within so many levels, so that whoever walks them comes back."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
-
-
 @dataclass(frozen=True)
 class RunRecord:
     """One run folder, read."""
@@ -127,6 +91,15 @@ class RunRecord:
     def status(self) -> str:
         """`finished`, `diverged` or `unfinished`."""
         return str(self.done.get("status", "unfinished"))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """0 where the record does not say how many training images there were."""
+        try:
+            examples = int(self.record["dataset"]["sizes"]["train"])
+            return Plan(examples, self.config.batch_size, self.config.epochs).steps_per_epoch
+        except (ArithmeticError, KeyError, TypeError, ValueError):
+            return 0
 
     @cached_property
     def points(self) -> list[Point]:
@@ -321,11 +294,6 @@ def _step(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(f"{value!r} is no step")
     return value
-
-
-def encode(value: float) -> float | str:
-    """A number that JSON can hold: `nan`, `inf` and `-inf` become strings, which `float()` reads back."""
-    return value if math.isfinite(value) else str(value)
 
 
 def _number(value: Any) -> float:

@@ -126,3 +126,16 @@ def test_gaussian_noise_is_standard_and_its_splits_differ() -> None:
     assert abs(noise.train.images.mean()) < 0.0095
     assert noise.train.images.var() == pytest.approx(1, abs=0.0135)
     assert not np.array_equal(noise.train.images, noise.test.images)
+
+
+@pytest.mark.parametrize("name", ["digits", "gaussian", "and", "or", "xor"])
+def test_sizes_are_those_of_the_data(name: str) -> None:
+    data = datasets.load(name)
+    assert datasets.SIZES[name] == (len(data.train), len(data.validation), len(data.test))
+
+
+def test_every_dataset_has_its_sizes() -> None:
+    assert set(datasets.SIZES) == set(datasets.DATASETS)
+    for name in ("mnist", "fashion_mnist", "kmnist"):
+        validation = datasets.DATASETS[name].validation
+        assert datasets.SIZES[name] == (60_000 - validation, validation, 10_000)

@@ -87,16 +87,6 @@ def test_points_come_back_as_written_and_a_cut_last_line_is_left_out(tmp_path: P
     assert run.points[0].value == 2.5
     assert math.isnan(run.points[1].value)
     assert run.series("test", "loss") == ([2], [-math.inf])
-    assert float(records.encode(math.inf)) == math.inf
-
-
-def test_write_atomic_leaves_the_old_file_when_it_cannot_write(tmp_path: Path) -> None:
-    target = tmp_path / "folder"
-    target.mkdir()
-    (target / "inside").touch()
-    with pytest.raises(UserError, match="cannot write"):
-        records.write_atomic(target, "text")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_clear_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:

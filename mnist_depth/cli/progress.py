@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from mnist_depth import records
 from mnist_depth.errors import UserError
+from mnist_depth.files import read_json
+from mnist_depth.plan import Plan
 
 POLL_SECONDS = 0.5
 
@@ -27,10 +29,10 @@ class Progress(NamedTuple):
 def read(folder: Path) -> Progress | None:
     """How far a run is; None before it has begun."""
     try:
-        record = records.read_json(folder / records.CONFIG)
+        record = read_json(folder / records.CONFIG)
         config, sizes = record["config"], record["dataset"]["sizes"]
-        steps_per_epoch = max(1, sizes["train"] // config["batch_size"])
         epochs = int(config["epochs"])
+        steps_per_epoch = Plan(sizes["train"], config["batch_size"], epochs).steps_per_epoch
     except (UserError, KeyError, TypeError, ValueError, ArithmeticError):
         return None
     step, scores = _last_scores(folder / records.METRICS)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_depth import records
 from mnist_depth.errors import UserError, printable
+from mnist_depth.files import write_atomic
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import final_metrics
 from mnist_depth.results.tables import Table
@@ -38,8 +38,8 @@ def write_tables(runs: Sequence[RunRecord], table: Table, folder: Path) -> None:
 
     rows = pa.Table.from_pylist(_aligned([_row(run) for run in runs]))
     try:
-        records.write_atomic(folder / "table.csv", _csv(table))
-        records.write_atomic(folder / "table.tex", latex(table))
+        write_atomic(folder / "table.csv", _csv(table))
+        write_atomic(folder / "table.tex", latex(table))
         pyarrow.csv.write_csv(rows, folder / "runs.csv")
         pyarrow.parquet.write_table(rows, folder / "runs.parquet")
     except OSError as error:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mnist_depth import records
 from mnist_depth.errors import UserError
+from mnist_depth.files import write_atomic
 from mnist_depth.records import RunRecord
 from mnist_depth.results import exports, figures, html_page, rendering, tables
 from mnist_depth.results.diagnosis import Diagnosis
@@ -76,7 +76,7 @@ def write_report(
     parts, shown = _parts(story, groups, table, notes, data, beside)
     for picture in shown:
         rendering.save(picture, files / "figures")
-    records.write_atomic(target, html_page.page(story.title, parts))
+    write_atomic(target, html_page.page(story.title, parts))
     return target
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnist_depth.plan import plan_of
 from mnist_depth.studies.checks import BEST, at_chance, beats, learns
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import (
@@ -26,7 +27,6 @@ from mnist_depth.studies.sources import (
     SAXE_2013,
 )
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
-from mnist_depth.sweeps.cost import length_of
 
 SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}
 ADAPTIVE = ["adam", "nadam", "radam", "rmsprop", "adagrad", "adadelta"]
@@ -50,7 +50,7 @@ PLAIN: dict[str, Any] = {
 
 
 def _adam_rescues(runs: Runs) -> tuple[bool, str]:
-    steps = length_of(runs.where(optimizer="adam").config).steps
+    steps = plan_of(runs.where(optimizer="adam").config).steps
     if steps < PATIENCE:
         raise NotTested(f"{steps} steps are too few for Adam to leave the plateau: it takes {PATIENCE}")
     return learns(0.8, optimizer="adam")(runs)

@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from mnist_depth.config import FIELDS, RunConfig
-from mnist_depth.datasets import DATASETS
+from mnist_depth.datasets import DATASETS, SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.studies.selection import NotTested, Runs
-from mnist_depth.sweeps.cost import SIZES
 from mnist_depth.sweeps.search import Plan
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested"

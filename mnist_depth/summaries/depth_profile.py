@@ -57,18 +57,9 @@ def _snapshots(record: RunRecord, profile: Profile) -> dict[str, int]:
     first = min(layers[0].steps[0] for layers in profile.values())
     last = max(layers[0].steps[-1] for layers in profile.values())
     found = {START: first}
-    per_epoch = _steps_per_epoch(record)
+    per_epoch = record.steps_per_epoch
     found |= {moment(epoch): epoch * per_epoch for epoch in SHOWN if 0 < epoch * per_epoch < last}
     return found | {END: last}
-
-
-def _steps_per_epoch(record: RunRecord) -> int:
-    """0 where the record does not say how many images there were."""
-    try:
-        examples = int(record.record["dataset"]["sizes"]["train"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return 0
-    return max(1, examples // record.config.batch_size)
 
 
 def _events(profile: Profile, step: int) -> list[Message]:

@@ -7,9 +7,7 @@ measurements leaves the file alone, so nothing is ever written twice and an open
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_depth.errors import UserError
+from mnist_depth.files import write_atomic
 from mnist_depth.summaries.protos import Event, Message, Summary
 
 _PREFIX, _OWNER = "events.out.tfevents", "mnist_depth"
@@ -41,7 +40,7 @@ def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
             return
         if content:
             folder.mkdir(parents=True, exist_ok=True)
-            _write_atomically(folder / f"{_PREFIX}.{time.time_ns()}.{_OWNER}.{kind}", content)
+            write_atomic(folder / f"{_PREFIX}.{time.time_ns()}.{_OWNER}.{kind}", content)
         for path in old:
             path.unlink(missing_ok=True)
     except OSError as error:
@@ -86,17 +85,3 @@ def _records(events: Iterable[Message]) -> bytes:
             writer.write(Event(wall_time=event.wall_time, file_version="brain.Event:2").SerializeToString())
         writer.write(event.SerializeToString(deterministic=True))
     return file.getvalue()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """A reader sees the whole file or none: the temporary name is one that TensorBoard does not read."""
-    temporary = path.with_name(f".{path.name.replace('tfevents', 'unfinished')}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

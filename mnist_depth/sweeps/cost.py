@@ -16,30 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mnist_depth.config import RunConfig
-from mnist_depth.datasets import DATASETS
+from mnist_depth.datasets import DATASETS, SIZES, Sizes
+from mnist_depth.plan import Plan, plan_of
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.environment import cores
-
-
-class Sizes(NamedTuple):
-    """Examples of a dataset's three splits."""
-
-    train: int
-    validation: int
-    test: int
-
-
-SIZES: dict[str, Sizes] = {
-    "mnist": Sizes(55_000, 5_000, 10_000),
-    "fashion_mnist": Sizes(55_000, 5_000, 10_000),
-    "kmnist": Sizes(55_000, 5_000, 10_000),
-    "digits": Sizes(1_350, 150, 297),
-    "gaussian": Sizes(1_000, 1_000, 1_000),
-    "and": Sizes(4, 4, 4),
-    "or": Sizes(4, 4, 4),
-    "xor": Sizes(4, 4, 4),
-}
-"""Known before a dataset is there."""
 
 PROBES, PROBE_EXAMPLES = 40, 256
 """What the instruments measure at most: so many passes over so many examples."""
@@ -55,8 +35,8 @@ STEP_TURNS, LAYER_STEP_TURNS = 400, 700
 START_TURNS, COMPILE_TURNS = 60_000_000, 30_000_000
 """Cost of a run before its first step, as a whole and per layer: building, tracing, compiling."""
 
-ROUND_TURNS = 1_000_000
-"""Cost of the end of an epoch, per layer: histograms, scores, the checkpoint."""
+INTERVAL_TURNS = 1_000_000
+"""Cost of the end of an interval, per layer: histograms, scores, the checkpoint."""
 
 IMPORT_TURNS = 150_000_000
 """Cost of importing TensorFlow, once per worker."""
@@ -77,16 +57,16 @@ RUN_BYTES, BYTES_PER_WEIGHT, MINIBATCH_BYTES = 400_000, 4, 150
 
 SCALAR_BYTES = {"none": 15_000, "light": 25_000, "standard": 30_000, "full": 100_000}
 HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 37_000, "full": 49_000}
-"""By instruments: per layer; per layer and round of histograms. Event files and JSON lines together, as measured."""
+"""By instruments: per layer; per layer and time that histograms are taken. Measured, event files and JSON lines."""
 
-MOST_HISTOGRAMS = 20
-"""Rounds of histograms after the one at the start, at most."""
+MAX_HISTOGRAMS = 20
+"""Times that histograms are taken after the start."""
 
 SLOTS = {"sgd": 0, "momentum": 1, "nag": 1, "adagrad": 1, "rmsprop": 1}
 """Numbers that an optimizer keeps per weight, stored with it; two for those not named."""
 
-MOST_POINTS, MOST_ROUNDS = 1_000, 200
-"""Recorded minibatch losses, and recorded epochs, at most."""
+MAX_POINTS = 1_000
+"""Recorded minibatch losses."""
 
 
 class Rates(NamedTuple):
@@ -144,32 +124,16 @@ def weights(config: RunConfig) -> int:
     return sum(fan_in * config.width * pieces for fan_in in fans[:-1]) + fans[-1] * entry.outputs
 
 
-class Length(NamedTuple):
-    """How many steps and recorded epochs a run has, and how many examples stand in a step."""
-
-    steps: int
-    batch: int
-    rounds: int
-
-
-def length_of(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> Length:
-    """The length of a run."""
-    examples = config.train_examples or sizes[config.dataset].train
-    batch = min(config.batch_size, examples)
-    epochs_per_round = -(-config.epochs // MOST_ROUNDS)
-    return Length(config.epochs * (examples // batch), batch, -(-config.epochs // epochs_per_round))
-
-
 def seconds(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Time of one run on one core, from building the network to the marker, with the standard instruments."""
-    rates, length, size = measured_rate(), length_of(config, sizes), sizes[config.dataset]
+    rates, plan, size = measured_rate(), plan_of(config, sizes), sizes[config.dataset]
     times = TIME_STEPS if split_name(config.wiring)[0] == "recurrent" else 1
     forward = 2.0 * weights(config) * times
-    operations = 3 * forward * (length.steps * length.batch + PROBES * PROBE_EXAMPLES)
-    operations += forward * length.rounds * (size.validation + size.test)
-    turns = START_TURNS + config.depth * (COMPILE_TURNS + length.rounds * ROUND_TURNS)
+    operations = 3 * forward * (plan.steps * plan.minibatch + PROBES * PROBE_EXAMPLES)
+    operations += forward * plan.intervals * (size.validation + size.test)
+    turns = START_TURNS + config.depth * (COMPILE_TURNS + plan.intervals * INTERVAL_TURNS)
     each = LAYER_STEP_TURNS if times == 1 else TIME_STEPS * TIME_STEP_TURNS
-    turns += length.steps * (STEP_TURNS + config.depth * each)
+    turns += plan.steps * (STEP_TURNS + config.depth * each)
     if split_name(config.pretraining)[0] == "dbn":
         trained = config.pretraining_epochs * (config.train_examples or size.train)
         operations += GIBBS_PASSES * forward * trained
@@ -187,15 +151,15 @@ def minutes(configs: Sequence[RunConfig], workers: int | None = None, sizes: Map
 
 def megabytes(configs: Iterable[RunConfig], instruments: str = "standard", sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Disk of finished run folders."""
-    return sum(_bytes(config, length_of(config, sizes), instruments) for config in configs) / 1e6
+    return sum(_bytes(config, plan_of(config, sizes), instruments) for config in configs) / 1e6
 
 
-def _bytes(config: RunConfig, length: Length, instruments: str) -> float:
-    histograms = HISTOGRAM_BYTES[instruments] * (1 + min(length.rounds, MOST_HISTOGRAMS))
+def _bytes(config: RunConfig, plan: Plan, instruments: str) -> float:
+    histograms = HISTOGRAM_BYTES[instruments] * (1 + min(plan.intervals, MAX_HISTOGRAMS))
     layers = config.depth * (SCALAR_BYTES[instruments] + histograms)
     slots = SLOTS.get(split_name(config.optimizer)[0], 2)
     stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config)
-    return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(length.steps, MOST_POINTS)
+    return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(plan.steps, MAX_POINTS)
 
 
 def minutes_text(value: float) -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.files import write_atomic
 from mnist_depth.runtime.hidden_imports import KERAS_EXTRAS, without
 
 ORPHAN_POLL_SECONDS = 1.0
@@ -139,4 +140,4 @@ def _has_parent(parent: int) -> bool:
 
 def _record_failure(folder: Path) -> None:
     with contextlib.suppress(UserError, OSError):
-        records.write_atomic(folder / records.ERROR, traceback.format_exc())
+        write_atomic(folder / records.ERROR, traceback.format_exc())

@@ -19,6 +19,7 @@ from mnist_depth.datasets import Dataset, Split
 from mnist_depth.instrument import DepthGauge, MultiWriter, at_most, at_steps, every_epochs
 from mnist_depth.networks.optimizers import DECOUPLED
 from mnist_depth.networks.penalty import penalties
+from mnist_depth.plan import Plan
 from mnist_depth.registry import split_name
 from mnist_depth.training import loop
 
@@ -35,22 +36,22 @@ MOST_APPLIED, MOST_PROBED = 50, 20
 """Points of what is seen inside the updates, and of what is probed (histograms too), whatever the run's length."""
 
 
-def gauges(instruments: str, probe: Split, plan: loop.Plan) -> list[DepthGauge]:
+def gauges(instruments: str, probe: Split, plan: Plan) -> list[DepthGauge]:
     """The callbacks that measure a run: gradients as applied, everything else on the fixed batch `probe`.
 
     They write nowhere until they are given a writer by `restart`.
     """
     if instruments == "none":
         return []
-    rounds = every_epochs(-(-plan.rounds // MOST_PROBED))
-    enough = instruments == "light" or plan.rounds >= MOST_PROBED / 2
+    intervals = every_epochs(-(-plan.intervals // MOST_PROBED))
+    enough = instruments == "light" or plan.intervals >= MOST_PROBED / 2
     gauge = DepthGauge(
         MultiWriter(),
         probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
         preset=instruments,
-        schedule=rounds if enough else rounds | at_most(MOST_PROBED, plan.steps),
+        schedule=intervals if enough else intervals | at_most(MOST_PROBED, plan.steps),
         applied=at_steps(plan.block_starts(MOST_APPLIED)),
-        histograms=rounds,
+        histograms=intervals,
         gradients="both",
         layers=LAYERS,
         epoch_scalars=False,
@@ -62,7 +63,7 @@ class Workbench:
     """One network, compiled for training, scoring and measuring."""
 
     def __init__(self, config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> None:
-        self.plan = loop.Plan(len(data.train), config.batch_size, config.epochs)
+        self.plan = Plan(len(data.train), config.batch_size, config.epochs)
         self.model = loop.prepare(
             models.build(config),
             data.train,

@@ -1,4 +1,4 @@
-"""The callback that records a run: losses and accuracies after every round, the checkpoint, and when to stop."""
+"""The callback that records a run: losses and accuracies after every interval, the checkpoint, and when to stop."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 import keras
 
 from mnist_depth.instrument import MultiWriter
-from mnist_depth.training.loop import BlockModel, Plan, Scorer
+from mnist_depth.plan import Plan
+from mnist_depth.training.loop import BlockModel, Scorer
 
 MOST_POINTS = 1_000
 """TensorBoard shows no more points of a scalar tag than this."""
 
 
 class Recorder(keras.callbacks.Callback):
-    """Write `loss` and `accuracy` of train, validation and test per round, and `minibatch_loss` at most 1,000 times.
+    """Write `loss` and `accuracy` of train, validation and test per interval, and `minibatch_loss` at most 1,000 times.
 
-    `save(rounds)` is called after each round's points are on disk, so that a checkpoint never runs ahead of them.
+    `save(intervals)` is called after each interval's points are on disk, so that a checkpoint never runs ahead of them.
     `status` is `stopped` after `stop()` said so, `diverged` after a loss that is not finite, else `finished`. A
     diverged run ends at once, or goes on where `keep_going` is set.
     """
@@ -29,7 +30,7 @@ class Recorder(keras.callbacks.Callback):
         scorer: Scorer,
         writers: Mapping[str, MultiWriter],
         *,
-        first_round: int,
+        first_interval: int,
         save: Callable[[int], None],
         stop: Callable[[], bool],
         keep_going: bool = False,
@@ -37,7 +38,7 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self._scorer, self._writers = scorer, writers
         self._save, self._stop, self._keep_going = save, stop, keep_going
-        self._step = plan.steps_after(first_round)
+        self._step = plan.steps_after(first_interval)
         self._every = math.ceil(plan.steps / MOST_POINTS)
         self.status = "finished"
         self.scores: dict[str, dict[str, float]] = {}
@@ -59,7 +60,7 @@ class Recorder(keras.callbacks.Callback):
             model.stop_training = not self._keep_going
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """After a round: score, write, save. A round cut short by a stop is left to be trained again."""
+        """After an interval: score, write, save. An interval cut short by a stop is left to be trained again."""
         if self.status == "stopped":
             return
         self.scores = {"train": {name: float(value) for name, value in (logs or {}).items()}, **self._scorer()}

@@ -5,15 +5,12 @@ uint8, one Keras "batch" is a block of up to 100 minibatches' indices, and `trai
 XLA-compiled function. Callbacks, metrics and checkpoints of `fit` keep working; batch callbacks fire once per block.
 The final weights are bit-identical to a plain compiled `fit` over the same minibatches.
 
-One Keras "epoch" is a *round*: one pass over the data, or several where a run has so many short passes (the gates have
-one step per epoch) that recording each would take longer than training.
+One Keras "epoch" is an interval of the run's plan (`mnist_depth.plan`), one Keras "batch" a block.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,74 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_depth.datasets import Split
+from mnist_depth.plan import Plan
 from mnist_depth.seeds import derive
-
-BLOCK_STEPS = 100
-"""Minibatches per compiled call at most: enough to hide the call's overhead, few enough to stop within a second."""
-
-BLOCKS = 50
-"""Blocks that a run is cut into at least, as far as it has steps: the instruments listen once per block."""
-
-MOST_ROUNDS = 200
 
 Apply = Callable[[Sequence[Any], Sequence[Any]], Any]
 """An optimizer's `apply`: gradients and the variables to change."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many minibatches a run takes and how they are grouped into epochs, rounds and blocks."""
-
-    examples: int
-    batch_size: int
-    epochs: int
-
-    @property
-    def minibatch(self) -> int:
-        """Images per step: the whole data where it is smaller than the batch size."""
-        return min(self.batch_size, self.examples)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """The remainder of each epoch's own shuffle is left out, so every minibatch is full."""
-        return self.examples // self.minibatch
-
-    @property
-    def epochs_per_round(self) -> int:
-        return math.ceil(self.epochs / MOST_ROUNDS)
-
-    @property
-    def rounds(self) -> int:
-        return math.ceil(self.epochs / self.epochs_per_round)
-
-    @property
-    def steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
-
-    @property
-    def blocks_per_round(self) -> int:
-        longest = min(BLOCK_STEPS, math.ceil(self.steps / BLOCKS))
-        return math.ceil(self.epochs_per_round * self.steps_per_epoch / longest)
-
-    @property
-    def steps_per_block(self) -> int:
-        """Every round in equal blocks of at most BLOCK_STEPS."""
-        return math.ceil(self.epochs_per_round * self.steps_per_epoch / self.blocks_per_round)
-
-    def epochs_after(self, rounds: int) -> int:
-        return min(self.epochs, rounds * self.epochs_per_round)
-
-    def steps_after(self, rounds: int) -> int:
-        return self.epochs_after(rounds) * self.steps_per_epoch
-
-    def block_starts(self, most: int) -> list[int]:
-        """The first update of every block, or of every n-th so that there are at most `most`; the run's first is 1."""
-        starts = [
-            first
-            for done in range(self.rounds)
-            for first in range(self.steps_after(done) + 1, self.steps_after(done + 1) + 1, self.steps_per_block)
-        ]
-        return starts[:: math.ceil(len(starts) / most)]
 
 
 class BlockModel(keras.Model):
@@ -114,7 +48,7 @@ class BlockModel(keras.Model):
         return self._block_losses.numpy()
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Train on every minibatch of a block and return the round's metrics so far."""
+        """Train on every minibatch of a block and return the interval's metrics so far."""
         rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         images, labels = self._examples
         steps = tf.reduce_sum(tf.cast(rows[:, 0] >= 0, tf.int32))
@@ -208,19 +142,19 @@ def _accuracy(metric: keras.metrics.Metric, labels: tf.Tensor, logits: tf.Tensor
     return metric.result()
 
 
-def index_blocks(plan: Plan, seed: int, first_round: int = 0) -> Iterator[tuple[np.ndarray]]:
-    """Endless blocks of minibatch indices, int32 [steps_per_block, minibatch], round after round.
+def index_blocks(plan: Plan, seed: int, first_interval: int = 0) -> Iterator[tuple[np.ndarray]]:
+    """Endless blocks of minibatch indices, int32 [steps_per_block, minibatch], interval after interval.
 
     Every epoch's order depends on (seed, epoch) alone, so a resumed run sees what an uninterrupted one would have seen.
     """
-    done = first_round
+    done = first_interval
     while True:
-        rows = np.full((plan.blocks_per_round * plan.steps_per_block, plan.minibatch), -1, np.int32)
+        rows = np.full((plan.blocks_per_interval * plan.steps_per_block, plan.minibatch), -1, np.int32)
         for place, epoch in enumerate(range(plan.epochs_after(done), plan.epochs_after(done + 1))):
             order = np.random.default_rng(derive(seed, "order", epoch)).permutation(plan.examples)
             used = order[: plan.steps_per_epoch * plan.minibatch].reshape(plan.steps_per_epoch, plan.minibatch)
             rows[place * plan.steps_per_epoch : (place + 1) * plan.steps_per_epoch] = used
-        for block in np.split(rows, plan.blocks_per_round):
+        for block in np.split(rows, plan.blocks_per_interval):
             yield (block,)
         done += 1
 
@@ -239,15 +173,15 @@ def fit(
     plan: Plan,
     seed: int,
     *,
-    first_round: int = 0,
+    first_interval: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Train what is left after `first_round` rounds, with Keras' own `fit`."""
+    """Train what is left after `first_interval` intervals, with Keras' own `fit`."""
     return model.fit(
-        index_blocks(plan, seed, first_round),
-        steps_per_epoch=plan.blocks_per_round,
-        epochs=plan.rounds,
-        initial_epoch=first_round,
+        index_blocks(plan, seed, first_interval),
+        steps_per_epoch=plan.blocks_per_interval,
+        epochs=plan.intervals,
+        initial_epoch=first_interval,
         callbacks=list(callbacks),
         verbose=0,  # pyright: ignore[reportArgumentType]
         shuffle=False,

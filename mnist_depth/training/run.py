@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mnist_depth import records
+from mnist_depth import files, records
 from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.datasets import Dataset, load
 from mnist_depth.errors import UserError
@@ -110,8 +110,8 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
             "environment": environment.describe() | settings,
             "command": command,
         }
-        records.write_atomic(path, json.dumps(record, indent=1))
-    elif records.read_json(path).get("dataset", {}).get("checksum") != data.checksum:
+        files.write_atomic(path, json.dumps(record, indent=1))
+    elif files.read_json(path).get("dataset", {}).get("checksum") != data.checksum:
         raise UserError(f"{folder} was begun with other {config.dataset} data; pass --overwrite to start it again")
 
 
@@ -141,22 +141,22 @@ class _Run:
             except _StoppedError:
                 return "stopped"
             self.bench.start(self.config, network, self.writers["train"])
-            first_round, seconds = self.checkpoint.restore(model) if self.checkpoint.exists else (0, 0.0)
+            first_interval, seconds = self.checkpoint.restore(model) if self.checkpoint.exists else (0, 0.0)
             started -= seconds
             for writer in self.writers.values():
                 # Without a checkpoint even the points of step 0 will be written again.
-                writer.truncate_after(self.plan.steps_after(first_round) if first_round else -1)
+                writer.truncate_after(self.plan.steps_after(first_interval) if first_interval else -1)
             recorder = Recorder(
                 self.plan,
                 self.bench.scorer,
                 self.writers,
-                first_round=first_round,
-                save=lambda rounds: self.checkpoint.save(model, rounds, time.perf_counter() - started),
+                first_interval=first_interval,
+                save=lambda intervals: self.checkpoint.save(model, intervals, time.perf_counter() - started),
                 stop=stop,
                 keep_going=keep_going,
             )
             callbacks = [*self.bench.gauges, recorder]
-            loop.fit(model, self.plan, self.config.seed, first_round=first_round, callbacks=callbacks)
+            loop.fit(model, self.plan, self.config.seed, first_interval=first_interval, callbacks=callbacks)
         if recorder.status != "stopped":
             self._write_time_gradients()
             return self._complete(model, time.perf_counter() - started)
@@ -218,7 +218,7 @@ class _Run:
             "weights_sha256": hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest(),
         }
         write_run(replace(record, done=done))
-        records.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
+        files.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
         return status
 
@@ -245,9 +245,9 @@ def score_on_test(folder: Path, data_dir: str | None = None) -> None:
         writer = MultiWriter(EventWriter(folder / "test"), JsonLinesWriter(folder, "test"))
         writer.write_scalars(record.done["steps"], scores)
         writer.close()
-        figures = {f"test_{name}": records.encode(value) for name, value in scores.items()}
+        figures = {f"test_{name}": files.encode(value) for name, value in scores.items()}
         metrics = {**record.done["metrics"], **figures}
-        records.write_atomic(folder / records.DONE, json.dumps({**record.done, "metrics": metrics}, indent=1))
+        files.write_atomic(folder / records.DONE, json.dumps({**record.done, "metrics": metrics}, indent=1))
 
 
 def _summary(record: records.RunRecord, data: Dataset) -> dict[str, float | str]:
@@ -262,7 +262,7 @@ def _summary(record: records.RunRecord, data: Dataset) -> dict[str, float | str]
         best = max(range(len(accuracies)), key=accuracies.__getitem__)
         figures |= {f"best_{run}_accuracy": accuracies[best], f"best_{run}_step": float(steps[best])}
     figures |= _gradient_figures(record)
-    return {name: records.encode(value) for name, value in figures.items()}
+    return {name: files.encode(value) for name, value in figures.items()}
 
 
 def _gradient_figures(record: records.RunRecord) -> dict[str, float]:

@@ -105,12 +105,13 @@ def ours(epochs: int, folder: Path, mark: Mark, *, instruments: str) -> None:
     from mnist_depth.config import RunConfig
     from mnist_depth.datasets import Split
     from mnist_depth.instrument import EventWriter, JsonLinesWriter, MultiWriter
+    from mnist_depth.plan import Plan
     from mnist_depth.training import loop
     from mnist_depth.training.compiled import gauges
 
     split = Split(*images())
     config = RunConfig(epochs=epochs)
-    plan = loop.Plan(EXAMPLES, BATCH, epochs)
+    plan = Plan(EXAMPLES, BATCH, epochs)
     model = loop.prepare(
         models.build(config),
         split,
@@ -120,7 +121,7 @@ def ours(epochs: int, folder: Path, mark: Mark, *, instruments: str) -> None:
         metrics=models.metrics(config),
     )
     writer = MultiWriter(EventWriter(folder / "train"), JsonLinesWriter(folder, "train", plan.steps_per_epoch))
-    measuring = gauges(instruments, split, loop.Plan(EXAMPLES, BATCH, USUAL_EPOCHS))
+    measuring = gauges(instruments, split, Plan(EXAMPLES, BATCH, USUAL_EPOCHS))
     for gauge in measuring:
         gauge.restart(writer)
     loop.fit(model, plan, 0, callbacks=[*measuring, epoch_end(mark)])

@@ -9,6 +9,7 @@ import pytest
 
 from mnist_depth import datasets, models
 from mnist_depth.config import RunConfig
+from mnist_depth.plan import Plan
 from mnist_depth.training import loop
 
 
@@ -16,7 +17,7 @@ def _learn(**fields: Any) -> tuple[float, float]:
     """Loss and accuracy after training on all four inputs at once."""
     config = RunConfig.from_dict({"batch_size": 4, **fields})
     data = datasets.load(config.dataset)
-    plan = loop.Plan(len(data.train), config.batch_size, config.epochs)
+    plan = Plan(len(data.train), config.batch_size, config.epochs)
     loss, metrics = models.loss(config), models.metrics(config)
     optimizer = models.build_optimizer(config)
     model = loop.prepare(models.build(config), data.train, plan, optimizer=optimizer, loss=loss, metrics=metrics)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.datasets import SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
 from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Variant, product
-from mnist_depth.sweeps.cost import SIZES
 
 from .fabricate import finished, learned, stuck
 

@@ -71,7 +71,7 @@ def test_a_failing_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=f"cannot write event files to {tmp_path}: No space left on device"):
+    with pytest.raises(UserError, match=f"cannot write {tmp_path}.*: No space left on device"):
         replace_events(tmp_path, "kind", [scalars(1, {"a": 2.0}, 7.0)])
     assert snapshot(tmp_path) == before
     assert len(list(tmp_path.iterdir())) == 1

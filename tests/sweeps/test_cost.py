@@ -10,25 +10,11 @@ from typing import Any
 
 import pytest
 
-from mnist_depth import datasets
 from mnist_depth.cli.list_names import study_line
 from mnist_depth.config import RunConfig
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import cost
 from mnist_depth.training import run
-
-
-@pytest.mark.parametrize("name", ["digits", "gaussian", "and", "or", "xor"])
-def test_sizes_are_those_of_the_data(name: str) -> None:
-    data = datasets.load(name)
-    assert cost.SIZES[name] == (len(data.train), len(data.validation), len(data.test))
-
-
-def test_every_dataset_has_its_sizes() -> None:
-    assert set(cost.SIZES) == set(datasets.DATASETS)
-    for name in ("mnist", "fashion_mnist", "kmnist"):
-        validation = datasets.DATASETS[name].validation
-        assert cost.SIZES[name] == (60_000 - validation, validation, 10_000)
 
 
 def test_the_machine_is_measured_once_and_quickly() -> None:
@@ -46,14 +32,6 @@ def test_weights_count_every_kernel() -> None:
     assert cost.weights(RunConfig(depth=2, width=16, activation="maxout:3")) == 784 * 48 + 16 * 10
     assert cost.weights(RunConfig(depth=2, width=16, wiring="recurrent")) == 28 * 16 + 16 * 16 + 16 * 10
     assert cost.weights(RunConfig(dataset="xor", depth=2, width=2)) == 2 * 2 + 2 * 1
-
-
-def test_length_counts_full_minibatches_and_recorded_epochs() -> None:
-    assert cost.length_of(RunConfig(epochs=2)) == (1100, 100, 2)
-    assert cost.length_of(RunConfig(dataset="digits", epochs=60)) == (60 * 13, 100, 60)
-    assert cost.length_of(RunConfig(dataset="xor", epochs=10_000)) == (10_000, 4, 200)
-    assert cost.length_of(RunConfig(train_examples=300, epochs=300)) == (900, 100, 150)
-    assert cost.length_of(RunConfig(train_examples=300, batch_size=1000, epochs=5)) == (5, 300, 5)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     model, checkpoint = network(), Checkpoint(tmp_path / "checkpoint")
     assert not checkpoint.exists
     trained(model, 2)
-    checkpoint.save(model, rounds=2, seconds=1.5)
+    checkpoint.save(model, intervals=2, seconds=1.5)
     expected = trained(model, 2)
     keras.utils.set_random_seed(99)
     other = network()
@@ -51,8 +51,8 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 def test_a_later_state_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
     model, checkpoint = network(), Checkpoint(tmp_path)
-    for rounds in (1, 2):
-        checkpoint.save(model, rounds, 0.0)
+    for intervals in (1, 2):
+        checkpoint.save(model, intervals, 0.0)
     assert checkpoint.restore(model)[0] == 2
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 

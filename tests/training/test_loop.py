@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from mnist_depth import datasets, models
+from mnist_depth import plan as plan_module
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import Split
+from mnist_depth.plan import Plan
 from mnist_depth.training import loop
 
 
@@ -27,15 +29,15 @@ def _compiled(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _blocks(plan: loop.Plan, seed: int, first_round: int, rounds: int) -> np.ndarray:
-    source = loop.index_blocks(plan, seed, first_round)
-    rows = np.concatenate([next(source)[0] for _ in range(rounds * plan.blocks_per_round)])
+def _blocks(plan: Plan, seed: int, first_interval: int, intervals: int) -> np.ndarray:
+    source = loop.index_blocks(plan, seed, first_interval)
+    rows = np.concatenate([next(source)[0] for _ in range(intervals * plan.blocks_per_interval)])
     return rows[rows[:, 0] >= 0]
 
 
 def test_every_epoch_visits_each_example_at_most_once_in_a_new_order() -> None:
-    plan = loop.Plan(examples=1_037, batch_size=10, epochs=3)
-    rows = _blocks(plan, seed=0, first_round=0, rounds=3)
+    plan = Plan(examples=1_037, batch_size=10, epochs=3)
+    rows = _blocks(plan, seed=0, first_interval=0, intervals=3)
     assert rows.shape == (3 * 103, 10)
     epochs = rows.reshape(3, -1)
     for epoch in epochs:
@@ -44,22 +46,22 @@ def test_every_epoch_visits_each_example_at_most_once_in_a_new_order() -> None:
 
 
 def test_a_resumed_run_sees_the_minibatches_it_would_have_seen() -> None:
-    plan = loop.Plan(examples=230, batch_size=10, epochs=4)
-    whole = _blocks(plan, seed=5, first_round=0, rounds=4)
-    np.testing.assert_array_equal(_blocks(plan, seed=5, first_round=2, rounds=2), whole[2 * 23 :])
+    plan = Plan(examples=230, batch_size=10, epochs=4)
+    whole = _blocks(plan, seed=5, first_interval=0, intervals=4)
+    np.testing.assert_array_equal(_blocks(plan, seed=5, first_interval=2, intervals=2), whole[2 * 23 :])
 
 
 @pytest.mark.parametrize(("examples", "batch", "epochs"), [(55_000, 100, 15), (4, 100, 10_000), (1_000, 1_000, 501)])
 def test_the_plan_adds_up(examples: int, batch: int, epochs: int) -> None:
-    plan = loop.Plan(examples, batch, epochs)
-    assert plan.rounds <= loop.MOST_ROUNDS
-    assert plan.epochs_after(plan.rounds) == epochs
-    assert plan.steps_after(plan.rounds) == epochs * (examples // min(batch, examples))
-    assert plan.steps_per_block <= loop.BLOCK_STEPS
-    rows = _blocks(loop.Plan(examples, batch, min(epochs, 501)), 0, plan.rounds - 1, 1) if epochs < 1_000 else None
+    plan = Plan(examples, batch, epochs)
+    assert plan.intervals <= plan_module.MAX_INTERVALS
+    assert plan.epochs_after(plan.intervals) == epochs
+    assert plan.steps_after(plan.intervals) == epochs * (examples // min(batch, examples))
+    assert plan.steps_per_block <= plan_module.MAX_BLOCK_STEPS
+    rows = _blocks(Plan(examples, batch, min(epochs, 501)), 0, plan.intervals - 1, 1) if epochs < 1_000 else None
     if rows is not None:
-        last_round = epochs - (plan.rounds - 1) * plan.epochs_per_round
-        assert len(rows) == last_round * plan.steps_per_epoch
+        last_interval = epochs - (plan.intervals - 1) * plan.epochs_per_interval
+        assert len(rows) == last_interval * plan.steps_per_epoch
 
 
 @pytest.mark.parametrize(
@@ -67,15 +69,15 @@ def test_the_plan_adds_up(examples: int, batch: int, epochs: int) -> None:
 )
 def test_the_starts_of_blocks(examples: int, epochs: int, most: int) -> None:
     """Counted out: the first update of every block that the data really come in, thinned evenly."""
-    plan = loop.Plan(examples, 10, epochs)
+    plan = Plan(examples, 10, epochs)
     blocks, starts, step = loop.index_blocks(plan, seed=0), [], 1
-    for _ in range(plan.rounds * plan.blocks_per_round):
+    for _ in range(plan.intervals * plan.blocks_per_interval):
         (rows,) = next(blocks)
         taken = int((rows[:, 0] >= 0).sum())
         starts += [step] if taken else []
         step += taken
     assert step == plan.steps + 1
-    assert len(starts) >= min(loop.BLOCKS, plan.steps) / 2
+    assert len(starts) >= min(plan_module.MIN_BLOCKS, plan.steps) / 2
     chosen = plan.block_starts(most)
     assert chosen == starts[:: starts.index(chosen[1])]
     assert most / 2 <= len(chosen) <= most or len(starts) <= most
@@ -84,13 +86,13 @@ def test_the_starts_of_blocks(examples: int, epochs: int, most: int) -> None:
 @pytest.mark.parametrize("options", [{}, {"batch_norm": "before", "dropout": 0.3, "optimizer": "adam"}])
 def test_weights_are_bit_identical_to_plain_compiled_fit(digits: datasets.Dataset, options: dict[str, Any]) -> None:
     config = RunConfig(dataset="digits", depth=3, width=16, epochs=2, batch_size=50, **options)
-    plan = loop.Plan(len(digits.train), config.batch_size, config.epochs)
+    plan = Plan(len(digits.train), config.batch_size, config.epochs)
     ours = loop.prepare(models.build(config), digits.train, plan, **_compiled(config))
     loop.fit(ours, plan, config.seed)
 
     plain = models.build(config)
     plain.compile(jit_compile=True, **_compiled(config))  # pyright: ignore[reportArgumentType]
-    order = _blocks(plan, config.seed, 0, plan.rounds).reshape(-1)
+    order = _blocks(plan, config.seed, 0, plan.intervals).reshape(-1)
     plain.fit(digits.train.images[order], digits.train.labels[order], batch_size=50, shuffle=False, verbose=0)  # pyright: ignore[reportArgumentType]
 
     for mine, theirs in zip(ours.variables, plain.variables, strict=False):
@@ -101,9 +103,9 @@ def test_weights_are_bit_identical_to_plain_compiled_fit(digits: datasets.Datase
 def test_the_losses_of_a_block_are_the_minibatches_losses(
     digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "BLOCKS", 1)
+    monkeypatch.setattr(plan_module, "MIN_BLOCKS", 1)
     config = RunConfig(dataset="digits", depth=2, width=8, epochs=1, learning_rate=1e-30)
-    plan = loop.Plan(len(digits.train), 100, 1)
+    plan = Plan(len(digits.train), 100, 1)
     model = loop.prepare(models.build(config), digits.train, plan, **_compiled(config))
     loop.fit(model, plan, config.seed)
     rows = _blocks(plan, config.seed, 0, 1)
@@ -129,21 +131,21 @@ def test_scores_count_every_example_and_match_keras(digits: datasets.Dataset) ->
         assert scores[name]["accuracy"] == pytest.approx(np.mean(predicted == split.labels), abs=1e-6)
 
 
-def test_callbacks_fire_once_per_block_and_round(digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "BLOCKS", 1)
+def test_callbacks_fire_once_per_block_and_interval(digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "MIN_BLOCKS", 1)
     tape: list[str] = []
 
     class Tape(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            tape.append(f"round {epoch}")
+            tape.append(f"interval {epoch}")
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             tape.append(f"block {batch}")
 
     split = Split(digits.train.images[:1_200], digits.train.labels[:1_200])
     config = RunConfig(dataset="digits", depth=1, epochs=2, batch_size=10)
-    plan = loop.Plan(len(split), 10, 2)
+    plan = Plan(len(split), 10, 2)
     model = loop.prepare(models.build(config), split, plan, **_compiled(config))
     loop.fit(model, plan, 0, callbacks=[Tape()])
-    assert tape == ["round 0", "block 0", "block 1", "round 1", "block 0", "block 1"]
+    assert tape == ["interval 0", "block 0", "block 1", "interval 1", "block 0", "block 1"]
     assert int(model.optimizer.iterations.numpy()) == 240  # pyright: ignore[reportAttributeAccessIssue]
