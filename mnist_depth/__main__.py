@@ -1,15 +1,21 @@
-"""`python -m mnist_depth`."""
+"""`python -m mnist_depth` and the console script `mnist-depth`."""
 
 import sys
 
 from mnist_depth.runtime.malloc import restart_keeping_freed_memory
 
-if __name__ == "__main__":
+
+def main() -> int:
+    """Run the command line of this process. Returns the exit code."""
     if sys.platform == "win32":
         print("mnist_depth: the commands need Linux or macOS; on Windows run them in WSL", file=sys.stderr)
-        sys.exit(2)
+        return 2
     restart_keeping_freed_memory()
 
-    from mnist_depth.cli import main
+    from mnist_depth.cli import main as run_command
 
-    sys.exit(main(sys.argv))
+    return run_command(sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

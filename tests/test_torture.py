@@ -25,7 +25,7 @@ def _cannot_mount(folder: Path) -> str:
 
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := _cannot_mount(tmp_path / "tried"):
-        pytest.skip(reason)
+        pytest.skip(f"a tmpfs cannot be mounted here: {reason}")
     monkeypatch.setitem(torture.FLAGS, "seeds", 1)
     expected, seconds = torture.undisturbed(tmp_path / "undisturbed")
     with torture.small_disk(tmp_path / "disk") as disk:

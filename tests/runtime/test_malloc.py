@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from mnist_depth.runtime.malloc import SETTINGS
-from tests.conftest import skip
 
 PAGE_FAULTS_OF_20_ALLOCATIONS = """
 import ctypes, os
@@ -25,6 +26,8 @@ for _ in range(20):
 print(os.getpid(), faults() - before)
 """
 
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is only set on Linux")
+
 RESTART = "from mnist_depth.runtime.malloc import restart_keeping_freed_memory as restart; restart()"
 
 
@@ -37,14 +40,12 @@ def _page_faults(code: str, **variables: str) -> int:
     return int(faults)
 
 
+@only_linux
 def test_freed_memory_is_used_again_without_page_faults() -> None:
-    if sys.platform != "linux":
-        skip("only Linux is set so")
     assert _page_faults(RESTART + PAGE_FAULTS_OF_20_ALLOCATIONS) < 1_000
     assert _page_faults(PAGE_FAULTS_OF_20_ALLOCATIONS) > 5_000
 
 
+@only_linux
 def test_what_the_user_has_set_stays() -> None:
-    if sys.platform != "linux":
-        skip("only Linux is set so")
     assert _page_faults(RESTART + PAGE_FAULTS_OF_20_ALLOCATIONS, MALLOC_TRIM_THRESHOLD_="4096") > 5_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,25 +59,30 @@ def test_validation_and_test_hold_loss_and_accuracy_per_epoch(run: records.RunRe
     assert _events(run.folder / "test") == wanted
 
 
+def _tags(quantities: str, names: Sequence[str]) -> list[str]:
+    return [f"{quantity}/{name}" for quantity in quantities.split() for name in names]
+
+
 def test_train_holds_exactly_these_tags_and_steps(run: records.RunRecord) -> None:
     ends = (STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH)
+    updates = range(1, 2 * STEPS_PER_EPOCH + 1)
     probed = {*range(0, ends[-1] + 1, 2), *ends}
-    wanted = {(tag, step) for tag in ("loss", "accuracy") for step in ends}
-    wanted |= {("minibatch_loss", step) for step in range(1, 2 * STEPS_PER_EPOCH + 1)}
-    found = _events(run.folder / "train")
-    quantities = {tag.split("/")[0] for tag, _ in found}
-    assert quantities >= {"gradient_norm", "weight_norm", "update_ratio", "activation_mean", "activation_std"}
-    assert quantities >= {"saturated_share", "zero_share", "gradient", "gradient_log10", "weight", "activation"}
-    assert wanted <= found
-    for variable in VARIABLES:
-        every_update = set(range(1, 2 * STEPS_PER_EPOCH + 1))
-        assert {step for tag, step in found if tag == f"gradient_norm/{variable}"} == every_update
-        assert {step for tag, step in found if tag == f"probe_gradient_norm/{variable}"} == probed
-        assert {step for tag, step in found if tag == f"weight/{variable}"} == {0, *ends}
-    for layer in LAYERS:
-        assert {step for tag, step in found if tag == f"activation_std/{layer}"} == probed
-    named = {part for tag, _ in found for part in tag.split("/")[1:2]}
-    assert named == set(LAYERS)
+    of_applied = "gradient gradient_log10 gradient_zero_share"
+    of_probe = "probe_gradient probe_gradient_log10 probe_gradient_zero_share"
+    of_layers = "activation_mean activation_std activation_std_across_samples"
+    of_layers += " pre_activation_gradient_norm dead_share zero_share"
+    steps_of: list[tuple[Iterable[int], list[str]]] = [
+        (ends, ["loss", "accuracy"]),
+        (updates, ["minibatch_loss", *_tags("gradient_norm update_ratio", VARIABLES)]),
+        ([0, *updates], _tags("weight_norm", VARIABLES)),
+        (probed, ["probe_loss", *_tags("probe_gradient_norm", VARIABLES)]),
+        (probed, _tags(of_layers, LAYERS)),
+        (probed, _tags("saturated_share", LAYERS[:-1])),
+        # Histograms, once per epoch: of applied gradients with the first update of the epoch, of the rest at its end.
+        ((1, STEPS_PER_EPOCH + 1), _tags(of_applied, VARIABLES)),
+        ((0, *ends), [*_tags("activation", LAYERS), *_tags(f"weight {of_probe}", VARIABLES)]),
+    ]
+    assert _events(run.folder / "train") == {(tag, step) for steps, tags in steps_of for tag in tags for step in steps}
 
 
 def test_every_scalar_of_the_event_files_stands_in_the_metrics_and_back(run: records.RunRecord) -> None:
