@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
+import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
 
@@ -42,8 +44,25 @@ TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 LARGEST = 1e38
 """Of all numbers that are not whole: networks compute in float32, which ends at 3.4e38."""
 
-LONGEST_SLUG = 120
-"""File systems allow 255 bytes for a name; TensorBoard's run list shows far less."""
+MAX_SLUG, HASH = 32, 3
+"""Characters of a slug, so that `<slug>/seed_0` stays below 40 in TensorBoard's run list, and of a hash in it."""
+
+SLUG_ORDER = (
+    "activation",
+    "initializer",
+    "batch_norm",
+    "pretraining",
+    "wiring",
+    "dropout",
+    "logits_activation",
+    "optimizer",
+    "depth",
+    "learning_rate",
+    "weight_decay",
+    "dataset",
+    "width",
+)
+"""The fields that a name shows first; the others follow in the order of the class."""
 
 
 def _option(default: Any, help_text: str, tag: str = "") -> Any:
@@ -70,13 +89,13 @@ class RunConfig:
     """
 
     dataset: str = _option("mnist", "dataset to train on")
-    depth: int = _option(9, "number of weight layers, the output layer included")
+    depth: int = _option(9, "number of weight layers, the output layer included", "d")
     width: int = _option(256, "units per hidden layer", "w")
     activation: str = _option("relu", "activation of the hidden layers")
     initializer: str = _option("glorot_normal", "initializer of the kernels")
     bias_std: float = _option(0.0, "standard deviation of the initial biases; 0 is zero biases", "bias")
     optimizer: str = _option("sgd", "optimizer")
-    learning_rate: float = _option(None, "step size of the optimizer; default: the optimizer's usual rate")
+    learning_rate: float = _option(None, "step size of the optimizer; default: the optimizer's usual rate", "lr")
     batch_size: int = _option(100, "images per optimizer step", "b")
     epochs: int = _option(None, "passes over the training images; default: the dataset's usual number", "e")
     seed: int = _option(0, "seed of initialization, data order, dropout and sampling")
@@ -226,32 +245,66 @@ class RunConfig:
 
     @property
     def slug(self) -> str:
-        """A readable name of everything but the seed: the core fields, then whatever is not the default.
+        """A short name of all but the seed: the activation, then whatever is not the default, most telling first.
 
-        What it cannot say, because it is too long or a number has more than six digits, goes into a hash at the end.
+        What does not fit into MAX_SLUG characters is left out, and a hash of the whole config ends the name.
 
         >>> RunConfig(activation="sigmoid", seed=7).slug
-        'mnist-d09-sigmoid-glorot_normal-sgd0.1'
+        'sigmoid'
         >>> RunConfig(depth=5, initializer="normal:0.5", batch_norm="before", dropout=0.3).slug
-        'mnist-d05-relu-normal_0.5-sgd0.1-bn_before-drop0.3'
+        'relu-normal=0.5-bn_before-drop0.3-d5'
         """
+        shown = [name for name in SLUG_ORDER if name == "activation" or not self.is_default(name)]
+        shown += [name for name in FIELDS if name not in (*SLUG_ORDER, "seed") and not self.is_default(name)]
+        name = "-".join(self._slug_word(field_name, digits=6) for field_name in shown)
+        numbers = [value for value in self.to_dict().values() if isinstance(value, float)]
+        if len(name) <= MAX_SLUG and all(float(f"{value:g}") == value for value in numbers):
+            return name
+        return self._hashed_slug([self._slug_word(field_name, digits=3) for field_name in shown])
+
+    def _slug_word(self, name: str, digits: int) -> str:
+        """One field of the slug, numbers rounded to so many digits; `=` and `+` stand for what file systems dislike."""
+        value = getattr(self, name)
+        text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+        if isinstance(value, str) and digits < 6:
+            text = re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.{digits}g}", text)
+        return FIELDS[name].metadata["tag"] + text.replace(":", "=").replace(",", "+")
+
+    def _hashed_slug(self, words: Sequence[str]) -> str:
+        """The words that fit, in their order, and a hash of all fields but the seed."""
+        values = {name: value for name, value in self.to_dict().items() if name != "seed"}
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
+        kept = [base64.b32encode(digest).decode().lower()[:HASH]]
+        for word in words:
+            if len("-".join([*kept, word])) <= MAX_SLUG:
+                kept.insert(-1, word)
+        return "-".join(kept)
+
+    @property
+    def slug_0_1(self) -> str:
+        """The name that version 0.1 gave, under which its finished runs are found again."""
         core = f"{self.dataset}-d{self.depth:02d}-{self.activation}-{self.initializer}"
+        tags = {name: spec.metadata["tag"] for name, spec in FIELDS.items()}
         rest = [f"{self.optimizer}{self.learning_rate:g}"] + [
-            spec.metadata["tag"] + _readable(getattr(self, spec.name))
-            for spec in fields(self)
-            if spec.name not in CORE_FIELDS and getattr(self, spec.name) != self._default(spec)
+            tags[name] + _readable(getattr(self, name))
+            for name in FIELDS
+            if name not in CORE_FIELDS and not self.is_default(name)
         ]
         slug = "-".join([core, *rest]).replace(":", "_").replace(",", "_")
         exact = [value for value in self.to_dict().values() if isinstance(value, float)]
-        if len(slug) > LONGEST_SLUG or any(float(f"{value:g}") != value for value in exact):
+        if len(slug) > MAX_SLUG_0_1 or any(float(f"{value:g}") != value for value in exact):
             digest = hashlib.sha256(f"{slug}{exact}".encode()).hexdigest()[:8]
-            slug = f"{slug[: LONGEST_SLUG - 9]}-{digest}"
+            slug = f"{slug[: MAX_SLUG_0_1 - 9]}-{digest}"
         return slug
 
-    def _default(self, spec: Field[Any]) -> Any:
-        if spec.name == "epochs":
-            return DATASETS[self.dataset].epochs
-        return _usual_pretraining_epochs(self.dataset) if spec.name == "pretraining_epochs" else spec.default
+    def is_default(self, name: str) -> bool:
+        """Whether a field has its usual value; that of DERIVED fields follows from other fields."""
+        usual = {
+            "learning_rate": LEARNING_RATES[split_name(self.optimizer)[0]],
+            "epochs": DATASETS[self.dataset].epochs,
+            "pretraining_epochs": _usual_pretraining_epochs(self.dataset),
+        }
+        return getattr(self, name) == usual.get(name, FIELDS[name].default)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -280,7 +333,9 @@ class RunConfig:
 
 
 CORE_FIELDS = ("dataset", "depth", "activation", "initializer", "optimizer", "learning_rate", "seed")
-"""Fields that the slug always shows, and the seed, which is a folder of its own."""
+"""Fields that the names of version 0.1 always show, and the seed, which is a folder of its own."""
+
+MAX_SLUG_0_1 = 120
 
 FIELDS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(RunConfig)}
 

@@ -28,6 +28,17 @@ STATUSES = ("finished", "diverged")
 T = TypeVar("T")
 
 
+def event_tag(split: str, tag: str) -> str:
+    """The tag of a scalar in the event files of a run folder, which are one run in TensorBoard's list.
+
+    >>> event_tag("train", "loss"), event_tag("test", "loss"), event_tag("pretraining", "lsuv_variance")
+    ('loss', 'loss/test', 'pretraining/lsuv_variance')
+    """
+    if split == "train":
+        return tag
+    return f"{tag}/{split}" if split in ("validation", "test") else f"{split}/{tag}"
+
+
 class Point(NamedTuple):
     """One scalar of one run's event file."""
 
@@ -51,9 +62,11 @@ class HistogramPoint(NamedTuple):
 def run_folder(logdir: Path, study: str, config: RunConfig) -> Path:
     """Where a run of a study lives: `<logdir>/<study>/<slug>/seed_<k>`. Raises UserError where a link leads out of it.
 
-    The logdir itself may be a link.
+    A run that version 0.1 finished stays in the folder which that version gave it. The logdir itself may be a link.
     """
-    folder = logdir / study / config.slug / f"seed_{config.seed}"
+    folder, folder_0_1 = (logdir / study / slug / f"seed_{config.seed}" for slug in (config.slug, config.slug_0_1))
+    if not (folder / CONFIG).exists() and (folder_0_1 / DONE).exists():
+        folder = folder_0_1
     if not is_inside(folder, logdir):
         raise UserError(f"{folder} leads out of {logdir} through a link; remove the link or choose another --logdir")
     return folder

@@ -1,7 +1,7 @@
 """The HParams tab: every field of every config, best and final figures, seeds grouped by configuration.
 
 The final figures are the last points of the runs' own curves, read by TensorBoard itself; the best ones are scalars
-`summary/...` in the run folder's own event run, written by `best_figures`.
+`summary/...` beside them, written by `write_best_figures`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from tensorboard.plugins.hparams import metadata
 
 from mnist_depth.config import RunConfig
-from mnist_depth.records import RunRecord
+from mnist_depth.records import RunRecord, event_tag
 from mnist_depth.results.groups import final_metrics
 from mnist_depth.summaries.events import replace_events, scalars, tensor
 from mnist_depth.summaries.protos import Message, SummaryMetadata, hparams, hparams_data
@@ -103,16 +103,12 @@ def _hparam(name: str, help_text: str, values: Sequence[Any]) -> Message:
 
 def _metrics() -> list[Message]:
     """The table shows the first five of its own accord."""
-    best = {f"best {run} {tag}": ("", f"summary/best_{run}_{tag}") for run in RUNS for tag in BEST}
-    final = {f"final {run} {tag}": (run, tag) for run in RUNS for tag in BEST}
-    whole = {name.replace("_", " "): ("", f"summary/{name}") for name in WHOLE_RUN}
+    best = {f"best {run} {tag}": f"summary/best_{run}_{tag}" for run in RUNS for tag in BEST}
+    final = {f"final {run} {tag}": event_tag(run, tag) for run in RUNS for tag in BEST}
+    whole = {name.replace("_", " "): f"summary/{name}" for name in WHOLE_RUN}
     names = {**best, **final, **whole}
     order = [*SHOWN, *(title for title in names if title not in SHOWN)]
-    return [_metric(*names[title], title) for title in order]
-
-
-def _metric(group: str, tag: str, title: str) -> Message:
-    return hparams.MetricInfo(name=hparams.MetricName(group=group, tag=tag), display_name=title)
+    return [hparams.MetricInfo(name=hparams.MetricName(tag=names[title]), display_name=title) for title in order]
 
 
 def _session(record: RunRecord, values: Mapping[str, Any]) -> list[Message]:

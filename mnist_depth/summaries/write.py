@@ -9,26 +9,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_depth import theory
 from mnist_depth.config import layer_name
 from mnist_depth.errors import UserError
 from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
 from mnist_depth.summaries import text
-from mnist_depth.summaries.custom_scalars import write_layout
-from mnist_depth.summaries.depth_profile import write_depth_profile
 from mnist_depth.summaries.events import image, replace_events
 from mnist_depth.summaries.events import text as text_event
 from mnist_depth.summaries.hparams import write_best_figures, write_experiment, write_sessions
 from mnist_depth.summaries.protos import Message
-from mnist_depth.summaries.seeds import write_seed_bands
 from mnist_depth.summaries.series import Series, last_wall_time, series_of
 
 LOCK = ".summaries.lock"
@@ -43,26 +39,21 @@ AllSeries = Mapping[tuple[str, str], Series]
 
 
 def write_run(record: RunRecord) -> None:
-    """Write depth profile, best figures, pictures and texts of one run into its folder. Raises UserError."""
+    """Write best figures, pictures and texts of one run into its folder. Raises UserError."""
     series = series_of(record)
-    write_depth_profile(record, series, _predicted_gradients(record))
     write_best_figures(record, series)
     replace_events(record.folder, "page", [*_texts(record, series), *_pictures(record, series)])
 
 
 def write_study(study: Path) -> None:
-    """Write the layout, the HParams of all runs and the bands over seeds of one study's folder. Raises UserError.
+    """Write the HParams of all runs of one study's folder. Raises UserError.
 
     Runs that cannot be read are left out. The HParams columns are those of the whole logdir, the folder above. Two
     processes that do this at once take turns.
     """
     with _turn(study):
-        records = _runs(study, "*/seed_*")
-        write_layout(study)
-        write_sessions(records)
+        write_sessions(_runs(study, "*/seed_*"))
         write_experiment(_runs(study.parent, "*/*/seed_*"))
-        for members in _by_slug(records).values():
-            write_seed_bands(members)
 
 
 def _runs(root: Path, pattern: str) -> list[RunRecord]:
@@ -84,20 +75,6 @@ def _turn(study: Path) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _by_slug(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        groups.setdefault(record.slug, []).append(record)
-    return groups
-
-
-def _predicted_gradients(record: RunRecord) -> list[float] | None:
-    """Theory's norm of dL/dz per layer, None for networks that it does not cover."""
-    with contextlib.suppress(UserError):
-        return [row.gradient for row in theory.predict_config(record.config)]
-    return None
 
 
 def _texts(record: RunRecord, series: AllSeries) -> list[Message]:

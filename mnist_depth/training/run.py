@@ -29,17 +29,18 @@ with silenced():
     import tensorflow as tf
 
     from mnist_depth import models
-    from mnist_depth.instrument import EventWriter, JsonLinesWriter, MultiWriter
+    from mnist_depth.instrument import EventWriter, JsonLinesWriter
     from mnist_depth.networks import recurrence
     from mnist_depth.networks.pretraining import PRETRAININGS
     from mnist_depth.training import loop
     from mnist_depth.training.checkpoint import Checkpoint
     from mnist_depth.training.compiled import PROBE_EXAMPLES, workbench
     from mnist_depth.training.logger import Recorder
+    from mnist_depth.training.split_writer import SplitWriter
 
 INSTRUMENTS = ("none", "light", "standard", "full")
 
-Writers = Mapping[str, MultiWriter]
+Writers = Mapping[str, SplitWriter]
 
 
 def configure(threads: int, *, deterministic: bool = False) -> None:
@@ -128,7 +129,8 @@ class _Run:
         self.bench = workbench(config, data, self.scored, instruments)
         self.plan = self.bench.plan
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
-        self.writers: Writers = {name: self._writer(name) for name in ("train", *self.scored)}
+        events = EventWriter(folder)
+        self.writers: Writers = {name: self._writer(name, events) for name in ("train", *self.scored)}
 
     def train(self, stop: Callable[[], bool], keep_going: bool) -> str:
         started = time.perf_counter()
@@ -165,7 +167,7 @@ class _Run:
     def _network(self, stop: Callable[[], bool]) -> keras.Model:
         """The network as training finds it: initialized, and pre-trained unless a checkpoint will overwrite it.
 
-        Pre-training is a run of its own on the board: its steps are not the optimizer's.
+        The steps of pre-training are not the optimizer's: its tags start with `pretraining/`.
         """
         # All streams are derived from the run's seed; this is for what Keras draws by itself. TensorFlow's global seed
         # is left alone: setting it drops the kernels of every traced function, half a second and 3 MB per run.
@@ -174,8 +176,7 @@ class _Run:
         if not self.checkpoint.exists and self.config.pretraining != "none":
             entry, arguments = lookup(PRETRAININGS, self.config.pretraining, "pretraining")
             images = self.data.train.images
-            with contextlib.closing(self._writer("pretraining")) as writer:
-                writer.truncate_after(-1)
+            with contextlib.closing(self._side_writer("pretraining")) as writer:
 
                 def progress(line: str) -> None:
                     writer.flush()
@@ -185,16 +186,21 @@ class _Run:
                 entry.build(network, self.config, images, *arguments, writer=writer, progress=progress)
         return network
 
-    def _writer(self, run: str) -> MultiWriter:
-        return MultiWriter(EventWriter(self.folder / run), JsonLinesWriter(self.folder, run, self.plan.steps_per_epoch))
+    def _writer(self, split: str, events: EventWriter) -> SplitWriter:
+        return SplitWriter(events, JsonLinesWriter(self.folder, split, self.plan.steps_per_epoch))
+
+    def _side_writer(self, name: str) -> SplitWriter:
+        """For what is measured before or after training: it has steps and event files of its own."""
+        writer = self._writer(name, EventWriter(self.folder, f".{name}"))
+        writer.truncate_after(-1)
+        return writer
 
     def _write_time_gradients(self) -> None:
-        """Of a recurrent network: the gradient against the time step, as a run whose steps are time steps."""
+        """Of a recurrent network: the gradient against the time step, as curves whose steps are time steps."""
         if split_name(self.config.wiring)[0] == "recurrent":
             probe = self.data.validation
             images, labels = probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]
-            writer = self._writer("time")
-            writer.truncate_after(-1)
+            writer = self._side_writer("time")
             loss = models.loss(self.config)
             recurrence.write(writer, recurrence.gradient_by_time_step(self.bench.model, loss, images, labels))
             writer.close()
@@ -242,7 +248,7 @@ def score_on_test(folder: Path, data_dir: str | None = None) -> None:
         model = models.build(config)
         model.load_weights(folder / records.WEIGHTS)
         scores = loop.Scorer(model, {"test": data.test}, models.loss(config), models.metrics(config)[0])()["test"]
-        writer = MultiWriter(EventWriter(folder / "test"), JsonLinesWriter(folder, "test"))
+        writer = SplitWriter(EventWriter(folder), JsonLinesWriter(folder, "test"))
         writer.write_scalars(record.done["steps"], scores)
         writer.close()
         figures = {f"test_{name}": files.encode(value) for name, value in scores.items()}

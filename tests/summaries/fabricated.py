@@ -13,7 +13,7 @@ from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_depth.config import RunConfig, layer_name
-from mnist_depth.records import RunRecord, read_run, run_folder
+from mnist_depth.records import RunRecord, event_tag, read_run, run_folder
 from mnist_depth.summaries.events import replace_events, scalars, tensor
 from mnist_depth.summaries.protos import Event, Message
 
@@ -44,10 +44,13 @@ def make_run(logdir: Path, study: str = "depth9", *, status: str = "finished", *
         for step, values in of_run
     ]
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    events = [*_histograms(config), _graph(config)]
     for run, of_run in points.items():
-        events = [scalars(step, values, NOW + step) for step, values in of_run]
-        events += [*_histograms(config), _graph(config)] if run == "train" else []
-        replace_events(folder / run, "training", events)
+        events += [
+            scalars(step, {event_tag(run, tag): value for tag, value in values.items()}, NOW + step)
+            for step, values in of_run
+        ]
+    replace_events(folder, "training", events)
     if status != "unfinished":
         metrics = {"gradient_ratio": 10.0**-config.depth if config.activation == "sigmoid" else 0.5}
         confusion = (np.eye(10, dtype=int) * 30 + 1).tolist()

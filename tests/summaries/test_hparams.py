@@ -14,7 +14,7 @@ import pytest
 
 from mnist_depth.board.server import start_board
 from mnist_depth.config import RunConfig
-from mnist_depth.records import RunRecord
+from mnist_depth.records import RunRecord, event_tag
 from mnist_depth.summaries.hparams import write_best_figures
 from mnist_depth.summaries.series import series_of
 from mnist_depth.summaries.write import write_study
@@ -70,9 +70,9 @@ def sessions(url: str) -> dict[str, Any]:
     return {session["name"]: session for group in groups for session in group["sessions"]}
 
 
-def metrics_of(session: dict[str, Any]) -> dict[tuple[str, str], float]:
-    """(group, tag) -> value."""
-    names = [(one["name"].get("group", ""), one["name"]["tag"]) for one in session["metricValues"]]
+def metrics_of(session: dict[str, Any]) -> dict[str, float]:
+    """tag -> value."""
+    names = [one["name"]["tag"] for one in session["metricValues"]]
     return dict(zip(names, (float(one.get("value", 0.0)) for one in session["metricValues"]), strict=True))
 
 
@@ -108,7 +108,7 @@ def test_final_metrics_are_the_last_lines_of_the_file(board: str, runs: list[Run
         metrics = metrics_of(found[f"{run.study}/{run.slug}/seed_{run.seed}"])
         for name in ("train", "validation", "test"):
             for tag in ("loss", "accuracy"):
-                assert metrics[name, tag] == pytest.approx(steps_and_values(run, name, tag)[1][-1], rel=1e-6)
+                assert metrics[event_tag(name, tag)] == pytest.approx(steps_and_values(run, name, tag)[1][-1], rel=1e-6)
 
 
 def test_best_metrics_are_the_best_lines_of_the_file(board: str, runs: list[RunRecord]) -> None:
@@ -121,7 +121,7 @@ def test_best_metrics_are_the_best_lines_of_the_file(board: str, runs: list[RunR
             for tag, choose in (("loss", min), ("accuracy", max)):
                 at, values = steps_and_values(run, name, tag)
                 best = choose(values)
-                assert metrics["", f"summary/best_{name}_{tag}"] == pytest.approx(best, rel=1e-6)
+                assert metrics[f"summary/best_{name}_{tag}"] == pytest.approx(best, rel=1e-6)
                 assert steps[f"summary/best_{name}_{tag}"] == at[values.index(best)]
 
 
@@ -131,7 +131,7 @@ def test_whole_run_figures_and_status(board: str, runs: list[RunRecord]) -> None
     for run in runs:
         session = found[f"{run.study}/{run.slug}/seed_{run.seed}"]
         assert session.get("status", "STATUS_UNKNOWN") == expected[run.status]
-        ratio = metrics_of(session).get(("", "summary/gradient_ratio"), math.nan)
+        ratio = metrics_of(session).get("summary/gradient_ratio", math.nan)
         known = run.done.get("metrics", {}).get("gradient_ratio", math.nan)
         assert ratio == pytest.approx(known, rel=1e-6, nan_ok=True)
 

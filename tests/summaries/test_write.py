@@ -5,30 +5,20 @@ from __future__ import annotations
 import ast
 import json
 import multiprocessing
-import re
 import subprocess
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from tensorboard.plugins.custom_scalar import metadata
 
 from mnist_depth import summaries
-from mnist_depth.board.server import Board, start_board
 from mnist_depth.errors import UserError
-from mnist_depth.instrument.layout import CHARTS
-from mnist_depth.instrument.writers.protos import Layout
 from mnist_depth.records import read_run
 from mnist_depth.summaries.write import FIRST_KERNEL, write_run, write_study
 
-from ..board.boards import eventually
-from .fabricated import STEPS, loss_at, make_run
+from .fabricated import make_run
 from .reading import snapshot, values_below
 
 TRAINING = {"train", "validation", "test"}
@@ -52,12 +42,9 @@ def test_a_run_shows_exactly_this(tmp_path: Path) -> None:
         "confusion/test",
     }
     best = {f"summary/best_{run}_{tag}" for run in TRAINING for tag in ("loss", "accuracy")}
-    assert tags_of(record.folder, "") == best | {"summary/gradient_ratio", "summary/seconds"}
-    folders = {path.name for path in record.folder.iterdir() if path.is_dir()}
-    assert folders == TRAINING | {"depth"}
-    assert {path.name for path in (record.folder / "depth").iterdir()} == {
-        "start", "epoch_001", "epoch_003", "epoch_010", "end", "theory",
-    }  # fmt: skip
+    summaries = {tag for tag in tags_of(record.folder, "") if tag.startswith("summary/")}
+    assert summaries == best | {"summary/gradient_ratio", "summary/seconds"}
+    assert not [path for path in record.folder.iterdir() if path.is_dir()], "a run in TensorBoard's list of its own"
 
 
 def test_again_writes_nothing(tmp_path: Path) -> None:
@@ -69,21 +56,6 @@ def test_again_writes_nothing(tmp_path: Path) -> None:
         write_study(tmp_path / "depth9")
         assert before in ({}, snapshot(tmp_path))
         before = snapshot(tmp_path)
-
-
-def test_the_layout_matches_the_layers_and_nothing_else(tmp_path: Path) -> None:
-    record = make_run(tmp_path, activation="sigmoid")
-    write_study(tmp_path / "depth9")
-    (value,) = [one for one in values_below(tmp_path / "depth9") if one.tag == metadata.CONFIG_SUMMARY_TAG]
-    assert (value.run, value.plugin) == (".", "custom_scalars")
-    (category,) = Layout.FromString(value.value.string_val[0]).category
-    assert [chart.title for chart in category.chart] == list(CHARTS)
-    tags = {one.tag for one in values_below(record.folder / "train")}
-    for chart in category.chart:
-        (pattern,) = chart.multiline.tag
-        matched = {tag for tag in tags if re.match(pattern, tag)}
-        assert len(matched) == (8 if chart.title == "saturated share" else 9)
-        assert len({tag.split("/")[0] for tag in matched}) == 1
 
 
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
@@ -118,35 +90,9 @@ def test_two_processes_take_turns(tmp_path: Path) -> None:
         worker.join(120)
         assert worker.exitcode == 0
     before = snapshot(tmp_path)
-    assert all(len(list(path.parent.glob("*.seeds"))) == 1 for path in tmp_path.rglob("*.seeds"))
+    assert all(len(list(path.parent.glob("*.hparams"))) == 1 for path in tmp_path.rglob("*.hparams"))
     write_study(tmp_path / "depth9")
     assert snapshot(tmp_path) == before
-
-
-def test_an_open_board_shows_a_rebuilt_band(tmp_path: Path) -> None:
-    records = [make_run(tmp_path, seed=seed) for seed in (0, 1)]
-    write_study(tmp_path / "depth9")
-    run = f"depth9/{records[0].slug}/mean/test"
-
-    def mean(board: Board) -> list[tuple[int, float]]:
-        query = urllib.parse.urlencode({"run": run, "tag": "loss"})
-        try:
-            with urllib.request.urlopen(f"{board.url}data/plugin/scalars/scalars?{query}", timeout=60) as answer:
-                points: list[Any] = json.load(answer)
-        except urllib.error.HTTPError:
-            return []
-        return [(step, value) for _, step, value in points]
-
-    def expected() -> Any:
-        steps = [step for step in STEPS if step]
-        means = [float(np.mean([loss_at(one.config, "test", step) for one in records])) for step in steps]
-        return [(step, pytest.approx(value, rel=1e-6)) for step, value in zip(steps, means, strict=True)]
-
-    with start_board(tmp_path, reload_interval=1) as board:
-        assert eventually(lambda: mean(board) == expected())
-        records.append(make_run(tmp_path, seed=90))
-        write_study(tmp_path / "depth9")
-        assert eventually(lambda: mean(board) == expected())
 
 
 def test_nothing_here_needs_tensorflow(tmp_path: Path) -> None:

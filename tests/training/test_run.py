@@ -27,16 +27,21 @@ GRAPH, CONCEPTUAL = "__run_graph__", "keras"
 """The tags under which TensorBoard's reader hands out the op graph, and under which Keras' own graph is written."""
 
 
-def _events(folder: Path) -> set[tuple[str, int]]:
-    """(tag, step) of every value in a run's event files; a value that stands twice fails."""
+def _measured(folder: Path) -> set[tuple[str, int]]:
+    """What the instruments and the logger wrote, without what is derived from it at the end."""
+    return _events(folder, "*tfevents*.gauge")
+
+
+def _events(folder: Path, pattern: str = "*tfevents*") -> set[tuple[str, int]]:
+    """(tag, step) of every value in a run's event files; a value that is written twice fails."""
     found = [
         (value.tag, event.step)
-        for path in sorted(folder.glob("*tfevents*"))
+        for path in sorted(folder.glob(pattern))
         for event in EventFileLoader(str(path)).Load()
         for value in event.summary.value
         if value.tag not in (GRAPH, CONCEPTUAL)
     ]
-    assert len(found) == len(set(found)), "a value stands twice"
+    assert len(found) == len(set(found)), "a value is written twice"
     return set(found)
 
 
@@ -54,9 +59,11 @@ VARIABLES = [f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias"
 
 
 def test_validation_and_test_hold_loss_and_accuracy_per_epoch(run: records.RunRecord) -> None:
-    wanted = {(tag, step) for tag in ("loss", "accuracy") for step in (STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH)}
-    assert _events(run.folder / "validation") == wanted
-    assert _events(run.folder / "test") == wanted
+    ends = (STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH)
+    for split in ("validation", "test"):
+        found = {(tag, step) for tag, step in _events(run.folder) if tag.endswith(f"/{split}")}
+        pictures_and_texts = {("confusion/test", ends[-1])}
+        assert found - pictures_and_texts == {(f"{tag}/{split}", step) for tag in ("loss", "accuracy") for step in ends}
 
 
 def _tags(quantities: str, names: Sequence[str]) -> list[str]:
@@ -82,16 +89,15 @@ def test_train_holds_exactly_these_tags_and_steps(run: records.RunRecord) -> Non
         ((1, STEPS_PER_EPOCH + 1), _tags(of_applied, VARIABLES)),
         ((0, *ends), [*_tags("activation", LAYERS), *_tags(f"weight {of_probe}", VARIABLES)]),
     ]
-    assert _events(run.folder / "train") == {(tag, step) for steps, tags in steps_of for tag in tags for step in steps}
+    wanted = {(tag, step) for steps, tags in steps_of for tag in tags for step in steps}
+    others = {(tag, step) for tag, step in _measured(run.folder) if tag.endswith(("/validation", "/test"))}
+    assert _measured(run.folder) - others == wanted
 
 
 def test_every_scalar_of_the_event_files_stands_in_the_metrics_and_back(run: records.RunRecord) -> None:
     histograms = {(point.tag, point.step) for point in run.histograms()}
-    for name in ("train", "validation", "test"):
-        scalars = {(point.tag, point.step) for point in run.points if point.run == name}
-        events = _events(run.folder / name)
-        assert scalars <= events
-        assert events - scalars == (histograms if name == "train" else set())
+    scalars = {(records.event_tag(point.run, point.tag), point.step) for point in run.points}
+    assert _measured(run.folder) == scalars | histograms
 
 
 def test_the_graph_says_the_same_layers(run: records.RunRecord) -> None:
@@ -99,7 +105,7 @@ def test_the_graph_says_the_same_layers(run: records.RunRecord) -> None:
 
     graphs = [
         GraphDef.FromString(value.tensor.string_val[0])
-        for path in (run.folder / "train").glob("*tfevents*")
+        for path in run.folder.glob("*tfevents*.gauge")
         for event in EventFileLoader(str(path)).Load()
         for value in event.summary.value
         if value.tag == GRAPH
@@ -200,8 +206,7 @@ def test_a_stopped_run_resumes_to_the_same_end(tmp_path: Path, tiny: RunConfig) 
     assert {(p.run, p.tag, p.step, repr(p.value)) for p in cut.points} == {
         (p.run, p.tag, p.step, repr(p.value)) for p in whole.points
     }
-    for name in ("train", "validation", "test"):
-        assert _events(tmp_path / "cut" / name) == _events(tmp_path / "whole" / name)
+    assert _events(tmp_path / "cut") == _events(tmp_path / "whole")
 
 
 def test_a_run_that_overflows_is_recorded_as_diverged(tmp_path: Path, tiny: RunConfig) -> None:

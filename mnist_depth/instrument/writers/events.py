@@ -42,7 +42,7 @@ from mnist_depth.instrument.writers.truncation import cut_event_file
 SUFFIX = ".gauge"
 """Ends the names of our files, so that only they are ever rewritten."""
 
-STAMP = rf"events\.out\.tfevents\.(\d{{10}})\..*{re.escape(SUFFIX)}"
+STAMP = r"events\.out\.tfevents\.(\d{10})\..*"
 
 FLUSH_SECONDS = 60
 """What is written shows on a board after so long at the latest, however long an epoch takes."""
@@ -51,10 +51,14 @@ _files = itertools.count()
 
 
 class EventWriter:
-    """One run's event file under `logdir`, opened at the first write; any path that TensorFlow can write to."""
+    """One run's event file under `logdir`, opened at the first write; any path that TensorFlow can write to.
 
-    def __init__(self, logdir: str | os.PathLike[str]) -> None:
+    `suffix` ends the name of the file: `truncate_after` rewrites only files with the suffix of this writer.
+    """
+
+    def __init__(self, logdir: str | os.PathLike[str], suffix: str = SUFFIX) -> None:
         self.logdir = os.fspath(logdir)
+        self.suffix = suffix
         self._file: Any = None
         self._flushed = 0.0
 
@@ -92,7 +96,7 @@ class EventWriter:
         """Remove this writer's later points from its files, and tell a board that has them open to forget them."""
         self.close()
         folder = Path(self.logdir)
-        earlier = sorted(folder.glob(f"*tfevents*{SUFFIX}")) if folder.is_dir() else []
+        earlier = sorted(folder.glob(f"*tfevents*{self.suffix}")) if folder.is_dir() else []
         for path in earlier:
             cut_event_file(path, step)
         if earlier:
@@ -115,7 +119,7 @@ class EventWriter:
     def _add(self, event: Any) -> None:
         if self._file is None:
             tf.io.gfile.makedirs(self.logdir)
-            self._file = tf.io.TFRecordWriter(os.path.join(self.logdir, _file_name(self.logdir)))
+            self._file = tf.io.TFRecordWriter(os.path.join(self.logdir, _file_name(self.logdir, self.suffix)))
             self._write(Event(file_version="brain.Event:2"))
             self.flush()
         self._write(event)
@@ -127,14 +131,14 @@ class EventWriter:
             self.flush()
 
 
-def _file_name(folder: str) -> str:
+def _file_name(folder: str, suffix: str) -> str:
     """A name that is no other writer's and sorts behind those in the folder, as TensorBoard expects of a later file.
 
     The time alone would not do: a clock may jump back, and a run may be resumed within a second.
     """
     earlier = [int(found[1]) for name in tf.io.gfile.listdir(folder) if (found := re.match(STAMP, name))]
     stamp = max([int(time.time()), *(before + 1 for before in earlier)])
-    return f"events.out.tfevents.{stamp:010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}{SUFFIX}"
+    return f"events.out.tfevents.{stamp:010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}{suffix}"
 
 
 def _value(tag: str, tensor: Any, metadata: Any) -> Any:
