@@ -258,7 +258,7 @@ def test_a_run_that_dies_while_its_pages_are_written_is_not_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "write_run", die)
+        patch.setattr(training_run, "write_run", die)
         with pytest.raises(KeyboardInterrupt):
             training_run.run(tiny, tmp_path / "disturbed")
     assert records.state(tmp_path / "disturbed", tiny) != "complete"
