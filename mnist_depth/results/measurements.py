@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
+from mnist_depth.diagnosis import Layer, Measurements
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.runtime.stderr import silenced
@@ -39,44 +40,6 @@ TAGS: dict[str, tuple[str, ...]] = {
 PLAIN_TRAITS = ("activation", "initializer", "optimizer", "wiring", "batch_norm", "pretraining")
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Measurements of one weight layer; None where something was not measured."""
-
-    name: str
-    pre_activation_gradient: float | None = None
-    """||dL/dz|| over units and samples of a batch."""
-    kernel_gradient: float | None = None
-    """||dL/dW||."""
-    saturated_share: float | None = None
-    """Share of outputs where the activation is flat."""
-    dead_share: float | None = None
-    """Share of units that are flat for every sample of the batch."""
-    update_ratio: float | None = None
-    """||update of W|| / ||W||."""
-    activation_std: float | None = None
-    """Standard deviation of the outputs over units and samples."""
-    across_samples_std: float | None = None
-    """The same, but over the samples only: what still tells inputs apart."""
-    predicted_gain: float | None = None
-    """||dL/dz|| of this layer over that of the next one, from theory."""
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """One network at one moment, layer 1 first.
-
-    `traits` names what the network is made of, as far as it is known: activation, initializer, optimizer, wiring,
-    batch_norm, pretraining, with RunConfig's words. Remedies that are already in place are not offered again.
-    """
-
-    source: str
-    layers: tuple[Layer, ...]
-    loss: float | None = None
-    diverged: bool = False
-    traits: Mapping[str, str] = field(default_factory=dict)
-
-
 # From a run folder
 
 
@@ -92,16 +55,24 @@ def from_run(record: RunRecord, moment: Moment = "start") -> Measurements:
     gains = _predicted_gains(record.config) if moment == "start" else {}
     pick = 0 if moment == "start" else -1
     layers = tuple(
-        Layer(name, predicted_gain=gains.get(name), **{key: points[pick][1] for key, points in series[name].items()})
+        replace(
+            _layer(name, {key: points[pick][1] for key, points in series[name].items()}), predicted_gain=gains.get(name)
+        )
         for name in names
     )
     return Measurements(
         source=f"{record.slug}, seed {record.seed}, {_when(series, pick)}",
         layers=layers,
         loss=_loss(record, moment),
+        history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
         diverged=moment == "end" and record.status == "diverged",
         traits={name: getattr(record.config, name) for name in PLAIN_TRAITS},
     )
+
+
+def _layer(name: str, values: Mapping[str, Any]) -> Layer:
+    """A layer with the fields of TAGS."""
+    return Layer(name, **values)
 
 
 def _loss(record: RunRecord, moment: Moment) -> float | None:
@@ -317,11 +288,3 @@ def _model_traits(model: Any) -> dict[str, str]:
         "optimizer": None if optimizer is None else type(optimizer).__name__.lower(),
     }
     return {name: value for name, value in traits.items() if value}
-
-
-def layer_numbers(names: Sequence[str]) -> list[int]:
-    """3 for `layer_03` and `layer_03_b`, a parallel branch; positions where any layer has a name of another kind."""
-    matches = [re.fullmatch(r"layer_(\d{1,9})(?:_.*)?", name) for name in names]
-    if not all(matches):
-        return list(range(1, len(names) + 1))
-    return [int(match.group(1)) for match in matches if match]

@@ -234,9 +234,9 @@ def _spelled(label: str, start: Diagnosis, end: Sequence[Diagnosis]) -> str:
     for words, diagnosis in moments:
         parts.append(
             f"<p>{escape(words)} ({escape(diagnosis.source)}): {html_page.verdict(diagnosis.verdict)}, "
-            f"{escape(diagnosis.reason)}.</p>"
+            f"{escape(diagnosis.sentence)}.</p>"
         )
-        parts.append(html_page.bullets(diagnosis.findings))
+        parts.append(html_page.bullets([*diagnosis.notes, *(finding.sentence for finding in diagnosis.findings)]))
     remedies = next((diagnosis.remedies for _, diagnosis in moments if diagnosis.remedies), ())
     if remedies:
         parts.append(html_page.paragraph("What helps, most effective first:"))

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.diagnosis import judge, layer_numbers, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
-from mnist_depth.results.diagnosis import diagnose, judge, render
-from mnist_depth.results.measurements import from_files, from_model, from_run, layer_numbers
+from mnist_depth.results.diagnosis import diagnose
+from mnist_depth.results.measurements import from_files, from_model, from_run
 
 from .fabricated_runs import write_run
 
@@ -163,7 +164,7 @@ def test_a_saved_model_and_batch(saved: Path, batch: Path) -> None:
 def test_a_saved_network_of_this_package_loads_with_its_own_layers(batch: Path, tmp_path: Path) -> None:
     config = RunConfig(depth=4, width=16, activation="maxout:3", batch_norm="before", wiring="residual:2")
     code = (
-        "import sys; from mnist_depth.config import RunConfig; from mnist_depth.networks import models\n"
+        "import sys; from mnist_depth.config import RunConfig; from mnist_depth import models\n"
         "models.build(RunConfig.from_json(sys.argv[1])).save(sys.argv[2])"
     )
     path = tmp_path / "own.keras"

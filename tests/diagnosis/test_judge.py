@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.diagnosis import Layer, Measurements, fit_gain, judge, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
-from mnist_depth.results.diagnosis import fit_gain, judge, render, render_run
-from mnist_depth.results.measurements import Layer, Measurements
+from mnist_depth.results.diagnosis import render_run
+from tests.results.fabricated_runs import write_run
 
 from .fabricated_measurements import geometric, measured
-from .fabricated_runs import write_run
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ from .fabricated_runs import write_run
         (geometric(0.6), "healthy"),
         (geometric(11.3), "exploding"),
         (geometric(0.236, depth=3), "healthy"),
-        ([0.0] * 8 + [1.0], "dead"),
-        ([0.0] * 9, "dead"),
+        ([0.0] * 8 + [1.0], "cut"),
+        ([0.0] * 9, "cut"),
         ([0.0, 0.0, 1e-40, 1e-30, 1e-20, 1e-10, 1.0], "vanishing"),
         ([1.0, math.nan, 1.0], "not finite"),
         ([math.inf, 1e30, 1.0], "not finite"),
@@ -44,11 +44,15 @@ def test_loss_that_is_not_finite_is_the_verdict() -> None:
     assert judge(measured(geometric(1.0), diverged=True)).verdict == "not finite"
 
 
-def test_a_layer_of_dead_units_is_dead_and_many_dead_units_are_told() -> None:
-    assert judge(measured(geometric(1.0), dead_share=1.0)).verdict == "dead"
-    told = judge(measured(geometric(1.0), dead_share=0.5))
-    assert told.verdict == "healthy"
-    assert told.findings[-1] == "layer_09: 50% of the units are flat for every sample"
+def kinds(measurements: Measurements) -> list[tuple[str, str]]:
+    """Severity and kind of every finding."""
+    return [(finding.severity, finding.kind) for finding in judge(measurements).findings]
+
+
+def test_a_layer_of_dead_units_is_an_error_and_many_dead_units_are_a_warning() -> None:
+    assert kinds(measured(geometric(1.0), dead_share=1.0)) == [("error", "dead")]
+    assert kinds(measured(geometric(1.0), dead_share=0.5)) == [("warning", "dead units")]
+    assert kinds(measured(geometric(1.0), dead_share=0.3)) == []
 
 
 def test_kernel_gradients_serve_where_pre_activations_were_not_measured() -> None:
@@ -83,23 +87,26 @@ def test_gain_needs_three_layers() -> None:
 def test_prediction_stands_beside_the_fitted_gain() -> None:
     diagnosis = judge(measured(geometric(0.236), predicted_gain=0.24))
     assert diagnosis.predicted_gain == pytest.approx(0.24)
-    assert "theory predicts x 0.24" in diagnosis.findings[0]
+    assert "theory predicts x 0.24" in diagnosis.notes[0]
 
 
-def test_updates_far_from_usual_are_told() -> None:
-    assert "usual is about 0.001" in judge(measured(geometric(1.0), update_ratio=1e-7)).findings[-1]
-    assert "learning rate is high" in judge(measured(geometric(1.0), update_ratio=0.5)).findings[-1]
-    assert len(judge(measured(geometric(1.0), update_ratio=1e-3)).findings) == 1
+@pytest.mark.parametrize(
+    ("ratio", "words"), [(1e-7, "learning rate is low"), (0.5, "learning rate is high"), (1e-3, "")]
+)
+def test_updates_far_from_usual_are_a_warning(ratio: float, words: str) -> None:
+    findings = judge(measured(geometric(1.0), update_ratio=ratio)).findings
+    assert [finding.kind for finding in findings] == (["update size"] if words else [])
+    assert all(words in finding.sentence for finding in findings)
 
 
-def test_inputs_that_look_alike_are_told_although_the_overall_spread_stays() -> None:
-    diagnosis = judge(measured(geometric(1.0), activation_std=0.12, across_samples_std=1e-4))
-    assert "inputs look alike" in diagnosis.findings[-1]
+def test_inputs_that_look_alike_are_found_although_the_overall_spread_stays() -> None:
+    assert kinds(measured(geometric(1.0), activation_std=0.12, across_samples_std=1e-4)) == [
+        ("warning", "signal collapses")
+    ]
 
 
-def test_slow_first_layers_are_told_before_the_gradient_counts_as_vanished() -> None:
-    findings = judge(measured(geometric(0.3, depth=5))).findings
-    assert "it learns that much slower" in findings[-1]
+def test_slow_first_layers_are_noted_before_the_gradient_counts_as_vanished() -> None:
+    assert kinds(measured(geometric(0.3, depth=5))) == [("note", "slow first layers")]
 
 
 def test_rendering_holds_every_layer_finding_and_remedy() -> None:
@@ -107,7 +114,7 @@ def test_rendering_holds_every_layer_finding_and_remedy() -> None:
     text = render(diagnosis)
     assert text.startswith("VANISHING: ")
     flowing = " ".join(text.split())
-    for part in [*(layer.name for layer in diagnosis.layers), *diagnosis.findings]:
+    for part in [*(layer.name for layer in diagnosis.layers), *(finding.sentence for finding in diagnosis.findings)]:
         assert part in flowing
     for remedy in diagnosis.remedies:
         assert f"Study: {remedy.study}" in flowing
@@ -116,7 +123,7 @@ def test_rendering_holds_every_layer_finding_and_remedy() -> None:
 
 def test_rendering_shows_what_was_not_measured_as_a_dash() -> None:
     line = next(line for line in render(judge(measured([None, 1.0, 1.0]))).splitlines() if line.startswith("layer_01"))
-    assert line.split()[1:] == ["-"] * 5
+    assert line.split()[1:] == ["-"]
 
 
 def test_a_run_is_rendered_before_and_after_training(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mnist_depth.results.measurements import Layer, Measurements
+from mnist_depth.diagnosis import Layer, Measurements
 
 
 def measured(gradients: Sequence[float | None], traits: dict[str, str] | None = None, **fields: Any) -> Measurements:

@@ -1,0 +1,33 @@
+"""Findings about a network from plain measured numbers; no TensorFlow, no files.
+
+`judge(measurements)` returns a `Diagnosis`: findings with severity, layer, figure, threshold and source, a verdict and
+remedies. `results.diagnosis` measures models and reads run folders; the gauge judges what it has measured.
+"""
+
+from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain, Remedy, Severity
+from mnist_depth.diagnosis.gradients import fit_gain, layer_numbers
+from mnist_depth.diagnosis.judge import judge
+from mnist_depth.diagnosis.kinds import KINDS, Kind
+from mnist_depth.diagnosis.measurements import Data, Layer, Measurements, Output, Trial
+from mnist_depth.diagnosis.rendering import render, summary_line
+
+__all__ = [
+    "HEALTHY",
+    "KINDS",
+    "Data",
+    "Diagnosis",
+    "Finding",
+    "Gain",
+    "Kind",
+    "Layer",
+    "Measurements",
+    "Output",
+    "Remedy",
+    "Severity",
+    "Trial",
+    "fit_gain",
+    "judge",
+    "layer_numbers",
+    "render",
+    "summary_line",
+]

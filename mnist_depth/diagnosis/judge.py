@@ -1,0 +1,82 @@
+"""From measurements to a diagnosis: collect the findings of all rules, weigh them, derive the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain
+from mnist_depth.diagnosis.gradients import first_to_last, fit_gain, gradient_findings, judged_norm, mean_prediction
+from mnist_depth.diagnosis.kinds import KINDS
+from mnist_depth.diagnosis.learning import is_learning, learning_findings
+from mnist_depth.diagnosis.measurements import Measurements
+from mnist_depth.diagnosis.remedies import remedies
+from mnist_depth.diagnosis.setup import setup_findings
+from mnist_depth.diagnosis.signals import signal_findings
+
+RULES: tuple[Callable[[Measurements], Iterable[Finding]], ...] = (
+    setup_findings,
+    signal_findings,
+    gradient_findings,
+    learning_findings,
+)
+
+SEVERITIES = ("error", "warning", "note")
+
+OVERRULED = ("dead", "cut", "saturated", "vanishing", "exploding", "symmetric", "explodes through time")
+"""Kinds that explain why a network does not learn: where the trial steps learn, they are warnings."""
+
+
+def judge(measured: Measurements) -> Diagnosis:
+    """The verdict on measurements, by the thresholds of `KINDS`."""
+    quantity, gradients = judged_norm(measured.layers)
+    ratio = first_to_last(measured.layers, gradients)
+    gain = fit_gain(measured.layers, gradients)
+    predicted = mean_prediction(measured.layers)
+    findings = _weighed(measured, [finding for rule in RULES for finding in rule(measured)])
+    verdict = findings[0].kind if findings and findings[0].severity == "error" else HEALTHY
+    return Diagnosis(
+        source=measured.source,
+        verdict=verdict,
+        sentence=_sentence(verdict, findings, ratio),
+        quantity=quantity,
+        layers=measured.layers,
+        gradients=gradients,
+        gain=gain,
+        predicted_gain=predicted,
+        ratio=ratio,
+        findings=findings,
+        notes=_notes(gain, predicted, quantity),
+        remedies=remedies([finding.kind for finding in findings if finding.severity == "error"], measured.traits),
+        loss=measured.loss,
+    )
+
+
+def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors first, then in the order of KINDS; structural findings weigh less where the network learns anyway."""
+    if is_learning(measured):
+        findings = [
+            replace(f, severity="warning") if f.kind in OVERRULED and f.severity == "error" else f for f in findings
+        ]
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), order[finding.kind])))
+
+
+def _sentence(verdict: str, findings: Iterable[Finding], ratio: float | None) -> str:
+    if verdict != HEALTHY:
+        return next(finding.sentence for finding in findings)
+    return (
+        "only one layer has a gradient"
+        if ratio is None
+        else f"the first layer's gradient is {ratio:.2g} times the last one's"
+    )
+
+
+def _notes(gain: Gain | None, predicted: float | None, quantity: str) -> tuple[str, ...]:
+    if gain is None:
+        return ()
+    interval = f"95 % interval {gain.low:.3g} to {gain.high:.3g}"
+    text = f"{quantity} per layer toward the input: x {gain.value:.3g} ({interval})"
+    if predicted is None:
+        return (text,)
+    return (f"{text}; theory predicts x {predicted:.3g} from the initialization and the activation alone",)
