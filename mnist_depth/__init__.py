@@ -6,11 +6,13 @@ Names are imported on first use: `import mnist_depth` costs nothing and imports 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from mnist_depth.version import __version__
 
+TYPE_CHECKING = False  # type checkers take it as true; `typing` may be a file of the user's until runtime.shadowing ran
 if TYPE_CHECKING:
+    from typing import Any
+
     from mnist_depth.config import RunConfig
     from mnist_depth.instrument import DepthGauge
     from mnist_depth.results.diagnosis import diagnose

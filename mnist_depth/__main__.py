@@ -1,20 +1,43 @@
-"""`python -m mnist_depth` and the console script `mnist-depth`."""
+"""`python -m mnist_depth`, which the console script `mnist-depth` runs too.
 
+Imports come late here: until the current folder is checked, any of them may find a file of the user's instead.
+"""
+
+import _signal  # pyright: ignore[reportMissingImports]  # built into the interpreter, so that no file can hide it
 import sys
 
-from mnist_depth.runtime.malloc import restart_keeping_freed_memory
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `main` catches it, Ctrl-C ends the process quietly
+
+from mnist_depth.runtime import shadowing
 
 
 def main() -> int:
-    """Run the command line of this process. Returns the exit code."""
+    """Prepare the process for its libraries, run the command line, return the exit code."""
     if sys.platform == "win32":
         print("mnist_depth: the commands need Linux or macOS; on Windows run them in WSL", file=sys.stderr)
         return 2
-    restart_keeping_freed_memory()
+    if file := shadowing.hiding_file():
+        print(f"mnist_depth: {shadowing.advice(file)}", file=sys.stderr)
+        return 2
 
-    from mnist_depth.cli import main as run_command
+    from mnist_depth.runtime import settings, signals, streams
 
-    return run_command(sys.argv)
+    signals.interrupt_once()
+    streams.open_missing()
+    try:
+        settings.apply_for_libraries()
+        with signals.held():
+            settings.restart_for_python()
+        streams.name_in_errors()
+
+        from mnist_depth.cli import main as run
+
+        return run(sys.argv)
+    except KeyboardInterrupt as error:  # while modules are imported; the command line handles its own
+        return signals.stopped(error)
+    finally:
+        signals.exit_at_next()
 
 
 if __name__ == "__main__":

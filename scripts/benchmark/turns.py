@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mnist_depth.runtime.malloc import SETTINGS
+from mnist_depth.runtime.settings import MALLOC
 from scripts.benchmark.contenders import CONTENDERS, EXAMPLES
 
-ALLOCATOR = {variable: str(size) for variable, size in SETTINGS.items()}
+ALLOCATOR = {variable: str(size) for variable, size in MALLOC.items()}
 
 
 @dataclass

@@ -1,0 +1,56 @@
+"""Signals before and after training: one request to stop, and no traceback however many follow.
+
+While runs are trained, `sweeps` takes the same signals for a request to write and stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import types
+from collections.abc import Iterator
+
+from mnist_depth.runtime import streams
+
+REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Ctrl-C, the end of a job, of a terminal, and the warnings that clusters send before they preempt a job."""
+
+
+def wanted() -> list[signal.Signals]:
+    """The requests that this process is to obey: those not ignored, as `nohup` ignores the end of a terminal."""
+    return [number for number in REQUESTS if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def interrupt_once() -> None:
+    """Let the first request raise KeyboardInterrupt with its number; one that comes while that is handled ends all."""
+
+    def interrupt(number: int, _: types.FrameType | None) -> None:
+        exit_at_next()
+        raise KeyboardInterrupt(number)
+
+    for number in wanted():
+        signal.signal(number, interrupt)
+
+
+def exit_at_next() -> None:
+    """Let the next request end the process at once and quietly: nothing is left to write."""
+    for number in wanted():
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+
+
+def stopped(error: KeyboardInterrupt) -> int:
+    """Report that a request to stop ended the command; the exit code that a shell reports for its signal."""
+    streams.print_error("mnist_depth: stopped")
+    return 128 + (error.args[0] if error.args else signal.SIGINT)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block; where the program is started again in it, until the new one is ready.
+
+    The interpreter could catch nothing while it starts.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    yield
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
