@@ -1,31 +1,32 @@
-"""The run folder: who owns it, what stands in it, how it is read back (docs/architecture.md lists its files)."""
+"""Folders of trainings: where they are, who owns them, how they are read back (files: docs/architecture.md)."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-from mnist_depth.config import RunConfig
+from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.errors import UserError, printable
 from mnist_depth.files import read_json
 from mnist_depth.plan import Plan
+from mnist_depth.points import HISTOGRAMS, METRICS, HistogramPoint, Point, Points, Series, is_number, read_histograms
+
+__all__ = ["HISTOGRAMS", "METRICS", "HistogramPoint", "Point"]
 
 FORMAT = 1
-CONFIG, METRICS, HISTOGRAMS, DONE, LOCK = "config.json", "metrics.jsonl", "histograms.jsonl", "done.json", ".lock"
+CONFIG, GAUGE, DONE, LOCK = "config.json", "gauge.json", "done.json", ".lock"
 CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
 STATUSES = ("finished", "diverged")
 """How a run can end."""
-
-T = TypeVar("T")
 
 
 def event_tag(split: str, tag: str) -> str:
@@ -37,26 +38,6 @@ def event_tag(split: str, tag: str) -> str:
     if split == "train":
         return tag
     return f"{tag}/{split}" if split in ("validation", "test") else f"{split}/{tag}"
-
-
-class Point(NamedTuple):
-    """One scalar of one run's event file."""
-
-    run: str
-    tag: str
-    step: int
-    wall_time: float
-    value: float
-
-
-class HistogramPoint(NamedTuple):
-    """One histogram of one run's event file: `edges` has one entry more than `counts`."""
-
-    run: str
-    tag: str
-    step: int
-    edges: list[float]
-    counts: list[float]
 
 
 def run_folder(logdir: Path, study: str, config: RunConfig) -> Path:
@@ -77,16 +58,83 @@ def is_inside(folder: Path, root: Path) -> bool:
     return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
+class TrainingRecord(ABC):
+    """One training, read from its folder: what a run of a study and the folder of a gauge have in common."""
+
+    folder: Path
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What lists show."""
+
+    @property
+    @abstractmethod
+    def study(self) -> str:
+        """The study that the training belongs to; empty for none."""
+
+    @property
+    @abstractmethod
+    def seed(self) -> int | None:
+        """None where it is not known."""
+
+    @property
+    @abstractmethod
+    def status(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def fields(self) -> Mapping[str, Any]:
+        """What describes the training apart from its seed: trainings with equal fields are of one group."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> list[str]:
+        """Names of the layers in model order, as tags have them."""
+
+    @property
+    @abstractmethod
+    def steps_per_epoch(self) -> int:
+        """0 where it is not known."""
+
+    @cached_property
+    def measured(self) -> Points:
+        """Every scalar, by split and tag. Raises UserError that names the file when it is damaged."""
+        return Points.read(self.folder)
+
+    @property
+    def points(self) -> list[Point]:
+        """Every scalar, tag by tag in the order of steps."""
+        return self.measured.flat()
+
+    def series(self, split: str, tag: str) -> tuple[list[int], list[float]]:
+        """The steps and values of one tag in the order of steps; empty lists where it was not measured."""
+        series = self.measured.get((split, tag), Series())
+        return series.steps.tolist(), series.values.tolist()
+
+    def tags(self, split: str = "train") -> list[str]:
+        """The tags that a split has, in the order in which they were first written."""
+        return [tag for found, tag in self.measured if found == split]
+
+    def histograms(self) -> Iterator[HistogramPoint]:
+        """Every histogram in the order of writing."""
+        return read_histograms(self.folder)
+
+
 @dataclass(frozen=True)
-class RunRecord:
-    """One run folder, read."""
+class RunRecord(TrainingRecord):
+    """One run of a study."""
 
     folder: Path
     config: RunConfig
-    record: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     """All of config.json: config, dataset, environment, command."""
     done: Mapping[str, Any]
     """The marker: status, metrics (numbers only), seconds, weights_sha256; empty while the run is unfinished."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.slug}/{printable(self.folder.name)}"
 
     @property
     def study(self) -> str:
@@ -106,43 +154,94 @@ class RunRecord:
         return str(self.done.get("status", "unfinished"))
 
     @property
+    def fields(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.config.to_dict().items() if name != "seed"}
+
+    @property
+    def layers(self) -> list[str]:
+        """The weight layers that were measured; where none was, those of a plain network of this depth."""
+        names = {tag.split("/")[1] for tag in self.tags() if "/layer_" in tag}
+        depth = self.config.depth
+        return sorted(names) or [layer_name(index, depth) for index in range(1, depth + 1)]
+
+    @property
     def steps_per_epoch(self) -> int:
-        """0 where the record does not say how many training images there were."""
         try:
-            examples = int(self.record["dataset"]["sizes"]["train"])
+            examples = int(self.metadata["dataset"]["sizes"]["train"])
             return Plan(examples, self.config.batch_size, self.config.epochs).steps_per_epoch
         except (ArithmeticError, KeyError, TypeError, ValueError):
             return 0
 
-    @cached_property
-    def points(self) -> list[Point]:
-        """Every scalar point, in the order of writing; a line that a killed writer left half written is left out.
 
-        Raises UserError that names the file when it is damaged in another way.
-        """
-        return [point for points in _read_lines(self.folder / METRICS, _points) for point in points]
+@dataclass(frozen=True)
+class GaugeRecord(TrainingRecord):
+    """What a `DepthGauge` measured of any Keras model."""
 
-    def series(self, run: str, tag: str) -> tuple[list[int], list[float]]:
-        """The steps and values of one tag."""
-        chosen = [point for point in self.points if point.run == run and point.tag == tag]
-        return [point.step for point in chosen], [point.value for point in chosen]
+    folder: Path
+    metadata: Mapping[str, Any]
+    """All of gauge.json: model, layers, optimizer, learning_rate, loss, steps_per_epoch, environment."""
 
-    def histograms(self) -> Iterator[HistogramPoint]:
-        """Every histogram, like `points`."""
-        return _read_lines(self.folder / HISTOGRAMS, _histogram)
+    @property
+    def name(self) -> str:
+        return printable(self.folder.name)
+
+    @property
+    def study(self) -> str:
+        return ""
+
+    @property
+    def seed(self) -> None:
+        return None
+
+    @property
+    def status(self) -> str:
+        """`diverged` after a loss that is not finite, else `measured`: a gauge does not know whether training ends."""
+        _, losses = self.series("train", "loss")
+        return "measured" if all(map(math.isfinite, losses)) else "diverged"
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        names = ("model", "optimizer", "learning_rate", "loss")
+        return {"depth": len(self.layers)} | {name: self.metadata.get(name) for name in names}
+
+    @property
+    def layers(self) -> list[str]:
+        return [printable(layer["name"]) for layer in self.metadata["layers"]]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        steps = self.metadata.get("steps_per_epoch")
+        return steps if type(steps) is int and steps > 0 else 0
 
 
 def read_run(folder: Path) -> RunRecord:
     """Read a run folder. Raises UserError that names the file which is missing or damaged."""
-    record = read_json(folder / CONFIG)
-    if record.get("format") != FORMAT or not isinstance(record.get("config"), dict):
+    metadata = _read_format(folder / CONFIG)
+    if not isinstance(metadata.get("config"), dict):
         raise UserError(f"{folder / CONFIG} was not written by this version of mnist_depth")
     done = _read_marker(folder / DONE) if (folder / DONE).exists() else {}
     try:
-        config = RunConfig.from_dict(record["config"])
+        config = RunConfig.from_dict(metadata["config"])
     except UserError as error:
         raise UserError(f"{folder / CONFIG}: {error}") from None
-    return RunRecord(folder, config, record, done)
+    return RunRecord(folder, config, metadata, done)
+
+
+def read_gauge(folder: Path) -> GaugeRecord:
+    """Read the folder of a gauge. Raises UserError that names the file which is missing or damaged."""
+    metadata = _read_format(folder / GAUGE)
+    layers = metadata.get("layers")
+    named = isinstance(layers, list) and all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in layers)
+    if not named:
+        raise UserError(f"{folder / GAUGE} is damaged (no layers); remove the folder to measure again")
+    return GaugeRecord(folder, metadata)
+
+
+def _read_format(path: Path) -> dict[str, Any]:
+    values = read_json(path)
+    if values.get("format") != FORMAT:
+        raise UserError(f"{path} was not written by this version of mnist_depth")
+    return values
 
 
 def _read_marker(path: Path) -> dict[str, Any]:
@@ -154,7 +253,7 @@ def _read_marker(path: Path) -> dict[str, Any]:
 
 def numbers_of(values: Any) -> dict[str, Any]:
     """The entries of a JSON object that `float()` reads; none where it is no object."""
-    return {name: value for name, value in values.items() if _is_number(value)} if isinstance(values, dict) else {}
+    return {name: value for name, value in values.items() if is_number(value)} if isinstance(values, dict) else {}
 
 
 def folders_with(name: str, root: Path) -> list[Path]:
@@ -165,13 +264,22 @@ def folders_with(name: str, root: Path) -> list[Path]:
     return sorted(Path(folder) for folder, folders, files in os.walk(root) if name in (*folders, *files))
 
 
-def find_runs(root: Path) -> list[RunRecord]:
-    """Every readable run folder at or below `root`, in the order of their paths; damaged ones are left out."""
-    runs = []
-    for folder in folders_with(CONFIG, root):
+def find_trainings(root: Path) -> list[RunRecord | GaugeRecord]:
+    """Every readable training at or below `root`, in the order of their paths; damaged ones are left out."""
+    found: list[RunRecord | GaugeRecord] = []
+    for folder, folders, files in os.walk(root):
         with contextlib.suppress(UserError):
-            runs.append(read_run(folder))
-    return runs
+            if CONFIG in files:
+                folders.clear()  # a run's own subfolders hold no other run
+                found.append(read_run(Path(folder)))
+            elif GAUGE in files:
+                found.append(read_gauge(Path(folder)))
+    return sorted(found, key=lambda record: record.folder)
+
+
+def find_runs(root: Path) -> list[RunRecord]:
+    """Every readable run of a study at or below `root`, in the order of their paths; damaged ones are left out."""
+    return [record for record in find_trainings(root) if isinstance(record, RunRecord)]
 
 
 def make_folder(folder: Path) -> None:
@@ -250,9 +358,9 @@ def _check_unfinished(record: RunRecord) -> None:
         for path in (Path(folder, name) for name in (*folders, *files)):
             if path.is_symlink():
                 raise UserError(f"{path} is a link, which a run never makes; remove it or pass --overwrite")
-    if not isinstance(record.record.get("dataset", {}), dict):
+    if not isinstance(record.metadata.get("dataset", {}), dict):
         raise UserError(f"{record.folder / CONFIG} is damaged (no dataset); remove the run folder to train it again")
-    _ = record.points
+    _ = record.measured
     for _ in record.histograms():
         pass
 
@@ -269,53 +377,5 @@ def clear(folder: Path) -> None:
 
 
 def _difference(old: RunConfig, new: RunConfig) -> str:
-    theirs, ours = old.to_dict(), new.to_dict()
-    return ", ".join(f"{name} {theirs[name]} there, {ours[name]} here" for name in ours if theirs[name] != ours[name])
-
-
-def _read_lines(path: Path, convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
-    """What `convert` makes of every line of a JSON lines file; nothing where there is no file."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for text in file:
-                try:
-                    line = json.loads(text)
-                except json.JSONDecodeError:
-                    continue
-                yield convert(line)
-    except FileNotFoundError:
-        return
-    except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        reason = type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
-
-
-def _points(line: Mapping[str, Any]) -> list[Point]:
-    run, step, wall_time = _name(line["run"]), _step(line["step"]), float(line["wall_time"])
-    return [Point(run, _name(tag), step, wall_time, _number(value)) for tag, value in line["scalars"].items()]
-
-
-def _histogram(line: Mapping[str, Any]) -> HistogramPoint:
-    edges, counts = ([float(number) for number in line[name]] for name in ("edges", "counts"))
-    return HistogramPoint(_name(line["run"]), _name(line["tag"]), _step(line["step"]), edges, counts)
-
-
-_name = lru_cache(10_000)(printable)
-
-
-def _step(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise ValueError(f"{value!r} is no step")
-    return value
-
-
-def _number(value: Any) -> float:
-    return float(value) if _is_number(value) else math.nan
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (OverflowError, TypeError, ValueError):
-        return False
-    return True
+    there, here = old.to_dict(), new.to_dict()
+    return ", ".join(f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name])

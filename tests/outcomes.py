@@ -16,7 +16,7 @@ TIMED = ("_hparams_/session_end_info",)
 def outcome_of(folder: Path) -> dict[str, Any]:
     """Of one run: status, hash of the weights, figures, every point. Fails where a point stands twice."""
     run = records.read_run(folder)
-    points = [(point.run, point.tag, point.step, repr(point.value)) for point in run.points]
+    points = [(point.split, point.tag, point.step, repr(point.value)) for point in run.points]
     assert len(points) == len({point[:3] for point in points}), f"a point stands twice in {folder}"
     return {
         "status": run.status,

@@ -79,7 +79,7 @@ def test_points_come_back_as_written_and_a_cut_last_line_is_left_out(tmp_path: P
     text = "\n".join(map(json.dumps, lines)) + '\n{"run": "test", "step": 3, "wall'
     (tmp_path / records.METRICS).write_text(text)
     run = records.read_run(tmp_path)
-    assert [(p.run, p.tag, p.step) for p in run.points] == [
+    assert [(p.split, p.tag, p.step) for p in run.points] == [
         ("train", "loss", 1),
         ("train", "accuracy", 1),
         ("test", "loss", 2),
@@ -118,3 +118,66 @@ def test_runs_are_found_while_folders_beside_them_come_and_go(tmp_path: Path, ti
     finally:
         going.set()
         thread.join()
+
+
+GAUGE: dict[str, object] = {
+    "format": records.FORMAT,
+    "identity": "0f",
+    "created": "2026-01-01T00:00:00",
+    "model": "tiny",
+    "layers": [{"name": "dense", "class": "Dense", "parameters": 10}, {"name": "logits", "class": "Dense"}],
+    "optimizer": "Adam",
+    "learning_rate": 0.001,
+    "loss": "mse",
+    "steps_per_epoch": 7,
+    "environment": {},
+}
+
+
+def write_gauge(folder: Path, **changes: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / records.GAUGE).write_text(json.dumps({**GAUGE, **changes}))
+
+
+def test_runs_and_gauges_are_found_and_read_alike(tmp_path: Path, tiny: RunConfig) -> None:
+    write_run(tmp_path / "study" / "slug" / "seed_0", tiny, {"status": "finished"})
+    write_gauge(tmp_path / "mine")
+    (tmp_path / "study" / "slug" / "seed_0" / "below").mkdir()
+    write_gauge(tmp_path / "damaged", layers=[{"class": "Dense"}])
+    for folder in (tmp_path / "mine", tmp_path / "study" / "slug" / "seed_0"):
+        line = {
+            "run": "train",
+            "step": 1,
+            "wall_time": 0.0,
+            "scalars": {"loss": 0.5, "gradient_norm/layer_01/kernel": 1},
+        }
+        (folder / records.METRICS).write_text(json.dumps(line))
+    gauge, run = records.find_trainings(tmp_path)
+    assert [record.name for record in (gauge, run)] == ["mine", "slug/seed_0"]
+    assert [record.study for record in (gauge, run)] == ["", "study"]
+    assert [record.seed for record in (gauge, run)] == [None, 0]
+    assert [record.status for record in (gauge, run)] == ["measured", "finished"]
+    assert [record.layers for record in (gauge, run)] == [["dense", "logits"], ["layer_01"]]
+    assert gauge.steps_per_epoch == 7
+    assert gauge.fields == {"depth": 2, "model": "tiny", "optimizer": "Adam", "learning_rate": 0.001, "loss": "mse"}
+    assert run.fields == {name: value for name, value in tiny.to_dict().items() if name != "seed"}
+    for record in (gauge, run):
+        assert record.series("train", "loss") == ([1], [0.5])
+        assert record.tags("train") == ["loss", "gradient_norm/layer_01/kernel"]
+        assert record.tags("test") == []
+        assert list(record.histograms()) == []
+    assert records.find_runs(tmp_path) == [run]
+
+
+@pytest.mark.parametrize("changes", [{"format": 2}, {"layers": None}, {"layers": ["dense"]}, {"layers": [{"name": 1}]}])
+def test_a_damaged_gauge_is_one_line_that_names_the_file(tmp_path: Path, changes: dict[str, object]) -> None:
+    write_gauge(tmp_path, **changes)
+    with pytest.raises(UserError, match=r"gauge\.json"):
+        records.read_gauge(tmp_path)
+
+
+def test_a_gauge_of_a_loss_that_overflowed_is_called_diverged(tmp_path: Path) -> None:
+    write_gauge(tmp_path)
+    line = {"run": "train", "step": 1, "wall_time": 0.0, "scalars": {"loss": "inf"}}
+    (tmp_path / records.METRICS).write_text(json.dumps(line))
+    assert records.read_gauge(tmp_path).status == "diverged"

@@ -75,7 +75,7 @@ def _columns(record: RunRecord) -> dict[str, list[object]]:
         "study": [record.study] * len(points),
         "slug": [record.slug] * len(points),
         "seed": [record.seed] * len(points),
-        "run": [point.run for point in points],
+        "run": [point.split for point in points],
         "tag": [point.tag for point in points],
         "step": [point.step for point in points],
         "wall_time": [point.wall_time for point in points],

@@ -95,10 +95,7 @@ def final_metrics(record: RunRecord) -> dict[str, float]:
 
 
 def _scalars(record: RunRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
-    lists: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for point in record.points:
-        lists.setdefault((point.run, point.tag), []).append((point.step, point.value))
-    return {key: np.array(points, float) for key, points in lists.items()}
+    return {key: np.array([series.steps, series.values], float).T for key, series in record.measured.items()}
 
 
 def _last_histograms(record: RunRecord) -> dict[str, HistogramPoint]:
@@ -139,7 +136,7 @@ def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
     for folder in records.folders_with(records.CONFIG, root):
         try:
             record = records.read_run(folder)
-            _ = record.points  # now, so that a damaged file is told of once and in one place
+            _ = record.measured  # now, so that a damaged file is told of once and in one place
         except UserError as error:
             notes.append(str(error))
         else:

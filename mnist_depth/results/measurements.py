@@ -86,8 +86,8 @@ def _loss(record: RunRecord, moment: Moment) -> float | None:
 def _layer_series(record: RunRecord) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """layer -> field of Layer -> (step, value) in the order of steps, from the preferred tag that was recorded."""
     found: dict[str, dict[str, tuple[int, list[tuple[int, float]]]]] = {}
-    for point in record.points:
-        match = _parse(point.tag)
+    for (_, tag), series in record.measured.items():
+        match = _parse(tag)
         if match is None:
             continue
         layer, key, rank = match
@@ -95,7 +95,7 @@ def _layer_series(record: RunRecord) -> dict[str, dict[str, list[tuple[int, floa
         if key not in kept or rank < kept[key][0]:
             kept[key] = (rank, [])
         if rank == kept[key][0]:
-            kept[key][1].append((point.step, point.value))
+            kept[key][1].extend(zip(series.steps, series.values, strict=True))
     return {
         layer: {key: sorted(points, key=lambda p: p[0]) for key, (_, points) in kept.items()}
         for layer, kept in found.items()

@@ -250,7 +250,7 @@ def _spelled(label: str, start: Diagnosis, end: Sequence[Diagnosis]) -> str:
 
 
 def _commands(runs: Sequence[RunRecord]) -> str:
-    given = [run.record.get("command") for run in runs]
+    given = [run.metadata.get("command") for run in runs]
     commands = list(dict.fromkeys(text for text in given if isinstance(text, str) and text))
     return "".join(html_page.code(text) for text in commands[:MOST_COMMANDS])
 
@@ -260,7 +260,7 @@ def _provenance(runs: Sequence[RunRecord]) -> Table:
     seen: dict[str, Counter[str]] = {}
     for run in runs:
         for part in ("environment", "dataset"):
-            for name, value in _flat(run.record.get(part), part if part == "dataset" else ""):
+            for name, value in _flat(run.metadata.get(part), part if part == "dataset" else ""):
                 seen.setdefault(name, Counter())[value] += 1
     rows = [[name.replace("_", " "), _several(values)] for name, values in seen.items()]
     return Table(["", ""], rows)

@@ -26,11 +26,11 @@ def config_table(config: RunConfig) -> str:
 def reproduce(record: RunRecord) -> str:
     """The command that trains this run alone, the command that was typed, and what it ran on."""
     parts = ["This run alone:", _code(_command(record.config))]
-    if typed := record.record.get("command"):
+    if typed := record.metadata.get("command"):
         parts += ["It was trained by:", _code(str(typed))]
     for title in ("dataset", "environment"):
-        if isinstance(record.record.get(title), Mapping):
-            parts += [f"{title.capitalize()}:", _table(record.record[title])]
+        if isinstance(record.metadata.get(title), Mapping):
+            parts += [f"{title.capitalize()}:", _table(record.metadata[title])]
     return "\n\n".join(parts)
 
 

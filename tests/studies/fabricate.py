@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mnist_depth.config import RunConfig, layer_name
-from mnist_depth.records import Point, RunRecord
+from mnist_depth.points import Point, Points
+from mnist_depth.records import RunRecord
 
 Metrics = Mapping[str, float]
 Layers = Mapping[str, Sequence[float | tuple[float, ...]]]
@@ -21,13 +22,13 @@ def finished(config: RunConfig, layers: Layers | None = None, /, **metrics: floa
     """A run that ended with these metrics and measured these quantities."""
     folder = Path("logs") / "study" / config.slug / f"seed_{config.seed}"
     record = RunRecord(folder, config, {}, {"status": "finished", "metrics": metrics})
-    # `points` is a cached property: what stands in its place is what would have been read from the files.
-    vars(record)["points"] = [
+    # A cached property: its value is put where reading the files would have put it.
+    vars(record)["measured"] = Points.of(
         Point("train", _tag(quantity, layer, config.depth), step, 0.0, value)
         for quantity, values in (layers or {}).items()
         for layer, of_layer in enumerate(values, 1)
         for step, value in enumerate(of_layer if isinstance(of_layer, tuple) else (of_layer,))
-    ]
+    )
     return record
 
 

@@ -40,7 +40,7 @@ def test_the_command_gives_the_same_config_back(tmp_path: Path, options: dict[st
 def test_hostile_text_cannot_leave_its_place(tmp_path: Path) -> None:
     hostile = "```\n<script>alert(1)</script> | `x`\n# title"
     record = make_run(tmp_path)
-    record = replace(record, record={"command": hostile, "dataset": {"name": "a|b\n<i>"}, "environment": "none"})
+    record = replace(record, metadata={"command": hostile, "dataset": {"name": "a|b\n<i>"}, "environment": "none"})
     lines = reproduce(record).splitlines()
     for part in hostile.splitlines():
         assert f"    {part}" in lines

@@ -96,7 +96,7 @@ def test_train_holds_exactly_these_tags_and_steps(run: records.RunRecord) -> Non
 
 def test_every_scalar_of_the_event_files_stands_in_the_metrics_and_back(run: records.RunRecord) -> None:
     histograms = {(point.tag, point.step) for point in run.histograms()}
-    scalars = {(records.event_tag(point.run, point.tag), point.step) for point in run.points}
+    scalars = {(records.event_tag(point.split, point.tag), point.step) for point in run.points}
     assert _measured(run.folder) == scalars | histograms
 
 
@@ -118,7 +118,7 @@ def test_the_graph_says_the_same_layers(run: records.RunRecord) -> None:
 
 def test_the_record_says_what_was_run_and_how_it_ended(run: records.RunRecord) -> None:
     assert run.status == "finished"
-    assert run.record["dataset"]["sizes"] == {"train": 1350, "validation": 150, "test": 297}
+    assert run.metadata["dataset"]["sizes"] == {"train": 1350, "validation": 150, "test": 297}
     metrics = run.done["metrics"]
     confusion = np.array(run.done["confusion"])
     assert confusion.sum() == 297
@@ -203,8 +203,8 @@ def test_a_stopped_run_resumes_to_the_same_end(tmp_path: Path, tiny: RunConfig) 
     whole, cut = records.read_run(tmp_path / "whole"), records.read_run(tmp_path / "cut")
     assert cut.done["weights_sha256"] == whole.done["weights_sha256"]
     assert cut.done["metrics"] == whole.done["metrics"]
-    assert {(p.run, p.tag, p.step, repr(p.value)) for p in cut.points} == {
-        (p.run, p.tag, p.step, repr(p.value)) for p in whole.points
+    assert {(p.split, p.tag, p.step, repr(p.value)) for p in cut.points} == {
+        (p.split, p.tag, p.step, repr(p.value)) for p in whole.points
     }
     assert _events(tmp_path / "cut") == _events(tmp_path / "whole")
 
