@@ -1,32 +1,61 @@
-"""A laboratory for seeing gradients vanish, explode and flow in Keras networks.
+"""See gradients vanish, explode and flow in Keras networks: train, measure, diagnose, repair, draw.
 
-Names are imported on first use: `import mnist_depth` costs nothing and imports no TensorFlow.
+Names are imported on first use: `import mnist_depth` takes milliseconds and imports no TensorFlow.
 """
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from mnist_depth.version import __version__
 
-TYPE_CHECKING = False  # type checkers take it as true; `typing` may be a file of the user's until runtime.shadowing ran
 if TYPE_CHECKING:
-    from typing import Any
-
+    from mnist_depth import theory
+    from mnist_depth.api import train, train_many
     from mnist_depth.config import RunConfig
-    from mnist_depth.instrument import DepthGauge
-    from mnist_depth.results.diagnosis import diagnose
+    from mnist_depth.instrument import DepthGauge, measure
+    from mnist_depth.results.diagnosis import diagnose, diagnose_run
+    from mnist_depth.results.frames import Runs, runs
+    from mnist_depth.sweeps.grid import grid
 
-__all__ = ["DepthGauge", "RunConfig", "__version__", "diagnose"]
-
-_HOMES = {
+EXPORTS = {
     "DepthGauge": "mnist_depth.instrument",
     "RunConfig": "mnist_depth.config",
+    "Runs": "mnist_depth.results.frames",
     "diagnose": "mnist_depth.results.diagnosis",
+    "diagnose_run": "mnist_depth.results.diagnosis",
+    "grid": "mnist_depth.sweeps.grid",
+    "measure": "mnist_depth.instrument",
+    "runs": "mnist_depth.results.frames",
+    "theory": "mnist_depth.theory",
+    "train": "mnist_depth.api",
+    "train_many": "mnist_depth.api",
 }
+"""Public name -> the module that defines it, or that it is."""
+
+__all__ = [
+    "DepthGauge",
+    "RunConfig",
+    "Runs",
+    "__version__",
+    "diagnose",
+    "diagnose_run",
+    "grid",
+    "measure",
+    "runs",
+    "theory",
+    "train",
+    "train_many",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module = importlib.import_module(EXPORTS[name])
+    return module if EXPORTS[name] == f"{__name__}.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,11 +1,13 @@
-"""Progress of runs, read from their folders: a live line per run, or plain lines where there is no terminal."""
+"""Progress of runs, read from their folders: bars in a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,12 @@ from mnist_depth.files import read_json
 from mnist_depth.plan import Plan
 
 POLL_SECONDS = 0.5
+
+MAX_BARS = 8
+"""Of more runs than this, those that have ended lose their bar."""
+
+NOTEBOOK_WIDTH = 110
+"""Characters in a line of a notebook's progress."""
 
 
 class Progress(NamedTuple):
@@ -66,7 +74,7 @@ def scores_text(scores: dict[str, float]) -> str:
 def watch(folders: Sequence[Path]) -> Iterator[None]:
     """Show the progress of these run folders until the block ends."""
     done = threading.Event()
-    show = _live if sys.stdout.isatty() else _plain
+    show = _in_terminal if sys.stdout.isatty() else _in_notebook if in_notebook() else _plain
     thread = threading.Thread(target=show, args=(folders, done), daemon=True)
     thread.start()
     try:
@@ -74,6 +82,13 @@ def watch(folders: Sequence[Path]) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook (Jupyter, Colab, VS Code)."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
 
 
 def name_of(folder: Path) -> str:
@@ -110,31 +125,68 @@ def _plain(folders: Sequence[Path], done: threading.Event) -> None:
                 print(f"finished  {name_of(folder)}  {scores_text(found.scores) if found else ''}  {count}", flush=True)
 
 
-def _live(folders: Sequence[Path], done: threading.Event) -> None:
+class _Bars:
     """A bar per run under way, and one for all of them with the time left."""
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[text]}"))
-    names = short_names(folders)
-    with Bars(*columns, TimeRemainingColumn(), refresh_per_second=4) as bars:
-        total = bars.add_task(f"{len(folders)} runs", total=float(len(folders)), text="")
-        tasks: dict[Path, Any] = {}
-        ended = 0
-        last_look = False
-        while not last_look:
-            last_look = done.wait(POLL_SECONDS)
-            share = 0.0
-            ended = sum((folder / records.DONE).exists() for folder in folders)
-            for folder in folders:
-                found = read(folder)
-                if found is None:
-                    continue
-                share += found.epoch / found.epochs
-                if folder not in tasks:
-                    tasks[folder] = bars.add_task(names[folder], total=float(found.epochs), text="")
-                text = f"{found.epoch:.0f}/{found.epochs}  {scores_text(found.scores)}"
-                bars.update(tasks[folder], completed=found.epoch, text=text)
-                if len(folders) > 8 and (folder / records.DONE).exists():
-                    bars.update(tasks[folder], visible=False)
-            bars.update(total, completed=share, text=f"{ended}/{len(folders)} finished")
+    def __init__(self, folders: Sequence[Path]) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[text]}"))
+        self.rich = Progress(*columns, TimeRemainingColumn(), refresh_per_second=4)
+        self._folders, self._names = folders, short_names(folders)
+        self._total = self.rich.add_task(f"{len(folders)} runs", total=float(len(folders)), text="")
+        self._tasks: dict[Path, Any] = {}
+
+    def look(self) -> None:
+        """Read the folders and update the bars."""
+        share = 0.0
+        ended = {folder for folder in self._folders if (folder / records.DONE).exists()}
+        for folder in self._folders:
+            found = read(folder)
+            if found is None:
+                continue
+            share += found.epoch / found.epochs
+            if folder not in self._tasks:
+                self._tasks[folder] = self.rich.add_task(self._names[folder], total=float(found.epochs), text="")
+            shown = len(self._folders) <= MAX_BARS or folder not in ended
+            self.rich.update(self._tasks[folder], completed=found.epoch, text=_text(found), visible=shown)
+        self.rich.update(self._total, completed=share, text=f"{len(ended)}/{len(self._folders)} finished")
+
+
+def _text(found: Progress) -> str:
+    if not found.epoch:
+        return "compiling"
+    return f"{found.epoch:.0f}/{found.epochs}  {scores_text(found.scores)}"
+
+
+def _in_terminal(folders: Sequence[Path], done: threading.Event) -> None:
+    bars = _Bars(folders)
+    with bars.rich:
+        while not done.wait(POLL_SECONDS):
+            bars.look()
+        bars.look()
+
+
+def _in_notebook(folders: Sequence[Path], done: threading.Event) -> None:
+    """The bars as HTML that is replaced in place. It needs no widgets, which not every notebook can show."""
+    from IPython.display import HTML, display, update_display
+
+    bars, name = _Bars(folders), f"progress-{uuid.uuid4().hex}"
+    display(HTML(""), display_id=name)
+
+    def show() -> None:
+        bars.look()
+        update_display(HTML(_html(bars.rich)), display_id=name)
+
+    while not done.wait(POLL_SECONDS):
+        show()
+    show()
+
+
+def _html(renderable: Any) -> str:
+    """What rich would print in a terminal, as HTML."""
+    from rich.console import Console
+
+    console = Console(record=True, file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False)
+    console.print(renderable)
+    return console.export_html(inline_styles=True, code_format="<pre style='line-height:normal'>{code}</pre>")

@@ -8,16 +8,18 @@ here, or to Ray or Dask workers that see the same logdir.
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import shutil
 import signal
 import time
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
@@ -27,6 +29,9 @@ from mnist_depth.sweeps.backends import engine, kill_local_workers
 from mnist_depth.sweeps.cost import megabytes
 from mnist_depth.sweeps.worker import Options, Outcome, Task, work
 
+if TYPE_CHECKING:
+    from mnist_depth.results.frames import Runs
+
 ATTEMPTS = 2
 """How often a run may take its worker down before it counts as failed."""
 
@@ -35,7 +40,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOPPING = b"mnist_depth: stopping; every run writes what it has, which takes some seconds (again: at once)\n"
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """The sweep's end: one outcome per run, in the order of the configs."""
 
@@ -43,10 +48,28 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        return all(outcome.status in ("finished", "diverged") for outcome in self.outcomes)
+        return all(outcome.status in records.STATUSES for outcome in self.outcomes)
 
     def of(self, status: str) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.status == status]
+
+    @property
+    def runs(self) -> Runs:
+        """The runs that ended by themselves, read back."""
+        from mnist_depth.results.frames import Runs
+
+        ended = [outcome.folder for outcome in self.outcomes if outcome.status in records.STATUSES]
+        return Runs(map(records.read_run, ended))
+
+    def __repr__(self) -> str:
+        counts = Counter(outcome.status for outcome in self.outcomes)
+        lines = [f"Sweep of {len(self.outcomes)} runs: {', '.join(f'{n} {status}' for status, n in counts.items())}"]
+        lines += [f"  {outcome.folder}: {outcome.error}" for outcome in self.of("failed")[:1]]
+        return "\n".join([*lines, "  .runs  .outcomes"])
+
+    def _repr_html_(self) -> str:
+        failed = [f"<li>{html.escape(f'{one.folder}: {one.error}')}</li>" for one in self.of("failed")]
+        return f"{self.runs._repr_html_()}<ul>{''.join(failed)}</ul>"
 
 
 Watch = Callable[[Sequence[Path]], contextlib.AbstractContextManager[Any]]

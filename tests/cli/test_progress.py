@@ -101,6 +101,28 @@ def test_every_run_is_told_when_it_begins_and_ends(
         assert len(lines) == 3
 
 
+def test_a_run_that_has_begun_and_has_no_step_yet_is_compiling(tmp_path: Path) -> None:
+    bars = progress._Bars([begin(tmp_path / "digits-relu" / "seed_0")])
+    bars.look()
+    assert [task.fields["text"] for task in bars.rich.tasks] == ["0/1 finished", "compiling"]
+
+
+def test_a_notebook_shows_the_bars_in_one_cell_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a kernel of its own, as a notebook runs: the last output is the finished bar, not one output per look."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    run = begin(tmp_path / "digits-relu" / "seed_0")
+    go_on(run, "train", 100, loss=0.5, accuracy=0.9)
+    go_on(run, "test", 100, loss=0.5, accuracy=0.9)
+    (run / records.DONE).write_text("{}")
+    imports = "from pathlib import Path\nfrom mnist_depth.cli import progress\n"
+    code = f"{imports}with progress.watch([Path({str(run)!r})]): pass"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    (output,) = book.cells[0].outputs
+    assert "1/1 finished" in output.data["text/html"]
+    assert "10/10  train loss 0.5000" in output.data["text/html"]
+
+
 def test_the_watch_ends_with_its_block_also_after_an_error(tmp_path: Path) -> None:
     import threading
 

@@ -1,0 +1,93 @@
+"""Train from a program or a notebook, with progress and results as objects; `mnist_depth` exports these functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnist_depth.cli.progress import watch
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.records import RunRecord, read_run
+from mnist_depth.sweeps import sweep
+from mnist_depth.sweeps.grid import grid
+
+
+def train(
+    config: RunConfig | None = None,
+    *,
+    logdir: str | os.PathLike[str] = "logs",
+    study: str = "train",
+    instruments: str = "standard",
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    keep_going: bool = False,
+    progress: bool = True,
+    **fields: Any,
+) -> RunRecord:
+    """Train one network in this process and return its run; a finished run is read back, an unfinished one resumes.
+
+    Instead of a config, its fields may be given: `train(activation="tanh", depth=5)`. The run folder is
+    `<logdir>/<study>/<name>/seed_<k>`. `instruments` is `none`, `light`, `standard` or `full`; `data_dir` the folder of
+    prepared datasets; `keep_going` trains on after a loss that is not finite. Raises UserError for an invalid field
+    and for a folder that cannot be used.
+    """
+    if config is not None and fields:
+        raise TypeError(f"give a config or its fields ({', '.join(fields)}), not both")
+    result = train_many(
+        [config or RunConfig(**fields)],
+        logdir=logdir,
+        study=study,
+        workers=1,  # one worker is this process
+        instruments=instruments,
+        data_dir=data_dir,
+        overwrite=overwrite,
+        keep_going=keep_going,
+        progress=progress,
+    )
+    (outcome,) = result.outcomes
+    if outcome.status == "stopped":
+        raise KeyboardInterrupt
+    if not result.complete:
+        raise UserError(outcome.error)
+    return read_run(outcome.folder)
+
+
+def train_many(
+    configs: Sequence[RunConfig] | Mapping[str, Any],
+    choices: Mapping[str, Collection[Any]] | None = None,
+    seeds: int = 1,
+    *,
+    logdir: str | os.PathLike[str] = "logs",
+    study: str = "train",
+    workers: int | None = None,
+    instruments: str = "standard",
+    data_dir: str | None = None,
+    overwrite: bool = False,
+    keep_going: bool = False,
+    engine: str = "local",
+    engine_address: str | None = None,
+    progress: bool = True,
+) -> sweep.Result:
+    """Train many networks in parallel, one process per core; `.runs` of the result holds what was trained.
+
+    `configs` is a list of configs, or the fields that all of them share: then `choices` lists the values of other
+    fields, and every combination is trained with `seeds` seeds. Runs that are finished are not trained again. In a
+    program (not in a notebook) call it under `if __name__ == "__main__":`, because workers import the program. Raises
+    UserError before anything starts if a config or a folder is not valid.
+    """
+    options = sweep.Options(
+        logdir=Path(logdir),
+        study=study,
+        workers=workers,
+        engine=engine,
+        engine_address=engine_address,
+        instruments=instruments,
+        data_dir=data_dir,
+        overwrite=overwrite,
+        keep_going=keep_going,
+    )
+    wanted = grid(configs, choices or {}, seeds) if isinstance(configs, Mapping) else configs
+    return sweep.run(wanted, options, watch if progress else None)

@@ -1,0 +1,404 @@
+"""Trainings as pandas frames: one row per run, one row per measurement, statistics and tests over seeds.
+
+pandas and scipy are imported when a frame is made.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from mnist_depth.errors import UserError, unknown
+from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, find_trainings
+from mnist_depth.results.groups import final_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIGURES = (
+    "best_test_accuracy",
+    "test_accuracy",
+    "test_loss",
+    "train_loss",
+    "gradient_norm_first",
+    "gradient_norm_last",
+    "gradient_ratio",
+)
+"""Final figures of a summary when none are asked for, as far as the runs have them."""
+
+SHOWN_FIGURES = ("best_test_accuracy", "test_accuracy", "train_loss")
+"""Final figures in the table that a notebook shows."""
+
+MAX_ROWS = 200
+"""Rows of the table that a notebook shows; frames hold all."""
+
+MAX_VALUES = 6
+"""Values of a field that the representation in a terminal lists."""
+
+SORT = """<script>
+(() => {
+  const table = document.getElementById("ID");
+  const value = (row, i) => row.cells[i].innerText.trim();
+  table.querySelectorAll("th").forEach((head, i) => {
+    head.style.cursor = "pointer";
+    head.title = "sort";
+    head.onclick = () => {
+      const sign = head.dataset.sign = head.dataset.sign === "1" ? -1 : 1;
+      const rows = [...table.tBodies[0].rows].sort((a, b) => {
+        const [x, y] = [value(a, i), value(b, i)];
+        const [p, q] = [parseFloat(x), parseFloat(y)];
+        return sign * (isNaN(p) || isNaN(q) ? x.localeCompare(y) : p - q);
+      });
+      table.tBodies[0].append(...rows);
+    };
+  });
+})();
+</script>"""
+
+
+def runs(logdir: str | os.PathLike[str]) -> Runs:
+    """Every training at or below a folder, runs of studies and folders of gauges alike, in the order of their paths.
+
+    Raises UserError if the folder does not exist or holds no training.
+    """
+    root = Path(logdir)
+    if not root.exists():
+        raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
+    found = find_trainings(root)
+    if not found:
+        raise UserError(f"no readable run at or below {root}; train one first, or name another folder")
+    return Runs(found)
+
+
+class Runs(Sequence[TrainingRecord]):
+    """Trainings that were read back. Slices and `where` give `Runs` again."""
+
+    def __init__(self, records: Iterable[TrainingRecord]) -> None:
+        self._records = tuple(records)
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | slice) -> TrainingRecord | Runs:
+        return Runs(self._records[index]) if isinstance(index, slice) else self._records[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[TrainingRecord]:
+        return iter(self._records)
+
+    @property
+    def varying(self) -> list[str]:
+        """The fields in which these trainings differ, seed and status left out."""
+        values: dict[str, set[str]] = {}
+        for record in self:
+            for name, value in _described(record).items():
+                values.setdefault(name, set()).add(repr(value))
+        return [name for name, found in values.items() if len(found) > 1 and name not in ("seed", "status")]
+
+    def where(self, **fields: Any) -> Runs:
+        """The trainings whose fields (or study, seed, status) have these values; a list means any of its values.
+
+        Raises UserError for a field that none of them has.
+        """
+        for name in fields:
+            self._check_field(name)
+        return Runs(record for record in self if _matches(record, fields))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per training: study, name, seed, status, every field, every final figure as a number, folder."""
+        import pandas as pd
+
+        rows = [
+            {**_described(record), "name": record.name, **figures_of(record), "folder": str(record.folder)}
+            for record in self
+        ]
+        frame = pd.DataFrame(rows)
+        front = [name for name in ("study", "name", "seed", "status") if name in frame]
+        return frame.reindex(columns=[*front, *(name for name in frame if name not in front)])
+
+    def points(
+        self, quantity: str | Collection[str] | None = None, split: str | Collection[str] | None = None
+    ) -> pd.DataFrame:
+        """One row per measured scalar, all of them or those of some quantities and splits.
+
+        Columns: study, run, seed, split, step, epoch (fractional; missing where the steps per epoch are not known),
+        quantity, layer and variable (missing where the quantity has none), value.
+        """
+        import pandas as pd
+
+        parts = [
+            part
+            for record in self
+            for (found, tag), series in record.measured.items()
+            if _wanted(found, split) and _wanted(tag.partition("/")[0], quantity)
+            for part in [_points(record, found, tag, series.steps, series.values)]
+        ]
+        columns = ["study", "run", "seed", "split", "step", "epoch", "quantity", "layer", "variable", "value"]
+        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        return frame.reindex(columns=columns)
+
+    def summary(
+        self,
+        by: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Statistics over seeds: one row for each combination of the fields `by`, default all that vary.
+
+        For each of `columns` (final figures, default `FIGURES`) it has `_mean`, `_sd` (sample standard deviation),
+        `_n` and `_low`, `_high`: the interval that holds the mean with this confidence (Student's t). The column
+        `runs` counts the trainings of a row. Values that are missing or not finite are left out, so that n is smaller
+        than `runs` for, say, the loss of runs that diverged.
+        """
+        import pandas as pd
+
+        fields = self.varying if by is None else [by] if isinstance(by, str) else list(by)
+        frame = self.to_frame()
+        chosen = self._figures(frame, columns)
+        for name in fields:
+            self._check_field(name)
+        groups = frame.groupby(fields, sort=False, dropna=False) if fields else [((), frame)]
+        rows = []
+        for key, group in groups:
+            row: dict[str, Any] = dict(zip(fields, key if isinstance(key, tuple) else (key,), strict=True))
+            row["runs"] = len(group)
+            for name in chosen:
+                row |= {f"{name}_{word}": value for word, value in spread(group[name], confidence).items()}
+            rows.append(row)
+        table = pd.DataFrame(rows)
+        return table.set_index(fields) if fields else table
+
+    def compare(
+        self,
+        first: Mapping[str, Any],
+        second: Mapping[str, Any],
+        column: str = "best_test_accuracy",
+        confidence: float = 0.95,
+    ) -> Comparison:
+        """Test whether a final figure differs between two configurations, paired by seed (paired t-test, two-sided).
+
+        `first` and `second` are fields that select one run per seed each, such as `{"activation": "tanh"}`. Seeds
+        that only one of them has, or whose figure is not finite, are left out. Raises UserError where a selection
+        holds two runs of one seed or fewer than two pairs are left.
+        """
+        ours, theirs = (self._by_seed(selection, column) for selection in (first, second))
+        seeds = sorted(seed for seed in ours.keys() & theirs.keys() if math.isfinite(ours[seed] - theirs[seed]))
+        if len(seeds) < 2:
+            raise UserError(f"a paired test needs at least two seeds that both have, not {len(seeds)}")
+        pairs = np.array([(ours[seed], theirs[seed]) for seed in seeds])
+        difference = pairs[:, 0] - pairs[:, 1]
+        found = spread(difference, confidence)
+        return Comparison(
+            column=column,
+            first=_words(first),
+            second=_words(second),
+            seeds=tuple(seeds),
+            difference=found["mean"],
+            low=found["low"],
+            high=found["high"],
+            confidence=confidence,
+            p_value=_paired_p_value(difference),
+        )
+
+    def _by_seed(self, selection: Mapping[str, Any], column: str) -> dict[int, float]:
+        """seed -> figure of the runs that a selection names."""
+        chosen = self.where(**selection)
+        self._figures(self.to_frame(), column)
+        twice = [seed for seed, count in Counter(record.seed for record in chosen).items() if count > 1]
+        if twice:
+            raise UserError(
+                f"{_words(selection)} selects {len(chosen)} runs that differ in {', '.join(chosen.varying)}; "
+                "name the values of these fields too"
+            )
+        return {record.seed: figures_of(record).get(column, math.nan) for record in chosen if record.seed is not None}
+
+    def _figures(self, frame: pd.DataFrame, columns: str | Sequence[str] | None) -> list[str]:
+        """The final figures that were asked for, or the usual ones."""
+        known = list(dict.fromkeys(name for record in self for name in figures_of(record)))
+        if columns is None:
+            return [name for name in FIGURES if name in known]
+        chosen = [columns] if isinstance(columns, str) else list(columns)
+        for name in chosen:
+            if name not in known:
+                raise unknown("figure", name, known)
+        return chosen
+
+    def _check_field(self, name: str) -> None:
+        known = list(dict.fromkeys(name for record in self for name in _described(record)))
+        if name not in known:
+            raise unknown("field", name, known)
+
+    def __repr__(self) -> str:
+        counts = Counter(record.status for record in self)
+        how = ", ".join(f"{count} {status}" for status, count in counts.items())
+        lines = [f"Runs: {len(self)} ({how})" if self else "Runs: none"]
+        listed = [f"{name} {_listed(record.fields.get(name) for record in self)}" for name in self.varying[:3]]
+        seeds = {record.seed for record in self}
+        if len(seeds) > 1:
+            listed.append(f"{len(seeds)} seeds")
+        if listed:
+            lines.append(f"  {'; '.join(listed)}")
+        return "\n".join([*lines, "  .to_frame()  .points()  .summary()  .compare()  .where()"])
+
+    def _repr_html_(self) -> str:
+        """A table that sorts by the column whose head is clicked."""
+        frame = self[:MAX_ROWS].to_frame()
+        shown = ["study", *self.varying[:6], "seed", "status", *(name for name in SHOWN_FIGURES if name in frame)]
+        shown = list(dict.fromkeys(name for name in shown if name in frame))
+        if not self.varying:
+            shown.insert(1, "name")
+        identity = f"runs-{uuid.uuid4().hex[:8]}"
+        table = frame[shown].to_html(index=False, border=0, table_id=identity, float_format=lambda x: f"{x:.4g}")
+        more = f"<p>{len(self) - MAX_ROWS} more runs: <code>.to_frame()</code></p>" if len(self) > MAX_ROWS else ""
+        head = html.escape(repr(self).splitlines()[0])
+        return f"<p>{head}</p>{table}{more}{SORT.replace('ID', identity)}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of a final figure between two configurations, paired by seed."""
+
+    column: str
+    first: str
+    second: str
+    seeds: tuple[Any, ...]
+    difference: float
+    """Mean of first minus second."""
+    low: float
+    high: float
+    confidence: float
+    p_value: float
+    """Of the two-sided paired t-test; exact ties give 1."""
+
+    @property
+    def significant(self) -> bool:
+        """Whether the confidence interval leaves out zero."""
+        return self.p_value < 1 - self.confidence
+
+    def __repr__(self) -> str:
+        word = "significant" if self.significant else "not significant"
+        return (
+            f"{self.column}: ({self.first}) - ({self.second}) = {self.difference:+.4g}\n"
+            f"  {self.confidence:.0%} confidence interval {self.low:.4g} to {self.high:.4g}, "
+            f"paired t-test over {len(self.seeds)} seeds: p = {self.p_value:.2g}, {word}"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def figures_of(record: TrainingRecord) -> dict[str, float]:
+    """Final figures by name: those of a finished run, the last value per split of whatever else a gauge recorded."""
+    if isinstance(record, RunRecord):
+        return final_metrics(record) if record.done else {}
+    return {
+        f"{split}_{tag}": float(series.values[-1])
+        for (split, tag), series in record.measured.items()
+        if split in ("train", "validation") and "/" not in tag and len(series.values)
+    }
+
+
+def spread(values: Iterable[float], confidence: float = 0.95) -> dict[str, float]:
+    """mean, sd (sample), n and the confidence interval low to high of the mean, by Student's t, of finite values.
+
+    >>> {name: round(value, 3) for name, value in spread([1.0, 2.0, 3.0]).items()}
+    {'mean': 2.0, 'sd': 1.0, 'n': 3, 'low': -0.484, 'high': 4.484}
+    """
+    from scipy import stats
+
+    finite = np.array([value for value in values if value is not None and math.isfinite(value)], float)
+    count = len(finite)
+    mean = float(finite.mean()) if count else math.nan
+    deviation = float(finite.std(ddof=1)) if count > 1 else math.nan
+    margin = (
+        float(stats.t.ppf((1 + confidence) / 2, count - 1)) * deviation / math.sqrt(count) if count > 1 else math.nan
+    )
+    return {"mean": mean, "sd": deviation, "n": count, "low": mean - margin, "high": mean + margin}
+
+
+def split_tag(tag: str, layers: Collection[str]) -> tuple[str, str | None, str | None]:
+    """(quantity, layer, variable) of a tag; layer names may hold slashes themselves.
+
+    >>> split_tag("gradient_norm/layer_03/kernel", ["layer_03"])
+    ('gradient_norm', 'layer_03', 'kernel')
+    >>> split_tag("activation_std/block/dense", ["block/dense"])
+    ('activation_std', 'block/dense', None)
+    >>> split_tag("loss", [])
+    ('loss', None, None)
+    """
+    quantity, _, rest = tag.partition("/")
+    known = [layer for layer in layers if rest == layer or rest.startswith(f"{layer}/")]
+    layer = max(known, key=len, default=rest.partition("/")[0])
+    return quantity, layer or None, rest[len(layer) + 1 :] or None
+
+
+def _points(
+    record: TrainingRecord, split: str, tag: str, steps: Sequence[int], values: Sequence[float]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    quantity, layer, variable = split_tag(tag, record.layers)
+    numbers = np.asarray(steps)
+    return pd.DataFrame(
+        {
+            "study": record.study,
+            "run": record.name,
+            "seed": record.seed,
+            "split": split,
+            "step": numbers,
+            "epoch": numbers / record.steps_per_epoch if record.steps_per_epoch else np.nan,
+            "quantity": quantity,
+            "layer": layer,
+            "variable": variable,
+            "value": np.asarray(values),
+        }
+    )
+
+
+def _described(record: TrainingRecord) -> dict[str, Any]:
+    return {"study": record.study, "seed": record.seed, "status": record.status, **record.fields}
+
+
+def _matches(record: TrainingRecord, fields: Mapping[str, Any]) -> bool:
+    described = _described(record)
+    return all(name in described and _wanted(described[name], value) for name, value in fields.items())
+
+
+def _wanted(value: Any, wanted: Any) -> bool:
+    if wanted is None:
+        return True
+    return value in wanted if isinstance(wanted, (list, tuple, set, frozenset)) else value == wanted
+
+
+def _paired_p_value(difference: np.ndarray) -> float:
+    """Of the hypothesis that the mean difference is zero; without any variation it is 1 for a tie and 0 otherwise."""
+    from scipy import stats
+
+    if np.ptp(difference) == 0:
+        return float(difference[0] == 0)
+    result: Any = stats.ttest_1samp(difference, 0.0)
+    return float(result.pvalue)
+
+
+def _words(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fields.items())
+
+
+def _listed(values: Iterable[Any]) -> str:
+    found = list(dict.fromkeys(map(str, values)))
+    return ", ".join(found[:MAX_VALUES]) + (f" and {len(found) - MAX_VALUES} more" if len(found) > MAX_VALUES else "")
+
+
+__all__ = ["Comparison", "GaugeRecord", "RunRecord", "Runs", "runs"]
