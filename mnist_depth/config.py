@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import math
 import re
@@ -70,7 +71,7 @@ def _option(default: Any, help_text: str, tag: str = "") -> Any:
     return field(default=default, metadata={"help": help_text, "tag": tag})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunConfig:
     """One network and its training.
 
@@ -305,6 +306,23 @@ class RunConfig:
             "pretraining_epochs": _usual_pretraining_epochs(self.dataset),
         }
         return getattr(self, name) == usual.get(name, FIELDS[name].default)
+
+    def __repr__(self) -> str:
+        """The call that makes this config, without fields that have their default.
+
+        >>> RunConfig(activation="tanh", optimizer="adam")
+        RunConfig(activation='tanh', optimizer='adam')
+        """
+        changed = [name for name in FIELDS if not self.is_default(name)]
+        return f"RunConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
+
+    def _repr_html_(self) -> str:
+        """Every field with its value and help, for a notebook."""
+        rows = [
+            f"<tr><th>{name}</th><td>{html.escape(str(getattr(self, name)))}</td><td>{spec.metadata['help']}</td></tr>"
+            for name, spec in FIELDS.items()
+        ]
+        return f"<table>{''.join(rows)}</table>"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ CONFIG, GAUGE, DONE, LOCK = "config.json", "gauge.json", "done.json", ".lock"
 CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
 STATUSES = ("finished", "diverged")
 """How a run can end."""
+
+SHOWN_FIGURES = ("test_accuracy", "best_test_accuracy", "train_loss", "train_accuracy", "validation_accuracy")
+"""Final figures in a short representation."""
 
 
 def event_tag(split: str, tag: str) -> str:
@@ -120,8 +124,24 @@ class TrainingRecord(ABC):
         """Every histogram in the order of writing."""
         return read_histograms(self.folder)
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Final figures by name, as numbers."""
+        return {}
 
-@dataclass(frozen=True)
+    def __repr__(self) -> str:
+        found = {name: self.figures[name] for name in SHOWN_FIGURES if name in self.figures}
+        shown = "".join(f", {name.replace('_', ' ')} {value:.4g}" for name, value in found.items())
+        return f"{type(self).__name__} {self.study}/{self.name}: {self.status}{shown}\n  {self.folder}"
+
+    def _repr_html_(self) -> str:
+        """Its fields and final figures, for a notebook."""
+        values = {"status": self.status, "seed": self.seed, **self.fields, **self.figures, "folder": self.folder}
+        rows = [f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in values.items()]
+        return f"<table>{''.join(rows)}</table>"
+
+
+@dataclass(frozen=True, repr=False)
 class RunRecord(TrainingRecord):
     """One run of a study."""
 
@@ -158,6 +178,12 @@ class RunRecord(TrainingRecord):
         return {name: value for name, value in self.config.to_dict().items() if name != "seed"}
 
     @property
+    def figures(self) -> dict[str, float]:
+        """Those of the marker, and the seconds that training took."""
+        given = {"seconds": self.done.get("seconds"), **self.done.get("metrics", {})}
+        return {name: float(value) for name, value in numbers_of(given).items()}
+
+    @property
     def layers(self) -> list[str]:
         """The weight layers that were measured; where none was, those of a plain network of this depth."""
         names = {tag.split("/")[1] for tag in self.tags() if "/layer_" in tag}
@@ -173,7 +199,7 @@ class RunRecord(TrainingRecord):
             return 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GaugeRecord(TrainingRecord):
     """What a `DepthGauge` measured of any Keras model."""
 
@@ -198,6 +224,15 @@ class GaugeRecord(TrainingRecord):
         """`diverged` after a loss that is not finite, else `measured`: a gauge does not know whether training ends."""
         _, losses = self.series("train", "loss")
         return "measured" if all(map(math.isfinite, losses)) else "diverged"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The last value of every scalar that belongs to no layer, such as `validation_accuracy`."""
+        return {
+            f"{split}_{tag}": float(series.values[-1])
+            for (split, tag), series in self.measured.items()
+            if "/" not in tag and len(series.values)
+        }
 
     @property
     def fields(self) -> Mapping[str, Any]:

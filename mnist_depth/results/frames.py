@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from mnist_depth.errors import UserError, unknown
-from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, find_trainings
-from mnist_depth.results.groups import final_metrics
+from mnist_depth.records import SHOWN_FIGURES, TrainingRecord, find_trainings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +33,6 @@ FIGURES = (
     "gradient_ratio",
 )
 """Final figures of a summary when none are asked for, as far as the runs have them."""
-
-SHOWN_FIGURES = ("best_test_accuracy", "test_accuracy", "train_loss")
-"""Final figures in the table that a notebook shows."""
 
 MAX_ROWS = 200
 """Rows of the table that a notebook shows; frames hold all."""
@@ -121,7 +117,7 @@ class Runs(Sequence[TrainingRecord]):
         import pandas as pd
 
         rows = [
-            {**_described(record), "name": record.name, **figures_of(record), "folder": str(record.folder)}
+            {**_described(record), "name": record.name, **record.figures, "folder": str(record.folder)}
             for record in self
         ]
         frame = pd.DataFrame(rows)
@@ -222,11 +218,11 @@ class Runs(Sequence[TrainingRecord]):
                 f"{_words(selection)} selects {len(chosen)} runs that differ in {', '.join(chosen.varying)}; "
                 "name the values of these fields too"
             )
-        return {record.seed: figures_of(record).get(column, math.nan) for record in chosen if record.seed is not None}
+        return {record.seed: record.figures.get(column, math.nan) for record in chosen if record.seed is not None}
 
     def _figures(self, frame: pd.DataFrame, columns: str | Sequence[str] | None) -> list[str]:
         """The final figures that were asked for, or the usual ones."""
-        known = list(dict.fromkeys(name for record in self for name in figures_of(record)))
+        known = list(dict.fromkeys(name for record in self for name in record.figures))
         if columns is None:
             return [name for name in FIGURES if name in known]
         chosen = [columns] if isinstance(columns, str) else list(columns)
@@ -297,17 +293,6 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
-
-
-def figures_of(record: TrainingRecord) -> dict[str, float]:
-    """Final figures by name: those of a finished run, the last value per split of whatever else a gauge recorded."""
-    if isinstance(record, RunRecord):
-        return final_metrics(record) if record.done else {}
-    return {
-        f"{split}_{tag}": float(series.values[-1])
-        for (split, tag), series in record.measured.items()
-        if split in ("train", "validation") and "/" not in tag and len(series.values)
-    }
 
 
 def spread(values: Iterable[float], confidence: float = 0.95) -> dict[str, float]:
@@ -399,6 +384,3 @@ def _words(fields: Mapping[str, Any]) -> str:
 def _listed(values: Iterable[Any]) -> str:
     found = list(dict.fromkeys(map(str, values)))
     return ", ".join(found[:MAX_VALUES]) + (f" and {len(found) - MAX_VALUES} more" if len(found) > MAX_VALUES else "")
-
-
-__all__ = ["Comparison", "GaugeRecord", "RunRecord", "Runs", "runs"]

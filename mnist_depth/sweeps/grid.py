@@ -35,7 +35,7 @@ def grid(fields: Mapping[str, Any], choices: Mapping[str, Collection[Any]], seed
     Combinations that mean the same stand once. Raises UserError where one is not valid.
 
     >>> [config.slug for config in grid({"dataset": "digits"}, {"depth": [3, 5]})]
-    ['digits-d03-relu-glorot_normal-sgd0.1', 'digits-d05-relu-glorot_normal-sgd0.1']
+    ['relu-d3-digits', 'relu-d5-digits']
     """
     first = fields.get("seed", 0)
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
