@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import types
 from collections.abc import Iterator
 
@@ -54,3 +55,23 @@ def held() -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     yield
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def kept_from_children() -> Iterator[None]:
+    """Let processes that are started in the block never see a request: they inherit that it is blocked.
+
+    A terminal and most clusters send a signal to every process of a job, and a process that is just starting would die
+    of it. This process still gets requests, through a thread that does not block them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    end = threading.Event()
+    threading.Thread(target=end.wait, daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        end.set()

@@ -1,25 +1,76 @@
-"""Where a sweep's workers run: joblib's backends, each behind one name."""
+"""Where a sweep's workers run, each backend behind one name: how to call a function for many arguments at once."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from mnist_depth.errors import UserError, unknown
+from mnist_depth.runtime import signals
+from mnist_depth.runtime.environment import cores
+from mnist_depth.sweeps import worker
+
+IDLE_SECONDS = 300
+"""How long a local worker waits for more work before it ends."""
+
+POLL_SECONDS = 0.1
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class Ended(NamedTuple):
+    """What a backend came back with: the results that it has, and why others are missing (empty if none is)."""
+
+    results: list[Any]
+    cause: str = ""
+
+
+Call = Callable[[Callable[[Any], Any], Sequence[Any]], Ended]
+"""Call the function for each argument; never raises because of a worker that died."""
 
 
 @contextlib.contextmanager
-def _local(workers: int, address: str | None) -> Iterator[None]:
-    import joblib
+def _local(workers: int, address: str | None) -> Iterator[Call]:
+    """Processes of this machine, also for a single run, so that nothing a run does can end the command itself."""
+    from joblib.externals.loky import get_reusable_executor
 
-    with joblib.parallel_config(backend="loky", n_jobs=workers):
-        yield
+    threads = str(max(1, cores() // workers))
+    environment = {name: os.environ.get(name, threads) for name in THREAD_VARIABLES}
+    # joblib's workers would print a stack trace when they crash; the cause is reported instead.
+    environment["PYTHONFAULTHANDLER"] = ""
+
+    def call(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Ended:
+        kills = _kills_for_memory()
+        with signals.kept_from_children():
+            executor = get_reusable_executor(
+                workers, timeout=IDLE_SECONDS, initializer=worker.start, initargs=(os.getpid(),), env=environment
+            )
+            try:
+                futures = [executor.submit(function, argument) for argument in arguments]
+                # The signals that stop a sweep reach another thread, so that they do not wake this one up.
+                while wait(futures, POLL_SECONDS).not_done:
+                    pass
+            except KeyboardInterrupt:
+                executor.shutdown(wait=False, kill_workers=True)
+                raise
+            errors = [error for future in futures if (error := future.exception())]
+            if errors:
+                executor.shutdown(wait=False, kill_workers=True)
+        results = [future.result() for future in futures if not future.exception()]
+        return Ended(results, _cause(errors[0], _kills_for_memory() > kills) if errors else "")
+
+    yield call
 
 
 @contextlib.contextmanager
-def _ray(workers: int, address: str | None) -> Iterator[None]:
+def _ray(workers: int, address: str | None) -> Iterator[Call]:
     import joblib
     import ray
     from ray.util.joblib import register_ray
@@ -29,34 +80,48 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
     try:
         register_ray()
         with joblib.parallel_config(backend="ray", n_jobs=workers):
-            yield
+            yield _through_joblib
     finally:
         ray.shutdown()
 
 
 @contextlib.contextmanager
-def _dask(workers: int, address: str | None) -> Iterator[None]:
+def _dask(workers: int, address: str | None) -> Iterator[Call]:
     import joblib
     from dask.distributed import Client
 
     local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
     options: dict[str, Any] = {"address": address} if address else local
     with Client(**options), joblib.parallel_config(backend="dask", n_jobs=workers):
-        yield
+        yield _through_joblib
 
 
-Engine = Callable[[int, "str | None"], contextlib.AbstractContextManager[None]]
+def _through_joblib(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Ended:
+    """Of a cluster, all results are lost when one worker dies, which each engine reports by an error of its own."""
+    import joblib
+
+    one_by_one: dict[str, Any] = {"batch_size": 1}
+    try:
+        results = joblib.Parallel(**one_by_one)(joblib.delayed(function)(argument) for argument in arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        return Ended([], _cause(error))
+    return Ended([result for result in results if result is not None])
+
+
+Engine = Callable[[int, "str | None"], contextlib.AbstractContextManager[Call]]
 
 ENGINES: dict[str, tuple[str, Engine]] = {
-    "local": ("one process per worker on this machine (joblib with loky)", _local),
+    "local": ("one process per worker on this machine (joblib's loky)", _local),
     "ray": ("a Ray cluster, or a local one; needs mnist_depth[ray]", _ray),
     "dask": ("a Dask cluster, or a local one; needs mnist_depth[dask]", _dask),
 }
 
 
 @contextlib.contextmanager
-def engine(name: str, workers: int, address: str | None = None) -> Iterator[None]:
-    """Let joblib use the named engine for the block.
+def engine(name: str, workers: int, address: str | None = None) -> Iterator[Call]:
+    """The named engine, for the time of the block.
 
     Raises UserError when the name is unknown, the engine is not installed, or nothing answers at `address`.
     """
@@ -64,16 +129,30 @@ def engine(name: str, workers: int, address: str | None = None) -> Iterator[None
         raise unknown("engine", name, ENGINES)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(ENGINES[name][1](workers, address))
+            call = stack.enter_context(ENGINES[name][1](workers, address))
         except ImportError:
             raise UserError(f"engine {name} is not installed; run: pip install 'mnist_depth[{name}]'") from None
         except (OSError, ValueError) as error:
             raise UserError(f"engine {name} cannot be reached at {address}: {str(error).splitlines()[0]}") from None
-        yield
+        yield call
 
 
-def kill_local_workers() -> None:
-    """End the processes of the local engine at once; the next call starts new ones."""
-    from joblib.externals.loky import get_reusable_executor
+def _cause(error: BaseException, memory_ran_out: bool = False) -> str:
+    """Why a worker died, in words: loky lists the exit codes of its processes as {SIGKILL(-9)}."""
+    if memory_ran_out:
+        return "the kernel killed it because the machine ran out of memory"
+    names = re.findall(r"(SIG[A-Z]+)\(-\d+\)", str(error))
+    if signal.SIGKILL.name in names:
+        return "it was killed (SIGKILL)"
+    if names:
+        return f"it crashed ({names[0]})"
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
-    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+def _kills_for_memory() -> int:
+    """How many processes the kernel has killed since it started because memory ran out; 0 where it does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    return 0

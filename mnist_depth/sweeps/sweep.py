@@ -1,7 +1,7 @@
 """Many runs at once, on this machine's cores or on a cluster, losing nothing.
 
 The run folder is the unit of truth: workers share nothing else, so a finished run is never trained again, an unfinished
-one resumes, and a worker's death costs what it was doing since the last epoch. joblib moves the work: to loky processes
+one resumes, and a worker's death costs what it was doing since the last epoch. An engine moves the work: to processes
 here, or to Ray or Dask workers that see the same logdir.
 """
 
@@ -11,7 +11,6 @@ import contextlib
 import html
 import os
 import shutil
-import signal
 import time
 import uuid
 import warnings
@@ -25,8 +24,9 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.runtime.environment import cores
-from mnist_depth.sweeps.backends import engine, kill_local_workers
+from mnist_depth.sweeps.backends import engine
 from mnist_depth.sweeps.cost import megabytes
+from mnist_depth.sweeps.stop import StopRequest, stop_requests
 from mnist_depth.sweeps.worker import Options, Outcome, Task, work
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ ATTEMPTS = 2
 """How often a run may take its worker down before it counts as failed."""
 
 BUSY_POLL_SECONDS = 1.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-STOPPING = b"mnist_depth: stopping; every run writes what it has, which takes some seconds (again: at once)\n"
 
 
 @dataclass(repr=False)
@@ -78,9 +76,9 @@ Watch = Callable[[Sequence[Path]], contextlib.AbstractContextManager[Any]]
 def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = None) -> Result:
     """Train every config that is not trained yet.
 
-    `watch` is entered with the run folders while they train, to show progress. The first SIGINT or SIGTERM lets every
-    run finish writing and stop (status `stopped`); the second raises KeyboardInterrupt. Raises UserError before
-    anything starts when a folder holds another run.
+    `watch` is entered with the run folders while they train, to show progress. The first request to stop
+    (`signals.REQUESTS`) lets every run finish writing and stop (status `stopped`); the second raises KeyboardInterrupt.
+    Raises UserError before anything starts when a folder holds another run.
     """
     folders = {config: records.run_folder(options.logdir, options.study, config) for config in configs}
     todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
@@ -90,7 +88,7 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     workers = min(options.workers or cores(), max(1, len(todo)))
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(_stop_sign(options.logdir))
+        stop = stack.enter_context(stop_requests(options.logdir))
         if watch and todo:
             stack.enter_context(watch([folders[config] for config in todo]))
         for outcome in _train_all(_longest_first(todo), folders, options, workers, stop):
@@ -119,104 +117,67 @@ def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:
     return sorted(configs, key=lambda config: (-config.epochs * config.depth * config.width**2, config.slug))
 
 
-@dataclass
-class _Stop:
-    """A file that workers look for: it can be seen by processes on any machine that shares the logdir."""
-
-    file: Path
-
-    @property
-    def asked(self) -> bool:
-        return self.file.exists()
-
-
-@contextlib.contextmanager
-def _stop_sign(logdir: Path) -> Iterator[_Stop]:
-    """Turn the first SIGINT or SIGTERM into a stop file, the second into KeyboardInterrupt."""
-    stop = _Stop(logdir / f".stop-{uuid.uuid4().hex}")
-
-    def ask(*_: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.file.touch()
-        os.write(2, STOPPING)  # print may be under way in what the signal interrupts
-
-    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        with contextlib.suppress(OSError):
-            stop.file.unlink(missing_ok=True)
-
-
 def _train_all(
-    todo: list[RunConfig], folders: dict[RunConfig, Path], options: Options, workers: int, stop: _Stop
+    todo: list[RunConfig], folders: dict[RunConfig, Path], options: Options, workers: int, stop: StopRequest
 ) -> Iterator[Outcome]:
     """Train together; then whatever was running when a worker died, alone; then wait for other owners' runs."""
     threads = max(1, cores() // workers)
     suspects: list[RunConfig] = []
-    queue = list(todo)
+    queue, fruitless = list(todo), 0
     while queue and not stop.asked:
         tasks = _tasks(queue, folders, options, threads, stop)
-        done, running = _one_round(tasks, options, workers)
+        done, running, cause = _one_round(tasks, options, workers)
         yield from (outcome for outcome in done.values() if outcome.status != "busy")
         suspects += [task.config for task in running]
         busy = [task.config for task in tasks if done.get(task.folder, Outcome(task.folder, "")).status == "busy"]
         left = [task.config for task in tasks if task.folder not in done and task not in running]
+        fruitless = 0 if done or running else fruitless + 1
+        if fruitless == ATTEMPTS:
+            yield from (Outcome(folders[config], "failed", f"its worker did not start: {cause}") for config in left)
+            left = []
         if busy and not left and not stop.asked:
             time.sleep(BUSY_POLL_SECONDS)
         queue = left + busy
     for config in suspects:
         if not stop.asked:
             yield _alone(config, folders, options, threads, stop)
-    started = queue + (suspects if stop.asked else [])
-    yield from (Outcome(folders[config], "stopped") for config in started)
+    not_started = queue + (suspects if stop.asked else [])
+    yield from (Outcome(folders[config], "stopped") for config in not_started)
 
 
-def _alone(config: RunConfig, folders: dict[RunConfig, Path], options: Options, threads: int, stop: _Stop) -> Outcome:
+def _alone(
+    config: RunConfig, folders: dict[RunConfig, Path], options: Options, threads: int, stop: StopRequest
+) -> Outcome:
     """A run that was under way when a worker died, by itself, so that a second death is its own."""
     tasks = _tasks([config], folders, options, threads, stop)
-    done, _ = _one_round(tasks, options, 1)
+    done, _, cause = _one_round(tasks, options, 1)
     if outcome := done.get(tasks[0].folder):
         return outcome
-    return Outcome(tasks[0].folder, "failed", f"its worker died {ATTEMPTS} times (killed, or out of memory)")
+    return Outcome(tasks[0].folder, "failed", f"its worker died {ATTEMPTS} times: {cause}")
 
 
 def _tasks(
-    configs: Sequence[RunConfig], folders: dict[RunConfig, Path], options: Options, threads: int, stop: _Stop
+    configs: Sequence[RunConfig], folders: dict[RunConfig, Path], options: Options, threads: int, stop: StopRequest
 ) -> list[Task]:
     round_name = uuid.uuid4().hex
     return [Task(config, folders[config], options, threads, stop.file, os.getpid(), round_name) for config in configs]
 
 
-def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task]]:
-    """Hand the tasks to the engine once: the outcomes, and the tasks that were under way when a worker died."""
-    import joblib
-
-    try:
-        with engine(options.engine, workers, options.engine_address), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            one_by_one: dict[str, Any] = {"batch_size": 1}
-            outcomes = joblib.Parallel(**one_by_one)(joblib.delayed(work)(task) for task in tasks)
-    except KeyboardInterrupt:
-        kill_local_workers()
-        raise
-    except UserError:
-        raise
-    except Exception:  # what an engine raises when a worker dies differs by engine; every result of the call is lost
-        kill_local_workers()
-        done = {task.folder: found for task in tasks if (found := _found(task))}
-        running = [task for task in tasks if task.folder not in done and _was_running(task)]
-        if not done and not running:
-            raise
-        return done, running
-    return {outcome.folder: outcome for outcome in outcomes if outcome is not None}, []
+def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task], str]:
+    """Hand the tasks to the engine once: the outcomes, the tasks under way when a worker died, and why it died."""
+    with engine(options.engine, workers, options.engine_address) as call, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ended = call(work, tasks)
+    done = {outcome.folder: outcome for outcome in ended.results}
+    if not ended.cause:
+        return done, [], ""
+    done |= {task.folder: found for task in tasks if task.folder not in done and (found := _found(task))}
+    running = [task for task in tasks if task.folder not in done and _was_running(task)]
+    return done, running, ended.cause
 
 
 def _found(task: Task) -> Outcome | None:
-    """The outcome that a run's folder tells."""
+    """The outcome according to the run's folder."""
     with contextlib.suppress(UserError):
         record = records.read_run(task.folder)
         if record.done and record.config == task.config:

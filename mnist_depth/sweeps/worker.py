@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -18,6 +19,7 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
+from mnist_depth.runtime import settings, streams
 from mnist_depth.runtime.hidden_imports import KERAS_EXTRAS, without
 
 ORPHAN_POLL_SECONDS = 1.0
@@ -65,15 +67,27 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
+def start(parent: int) -> None:
+    """What a local worker does first: see to its end, and leave the terminal to its parent.
+
+    What TensorFlow and a crash print is dropped too, unless TF_CPP_MIN_LOG_LEVEL asks for it.
+    """
+    _end_with(parent)
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
+        streams.discard(sys.stderr)
+
+
 def work(task: Task) -> Outcome:
     """Train one run, and turn whatever happens into an outcome."""
-    if task.options.engine == "local" and task.parent != os.getpid():
-        _end_with(task.parent)
     if _stopping(task):  # what waits behind a run that was stopped must not begin: compiling alone takes seconds
         return Outcome(task.folder, "stopped")
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")  # what they tell stands in the run folder; the terminal belongs to the parent
+    if not task.options.logdir.is_dir():
+        return Outcome(task.folder, "failed", f"{task.options.logdir} was moved or removed while its runs were trained")
+    if task.parent != os.getpid():
+        with contextlib.suppress(ValueError):  # a thread of the engine's
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings.apply_for_libraries()
+    warnings.simplefilter("ignore")  # what they say is in the run folder; the terminal belongs to the parent
     with _at_work:
         return _train(task)
 
@@ -94,8 +108,10 @@ def _train(task: Task) -> Outcome:
             keep_going=task.options.keep_going,
             command=task.options.command,
             owner=task.round,
-            stop=lambda: _stopping(task),
+            stop=lambda: _stopping(task) or not task.folder.is_dir(),
         )
+        if not task.folder.is_dir():
+            raise UserError(f"{task.folder} was moved or removed while it was trained")
     except records.Busy:
         return Outcome(task.folder, "busy")
     except UserError as error:
