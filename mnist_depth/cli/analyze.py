@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_depth import records
-from mnist_depth.cli import flags, output
+from mnist_depth.cli import flags, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES, Study
 from mnist_depth.studies.study import Answer
+from mnist_depth.translation import translate as _
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 def list_names(words: list[str], values: flags.FlagValues) -> int:
@@ -43,16 +44,18 @@ def theory(words: list[str], values: flags.FlagValues) -> int:
 
 def report(words: list[str], values: flags.FlagValues) -> int:
     """Write a self-contained HTML report on every run at or below a folder."""
-    from mnist_depth.results.report import write_report
+    from mnist_depth.results.overview import Overview, Story
+    from mnist_depth.results.report import read, write_overview
 
     folder = Path(_one_word("report", words, "a folder of runs, such as logs/depth9"))
     out = Path(values.out) if values.out else None
-    chosen = STUDIES.get(os.path.basename(os.path.realpath(folder)))
-    if chosen is None:
-        print(write_report(folder, out))
-        return 0
-    answers = _answers(chosen, records.find_runs(folder) if folder.is_dir() else [], values.data_dir)
-    print(output.write_study_report(chosen, folder, answers, out))
+    with progress.activity(_("writing the report")):
+        runs, notes = read(folder)
+        name = os.path.basename(os.path.realpath(folder))
+        chosen = STUDIES.get(name)
+        story = chosen.story(name, _answers(chosen, runs, values.data_dir)) if chosen else Story()
+        page = write_overview(Overview(runs, story), folder, out, notes)
+    print(page)
     return 0
 
 
@@ -88,7 +91,7 @@ def diagnose(words: list[str], values: flags.FlagValues) -> int:
 def _runs_below(folder: Path) -> str:
     """The first runs where a run can be: STUDY/SLUG/seed_K below a logdir, no deeper, for the folder may be any."""
     configs = (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(f"{depth}/{records.CONFIG}")))
-    found = [str(path.parent) for path in itertools.islice(configs, MOST_NAMED)]
+    found = [str(path.parent) for path in itertools.islice(configs, MAX_NAMED)]
     return f"name one of its runs, such as {', '.join(found)}" if found else "it holds no run either"
 
 

@@ -1,70 +1,279 @@
-"""Text for the terminal: tables of runs, verdicts, where to look."""
+"""Text for the terminal: the answer, a small picture, tables, verdicts, where to look.
+
+Every function takes the width of the terminal in columns; None is a pipe or a file, which gets one line per fact.
+Commands and paths are never broken, so that they can be copied.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shlex
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_depth.records import RunRecord
-from mnist_depth.studies.study import NOT_TESTED, REPRODUCED, Answer, Study
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
+
+if TYPE_CHECKING:
+    from mnist_depth.results.overview import Overview, Story
+    from mnist_depth.results.tables import Table
+    from mnist_depth.studies.study import Answer
+
+MIN_WIDTH = 40
+"""Narrower terminals are treated as this wide."""
+
+GAP = "  "
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns aligned by spaces: text to the left, figures to the right."""
-    lines = [list(headers), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+def terminal_width() -> int | None:
+    """The columns of the terminal that standard output goes to; None where it is a pipe or a file."""
+    return max(MIN_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
+# Text of a given width
+
+
+def cells(text: str) -> int:
+    """The columns that a text takes: Korean letters take two."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """The text with spaces behind it, or before it where it is a figure."""
+    space = " " * (width - cells(text))
+    return space + text if right else text + space
+
+
+def wrap(text: str, width: int | None, head: str = "") -> list[str]:
+    """Lines of at most `width` columns, broken between words; `head` begins the first and indents the others."""
+    if width is None:
+        return [head + text]
+    indent, lines, line = " " * cells(head), [], head
+    for word in text.split():
+        if line.strip() and line != head and cells(line) + 1 + cells(word) > width:
+            lines.append(line)
+            line = indent
+        line += word if line in (head, indent) else f" {word}"
+    return [*lines, line]
+
+
+def paragraph(text: str, width: int | None, head: str = "") -> str:
+    return "\n".join(wrap(text, width, head))
+
+
+# Tables
+
+
+def table(content: Table, width: int | None = None) -> str:
+    """Columns aligned by spaces, text to the left, figures to the right; columns that do not fit are named below."""
+    content, left_out = _fitted(content, width)
+    label = max(cells(row[0]) for row in content.rows) if content.rows else 0
+    if width is not None and _total(content, label, folded=True) > width:
+        label = max(12, width - _total(content, 0, folded=True))
+    folded = width is not None and _total(content, label, folded=False) > width
+    widths = [label, *(_column(content, place, folded) for place in range(1, len(content.header)))]
+    lines = [
+        line
+        for row in [content.header, *content.rows]
+        for line in _row(row, widths, is_header=row is content.header and folded)
+    ]
+    if left_out:
+        text = _("Not shown at this width: {columns}; the report has them.", columns=", ".join(left_out))
+        lines += wrap(text, width)
+    return "\n".join(lines)
+
+
+def _fitted(content: Table, width: int | None) -> tuple[Table, list[str]]:
+    """The table without the last columns, as many as do not fit even with folded headers, and their names."""
+    left_out: list[str] = []
+    if width is None:
+        return content, left_out
+    label = min(max((cells(row[0]) for row in content.rows), default=0), max(12, width // 3))
+    while len(content.header) > 2 and _total(content, label, folded=True) > width:
+        left_out.insert(0, content.header[-1])
+        content = content._replace(header=content.header[:-1], rows=[row[:-1] for row in content.rows])
+    return content, left_out
+
+
+def _total(content: Table, label: int, *, folded: bool) -> int:
+    figures = sum(len(GAP) + _column(content, place, folded) for place in range(1, len(content.header)))
+    return label + figures
+
+
+def _column(content: Table, place: int, folded: bool) -> int:
+    """The width of a column whose header is, or is not, folded at its spaces."""
+    header = content.header[place]
+    words = header.split() if folded else [header]
+    return max(map(cells, [*words, *(row[place] for row in content.rows)]), default=0)
+
+
+def _row(row: Sequence[str], widths: Sequence[int], *, is_header: bool) -> list[str]:
+    """The lines of one row: headers end on its last line, names of rows begin on its first."""
+    columns = [
+        wrap(cell, width) if is_header or place == 0 else [cell]
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    height = max(map(len, columns))
+    above = [
+        [""] * (height - len(lines)) + lines if is_header else lines + [""] * (height - len(lines)) for lines in columns
+    ]
+    return [
+        GAP.join(
+            pad(lines[number], width, right=place > 0)
+            for place, (lines, width) in enumerate(zip(above, widths, strict=True))
         ).rstrip()
-        for line in lines
-    )
+        for number in range(height)
+    ]
 
 
-def runs_table(runs: Sequence[RunRecord]) -> str:
-    """One row per configuration: mean and sample standard deviation over seeds."""
-    from mnist_depth.results import tables
-    from mnist_depth.results.groups import group_runs
+def overview_of(runs: Sequence[RunRecord], story: Story | None = None) -> Overview:
+    """What is known of these runs, for the terminal and for the report."""
+    from mnist_depth.results.overview import Overview, Story
 
-    return table(*tables.summary(group_runs(runs), rank_by="best_test_accuracy"))
+    return Overview(runs, story or Story(rank_by="best_test_accuracy"))
 
 
-def study_table(study: Study, runs: Sequence[RunRecord]) -> str:
+def results_table(overview: Overview, width: int | None) -> str:
     """One row per configuration: mean and deviation over seeds, the published figure beside it where there is one."""
-    from mnist_depth.results import tables
-    from mnist_depth.results.groups import group_runs
+    from mnist_depth.results.tables import compact
 
-    groups = tables.ranked(group_runs(runs), study.rank_by)
-    header, rows = tables.summary(groups, study.columns)
-    published = [study.published(group.config) for group in groups]
-    named = [[study.label(group.config) or row[0], *row[1:]] for group, row in zip(groups, rows, strict=True)]
-    if any(published):
-        header = [*header, "published"]
-        named = [[*row, figure] for row, figure in zip(named, published, strict=True)]
-    return table(header, named)
+    content = compact(overview.table)
+    return "\n".join([table(content, width), *wrap(content.note, width)])
 
 
-def write_study_report(
-    study: Study,
-    folder: Path,
-    answers: Sequence[Answer],
-    out: Path | None = None,
-    only: Collection[Path] | None = None,
-) -> Path:
-    """The report on a study's runs, all or those in `only`, told with its question and its answers."""
-    from mnist_depth.results.report import Story, write_report
+# The picture of gradient against layer
 
-    title = os.path.basename(os.path.realpath(folder))
-    told = (study.question, study.why, answers, study.columns, study.rank_by, study.label, study.published)
-    return write_report(folder, out, Story(title, *told), only)
+MAX_ROWS, MIN_PANEL, MAX_PANELS = 12, 26, 4
+"""Layers of a picture; columns that one configuration takes at least; configurations side by side."""
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+FIGURE = 9
+"""Columns of a figure behind its bar."""
+
+
+def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf-8") -> str:
+    """A bar per layer and configuration on one log scale; empty where no gradients were measured."""
+    from mnist_depth.results.figures import MOMENTS, NORMS
+
+    width = width or 80
+    found = _compared(overview, max(1, min(MAX_PANELS, (width - 6) // MIN_PANEL)))
+    logs = [log for norms in found.values() for log in norms.values() if log is not None]
+    if not logs:
+        return ""
+    low, high = math.floor(min(logs) - 0.1), math.ceil(max(logs))
+    names = list(dict.fromkeys(name for norms in found.values() for name in norms))
+    names = [names[round(place)] for place in _evenly(len(names), MAX_ROWS)]
+    panel = (width - 6) // len(found) - 2
+    title = _(MOMENTS["start"], norm=_(NORMS["pre-activation gradient"]))
+    scale = _("{title}; bars from {low} to {high}, log scale", title=title, low=f"1e{low}", high=f"1e{high}")
+    bar = _block_bar if _encodes(EIGHTHS + "█", encoding) else _plain_bar
+    lines = [*wrap(scale, width), "      " + GAP.join(pad(_cut(label, panel), panel) for label in found).rstrip()]
+    for name in names:
+        bars = [_bar(norms.get(name), low, high, panel, bar) for norms in found.values()]
+        lines.append(f"{_short(name):>4}{GAP}{GAP.join(bars)}".rstrip())
+    return "\n".join(lines)
+
+
+def _compared(overview: Overview, count: int) -> dict[str, dict[str, float | None]]:
+    """Label -> layer -> log10 of the first seed's gradient: of all configurations, or of the best to the worst."""
+    from mnist_depth.results.tables import ranked
+
+    known = [
+        group
+        for group in ranked(overview.groups, overview.story.rank_by or "best_test_accuracy")
+        if any(one.quantity == "pre-activation gradient" for one in overview.start.get(group.label, [])[:1])
+    ]
+    return {
+        known[round(place)].label: {
+            layer.name: math.log10(value) if value and math.isfinite(value) and value > 0 else None
+            for one in overview.start[known[round(place)].label][:1]
+            for layer, value in zip(one.layers, one.gradients, strict=True)
+        }
+        for place in _evenly(len(known), count)
+    }
+
+
+def _evenly(count: int, most: int) -> list[float]:
+    """At most `most` places from the first to the last of `count`."""
+    shown = min(count, most)
+    return [place * (count - 1) / (shown - 1) for place in range(shown)] if shown > 1 else [0.0] * shown
+
+
+def _bar(log: float | None, low: int, high: int, panel: int, draw: Callable[[float], str]) -> str:
+    """A bar and its figure, `panel` columns wide."""
+    if log is None:
+        return pad(_("none"), panel)
+    length = (panel - FIGURE) * (log - low) / max(1, high - low)
+    return pad(f"{draw(length)} {10**log:.1e}", panel)
+
+
+def _block_bar(length: float) -> str:
+    return "█" * int(length) + EIGHTHS[int(length % 1 * len(EIGHTHS))].strip()
+
+
+def _plain_bar(length: float) -> str:
+    return "#" * round(length)
+
+
+def _encodes(text: str, encoding: str) -> bool:
+    with contextlib.suppress(UnicodeEncodeError, LookupError):
+        text.encode(encoding)
+        return True
+    return False
+
+
+def _cut(text: str, width: int) -> str:
+    from rich.cells import set_cell_size
+
+    return text if cells(text) <= width else set_cell_size(text, width - 1) + "…"
+
+
+def _short(layer: str) -> str:
+    return layer.removeprefix("layer_").lstrip("0")[-4:]
+
+
+# Verdicts
+
+
+def answers_text(answers: Sequence[Answer], width: int | None = None) -> str:
+    """One paragraph per expectation, then how many came true."""
+    from mnist_depth.studies.study import REPRODUCED
+
+    heads = [_(answer.verdict) for answer in answers]
+    indent = max(map(cells, heads), default=0)
+    lines = [
+        line
+        for answer, head in zip(answers, heads, strict=True)
+        for line in wrap(f"{answer.statement} ({answer.detail})", width, pad(head, indent) + GAP)
+    ]
+    held = sum(answer.verdict == REPRODUCED for answer in answers)
+    verdict = _("Verdict: {held} of {count} expectations reproduced", held=held, count=len(answers))
+    others = [(name, sum(answer.verdict == name for answer in answers)) for name in UNDECIDED]
+    return "\n".join([*lines, ", ".join([verdict, *(f"{count} {_(name)}" for name, count in others if count)])])
+
+
+UNDECIDED = (mark("not tested"), mark("not comparable"))
+
+
+def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None) -> str:
+    """The answer, the picture, the table, the verdicts and the reason."""
+    encoding = sys.stdout.encoding or "ascii"
+    parts = [
+        paragraph(overview.sentence, width, _("Answer: ")),
+        gradient_picture(overview, width, encoding),
+        results_table(overview, width),
+        answers_text(answers, width),
+    ]
+    text = "\n\n".join(part for part in parts if part)
+    return f"{text}\n{paragraph(_(overview.story.why), width, _('Why: '))}"
 
 
 def scores_of(run: RunRecord) -> str:
@@ -72,35 +281,38 @@ def scores_of(run: RunRecord) -> str:
     from mnist_depth.results.groups import final_metrics
 
     figures = defaultdict(lambda: math.nan, final_metrics(run))
-    return (
-        f"test loss {figures['test_loss']:.4f}, test accuracy {figures['test_accuracy']:.2%} "
-        f"(best {figures['best_test_accuracy']:.2%}), {figures['seconds']:.1f} s"
+    return _(
+        "test loss {loss:.4f}, test accuracy {accuracy:.2%} (best {best:.2%}), {seconds:.1f} s",
+        loss=figures["test_loss"],
+        accuracy=figures["test_accuracy"],
+        best=figures["best_test_accuracy"],
+        seconds=figures["seconds"],
     )
 
 
-def answers_text(answers: Sequence[Answer]) -> str:
-    """One line per expectation, then how many came true."""
-    lines = [f"{answer.verdict:<14}  {answer.statement} ({answer.detail})" for answer in answers]
-    held, left = (sum(answer.verdict == verdict for answer in answers) for verdict in (REPRODUCED, NOT_TESTED))
-    untested = f", {left} not tested" if left else ""
-    return "\n".join([*lines, f"Verdict: {held} of {len(answers)} expectations reproduced{untested}"])
+# Where to look
 
 
-def where_to_look(logdir: Path, look: str = "") -> str:
+def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str:
     """The command that opens the board, and the chart that answers the question."""
     board = shlex.join([*python(), "board", "--logdir", str(logdir)])
-    lines = [f"Look:  {board}    (or tensorboard --logdir {shlex.quote(str(logdir))})", f"At:    {look}"]
-    return "\n".join(lines if look else lines[:1])
+    tensorboard = f"tensorboard --logdir {shlex.quote(str(logdir))}"
+    head = _("Look:  ")
+    if width is None or cells(head) + len(board) + len(tensorboard) + 9 <= width:
+        lines = [_("{head}{board}    (or {tensorboard})", head=head, board=board, tensorboard=tensorboard)]
+    else:
+        lines = [f"{head}{board}", _("{head}or {tensorboard}", head=" " * cells(head), tensorboard=tensorboard)]
+    return "\n".join([*lines, *(wrap(_(look), width, _("At:    ")) if look else [])])
 
 
 def python() -> list[str]:
     """The words that start this program from the shell it was started in: `python` may be another one there."""
     found = shutil.which("python")
     same = found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
-    return ["python" if same else _short(Path(sys.executable)), "-m", "mnist_depth"]
+    return ["python" if same else _relative(Path(sys.executable)), "-m", "mnist_depth"]
 
 
-def _short(path: Path) -> str:
+def _relative(path: Path) -> str:
     """Relative to the working folder where it is below it."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))

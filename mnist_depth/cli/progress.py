@@ -71,6 +71,18 @@ def scores_text(scores: dict[str, float]) -> str:
 
 
 @contextlib.contextmanager
+def activity(words: str) -> Iterator[None]:
+    """Show what the program is doing until the block ends; nothing where standard error is no terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{words} ..."):
+        yield
+
+
+@contextlib.contextmanager
 def watch(folders: Sequence[Path]) -> Iterator[None]:
     """Show the progress of these run folders until the block ends."""
     done = threading.Event()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mnist_depth import datasets, records
 from mnist_depth.cli import flags, output, progress
@@ -18,6 +17,7 @@ from mnist_depth.records import RunRecord, read_run, run_folder
 from mnist_depth.studies import STUDIES, Study
 from mnist_depth.sweeps import search, sweep
 from mnist_depth.sweeps.grid import grid, parse_choices
+from mnist_depth.translation import translate as _
 
 INCOMPLETE = 1
 
@@ -53,7 +53,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     print(f"Study {name}: {chosen.question}", flush=True)
     result = _sweep(configs, options, values)
     with _whatever_the_disk_holds(result):
-        _conclude(chosen, _read(configs, options), overrides, options)
+        _conclude(chosen, _read(configs, options), options)
     return _ending(result, options)
 
 
@@ -75,7 +75,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
         for run in runs[:MOST_NAMED]:
             print(f"{run.folder}: {run.status}, {output.scores_of(run)}")
         if len(runs) > 1:
-            print(f"\n{output.runs_table(runs)}\n")
+            print(f"\n{output.results_table(output.overview_of(runs), output.terminal_width())}\n")
         _write_pages(options)
         print(output.where_to_look(options.logdir))
     return _ending(result, options)
@@ -114,7 +114,7 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
     with _whatever_the_disk_holds(*results):
-        _conclude(chosen, _read([trial.config for trial in trials], options), overrides, options)
+        _conclude(chosen, _read([trial.config for trial in trials], options), options)
     return max(_ending(result, options) for result in results)
 
 
@@ -127,19 +127,21 @@ def _winner(config: RunConfig, options: sweep.Options) -> str:
     return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
 
 
-def _conclude(chosen: Study, runs: Sequence[RunRecord], overrides: Mapping[str, Any], options: sweep.Options) -> None:
-    """The table, the verdicts, the report and the board's summaries of whatever has finished."""
+def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options) -> None:
+    """The table, the verdicts, the report and the board's summaries of the runs that have finished."""
+    from mnist_depth.results.report import left_out, write_overview
+
     if not runs:
         return
-    answers = chosen.answers(runs, overrides, options.data_dir)
-    print(f"\n{output.study_table(chosen, runs)}\n")
-    print(output.answers_text(answers))
-    print(f"Why: {chosen.why}")
-    _write_pages(options)
-    folders = [run.folder for run in runs]
-    page = output.write_study_report(chosen, options.logdir / options.study, answers, only=folders)
-    print(f"Report: {page}")
-    print(output.where_to_look(options.logdir, chosen.look))
+    width, folder = output.terminal_width(), options.logdir / options.study
+    answers = chosen.answers(runs, options.data_dir)
+    overview = output.overview_of(runs, chosen.story(options.study, answers))
+    print(f"\n{output.conclusion(overview, answers, width)}")
+    with progress.activity(_("writing the report")):
+        _write_pages(options)
+        page = write_overview(overview, folder, notes=left_out(folder, runs))
+    print(_("Report: {path}", path=page))
+    print(output.where_to_look(options.logdir, chosen.look, width))
 
 
 def _write_pages(options: sweep.Options) -> None:

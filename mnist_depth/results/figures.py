@@ -17,11 +17,14 @@ from mnist_depth.records import HistogramPoint
 from mnist_depth.registry import split_name
 from mnist_depth.results import plots
 from mnist_depth.results.diagnosis import Diagnosis, diagnose_run
-from mnist_depth.results.groups import Group, axes_of
+from mnist_depth.results.groups import Group
 from mnist_depth.results.measurements import Moment
 from mnist_depth.results.plots import Density, Profile
 from mnist_depth.results.rendering import Picture
-from mnist_depth.results.tables import ranked
+from mnist_depth.results.style import Styles
+from mnist_depth.results.tables import heading, ranked
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
 
 Array = NDArray[np.float64]
 
@@ -30,44 +33,52 @@ GRID_METRICS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy
 """What heat maps show: the first of these that the runs have."""
 
 CURVES = (
-    ("test", "accuracy", "test accuracy", True),
-    ("test", "loss", "test loss", False),
-    ("train", "loss", "training loss", False),
+    ("test", "accuracy", mark("test accuracy"), True),
+    ("test", "loss", mark("test loss"), False),
+    ("train", "loss", mark("training loss"), False),
 )
 """(run, tag, words, whether in percent) of the training curves."""
+
+NORMS = {
+    "pre-activation gradient": mark("gradient norm ||dL/dz||"),
+    "kernel gradient": mark("kernel gradient norm ||dL/dW||"),
+}
+"""The words for each norm that a diagnosis may have judged."""
+
+MOMENTS: dict[Moment, str] = {
+    "start": mark("{norm} against layer, before training"),
+    "end": mark("{norm} against layer, after training"),
+}
 
 SCALED = ("mean_field", "normal", "orthogonal")
 """Initializers whose argument is a scale: a grid of them has a number on its axis."""
 
 BINS, TAIL = 48, 0.002
-LEAST_FILLED = 0.5
+MIN_FILLED = 0.5
 """Share of a grid's cells that must have a value; trials of a random search are no grid."""
 
-MOST_PANELS = 6
+MAX_PANELS = 6
 """Grids that vary on a third field are drawn once for each of its values, up to this many."""
 
 
 def representatives(groups: Sequence[Group]) -> list[Group]:
     """As many groups as one chart can tell apart, in the given order: the best, the worst, and evenly between."""
-    if len(groups) <= plots.MOST_LINES:
+    if len(groups) <= plots.MAX_LINES:
         return list(groups)
     ranking = ranked(groups, RANKING)
-    chosen = {ranking[round(place)].label for place in np.linspace(0, len(ranking) - 1, plots.MOST_LINES)}
+    chosen = {ranking[round(place)].label for place in np.linspace(0, len(ranking) - 1, plots.MAX_LINES)}
     return [group for group in groups if group.label in chosen]
 
 
-def _labels(groups: Sequence[Group]) -> list[str]:
-    return [group.label for group in groups]
-
-
-def training_curves(groups: Sequence[Group]) -> list[Picture]:
+def training_curves(groups: Sequence[Group], styles: Styles) -> list[Picture]:
     """Accuracy and losses over training, as far as they were recorded."""
+    epoch = {group.label: group.steps_per_epoch for group in groups}
     pictures = []
     for run, tag, words, percent in CURVES:
         lines = {group.label: curve for group in groups if (curve := group.curve(run, tag))}
         if lines:
             name = words.replace(" ", "_")
-            pictures.append(plots.curves(name, lines, ylabel=words, percent=percent, order=_labels(groups)))
+            pictures.append(plots.curves(name, lines, styles, ylabel=_(words), percent=percent, epoch=epoch))
     return pictures
 
 
@@ -90,25 +101,23 @@ def diagnose_groups(groups: Sequence[Group], moment: Moment) -> dict[str, list[D
     return found
 
 
-def gradients_by_layer(groups: Sequence[Group], diagnoses: Diagnoses, moment: Moment) -> list[Picture]:
+def gradients_by_layer(groups: Sequence[Group], diagnoses: Diagnoses, moment: Moment, styles: Styles) -> list[Picture]:
     """Gradient norm against layer, measured and, before training, predicted; no picture where nothing was measured."""
-    order = _labels(groups)
-    diagnoses = {label: diagnoses[label] for label in order if label in diagnoses}
-    kinds = Counter(diagnosis.quantity for of_seeds in diagnoses.values() for diagnosis in of_seeds)
+    found = {group.label: diagnoses[group.label] for group in groups if group.label in diagnoses}
+    kinds = Counter(diagnosis.quantity for of_seeds in found.values() for diagnosis in of_seeds)
     if not kinds:
         return []
     quantity = kinds.most_common(1)[0][0]
     profiles = {}
-    for label, of_seeds in diagnoses.items():
+    for label, of_seeds in found.items():
         profile = _profile([diagnosis for diagnosis in of_seeds if diagnosis.quantity == quantity])
         if profile is not None:
             profiles[label] = profile
     if not profiles:
         return []
-    words = "before training" if moment == "start" else "after training"
-    ylabel = f"{quantity} norm"
-    name = f"gradient_by_layer_{moment}"
-    return [plots.gradient_by_layer(name, profiles, ylabel=ylabel, moment=words, order=order)]
+    norm = _(NORMS[quantity])
+    title = _(MOMENTS[moment], norm=norm)
+    return [plots.gradient_by_layer(f"gradient_by_layer_{moment}", profiles, styles, ylabel=norm, title=title)]
 
 
 def _profile(of_seeds: Sequence[Diagnosis]) -> Profile | None:
@@ -146,24 +155,26 @@ def _theory_line(diagnosis: Diagnosis, mean: Array) -> Array | None:
 # Distributions
 
 
-def gradient_distributions(groups: Sequence[Group]) -> list[Picture]:
+def gradient_distributions(groups: Sequence[Group], styles: Styles) -> list[Picture]:
     """log10 |gradient| of the first, middle and last layer's kernel, the groups overlaid."""
-    for prefix, words in (("probe_gradient_log10/", "on a fixed batch"), ("gradient_log10/", "as applied")):
+    for prefix, caption in (
+        ("probe_gradient_log10/", _("Kernel gradients on a fixed batch, last measurement")),
+        ("gradient_log10/", _("Kernel gradients as applied, last measurement")),
+    ):
         panels = _panels(groups, prefix, "/kernel", hidden_only=False)
         if panels:
-            caption = f"Kernel gradients {words}, last measurement: one line per configuration"
-            xlabel, order = "log10 |gradient|", _labels(groups)
-            return [plots.distributions("gradients", panels, xlabel=xlabel, caption=caption, order=order)]
+            xlabel = _("log10 |kernel gradient|")
+            return [plots.distributions("gradients", panels, styles, xlabel=xlabel, caption=caption)]
     return []
 
 
-def activation_distributions(groups: Sequence[Group]) -> list[Picture]:
+def activation_distributions(groups: Sequence[Group], styles: Styles) -> list[Picture]:
     """Outputs of the first, middle and last hidden layer, the groups overlaid."""
     panels = _panels(groups, "activation/", "", hidden_only=True)
-    caption = "Outputs of hidden layers, last measurement: one line per configuration"
     if not panels:
         return []
-    return [plots.distributions("activations", panels, xlabel="activation", caption=caption, order=_labels(groups))]
+    caption = _("Outputs of hidden layers, last measurement")
+    return [plots.distributions("activations", panels, styles, xlabel=_("activation"), caption=caption)]
 
 
 def _panels(groups: Sequence[Group], prefix: str, suffix: str, *, hidden_only: bool) -> dict[str, dict[str, Density]]:
@@ -172,7 +183,7 @@ def _panels(groups: Sequence[Group], prefix: str, suffix: str, *, hidden_only: b
     for group in groups:
         layers = _recorded_layers(group, prefix, suffix)
         layers = layers[:-1] if hidden_only else layers
-        for role, layer in _roles(layers, "last hidden layer" if hidden_only else "last layer").items():
+        for role, layer in _roles(layers, _("last hidden layer") if hidden_only else _("last layer")).items():
             tag = f"{prefix}{layer}{suffix}"
             points = [last[tag] for last in group.last_histograms if tag in last]
             panels.setdefault(role, {})[group.label] = points
@@ -190,9 +201,9 @@ def _recorded_layers(group: Group, prefix: str, suffix: str) -> list[str]:
 def _roles(layers: Sequence[str], last: str) -> dict[str, str]:
     if not layers:
         return {}
-    roles = {"first layer": layers[0]}
+    roles = {_("first layer"): layers[0]}
     if len(layers) > 2:
-        roles["middle layer"] = layers[len(layers) // 2]
+        roles[_("middle layer")] = layers[len(layers) // 2]
     return roles | ({last: layers[-1]} if len(layers) > 1 else {})
 
 
@@ -231,34 +242,34 @@ class _Grid(NamedTuple):
 
 
 def grids(groups: Sequence[Group]) -> list[Picture]:
-    """Heat maps where the configurations vary on two fields; one for each value of a third."""
+    """Heat maps where the configurations vary on two axes; one for each value of a third, all on one color scale."""
     metric = next((name for name in GRID_METRICS if any(group.spread(name) for group in groups)), None)
-    fields = axes_of([run for group in groups for run in group.runs])
-    if metric is None or not 2 <= len(fields) <= 3:
+    axes = list(groups[0].places) if groups else []
+    if metric is None or not 2 <= len(axes) <= 3:
         return []
-    split, pair = _split(groups, fields)
+    split, pair = _split(groups, axes)
     pictures = []
     for value in _values(groups, split) if split else [None]:
-        chosen = [group for group in groups if split is None or getattr(group.config, split) == value]
+        chosen = [group for group in groups if split is None or group.places[split] == value]
         picture = _grid_picture(chosen, pair, metric, "" if value is None else str(value))
         if picture is not None:
             pictures.append(picture)
-    return pictures if len(pictures) <= MOST_PANELS else []
+    return pictures if len(pictures) <= MAX_PANELS else []
 
 
-def _split(groups: Sequence[Group], fields: Sequence[str]) -> tuple[str | None, tuple[str, str]]:
-    """The field to split on, if there are three, and the two that span a grid (rows, columns).
+def _split(groups: Sequence[Group], axes: Sequence[str]) -> tuple[str | None, tuple[str, str]]:
+    """The axis to split on, if there are three, and the two that span a grid (rows, columns).
 
-    Split on the activation, else on the field with the fewest values.
+    Split on the activation, else on the axis with the fewest values.
     """
-    by_count = sorted(fields, key=lambda name: (name != "activation", len(_values(groups, name))))
-    pair = [name for name in fields if name in by_count[-2:]]
+    by_count = sorted(axes, key=lambda name: (name != "activation", len(_values(groups, name))))
+    pair = [name for name in axes if name in by_count[-2:]]
     rows, columns = (pair[1], pair[0]) if pair[1] == "depth" else (pair[0], pair[1])
-    return (by_count[0] if len(fields) == 3 else None), (rows, columns)
+    return (by_count[0] if len(axes) == 3 else None), (rows, columns)
 
 
-def _values(groups: Sequence[Group], field: str) -> list[Any]:
-    return sorted({getattr(group.config, field) for group in groups}, key=_natural)
+def _values(groups: Sequence[Group], axis: str) -> list[Any]:
+    return sorted({group.places[axis] for group in groups}, key=_natural)
 
 
 def _natural(value: Any) -> tuple[str, float, str]:
@@ -273,7 +284,7 @@ def _natural(value: Any) -> tuple[str, float, str]:
 
 
 def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, only: str) -> Picture | None:
-    rows, columns = (_values(groups, field) for field in pair)
+    rows, columns = (_values(groups, axis) for axis in pair)
     if len(rows) < 2 or len(columns) < 2:
         return None
     sigmas = _sigmas(groups) if pair == ("depth", "initializer") else {}
@@ -281,11 +292,11 @@ def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, o
     values = np.full((len(rows), len(columns)), np.nan)
     for group in groups:
         spread = group.spread(metric)
-        at = rows.index(getattr(group.config, pair[0])), columns.index(getattr(group.config, pair[1]))
+        at = rows.index(group.places[pair[0]]), columns.index(group.places[pair[1]])
         values[at] = spread.mean if spread else np.nan
-    if np.isfinite(values).mean() < LEAST_FILLED:
+    if np.isfinite(values).mean() < MIN_FILLED:
         return None
-    words = metric.replace("_", " ")
+    words = heading(metric)
     if sigmas:
         grid = _Grid(rows, [sigmas[name] for name in columns], values)
         return _phase_picture(groups, grid, words, only)
@@ -294,10 +305,9 @@ def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, o
         values,
         rows=[str(value) for value in rows],
         columns=[str(value) for value in columns],
-        row_name=pair[0].replace("_", " "),
-        column_name=pair[1].replace("_", " "),
+        row_name=heading(pair[0]),
+        column_name=heading(pair[1]),
         quantity=f"{words}, {only}" if only else words,
-        percent=True,
     )
 
 

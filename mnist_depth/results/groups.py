@@ -6,8 +6,9 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,14 +24,26 @@ SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
 """Config fields whose values need no name before them in a label."""
 
 
-LARGEST = 1e300
-"""Of all numbers that are drawn: Matplotlib leaves room around them."""
+MAX_DRAWN = 1e300
+"""Larger numbers are left out of charts: Matplotlib adds margins, which would overflow."""
 
-MOST_FIELDS = 4
+MAX_FIELDS = 4
 """Labels of runs that differ in more fields than this name only what is unlike most runs."""
 
 Labeler = Callable[[RunConfig], str]
 """The name of a configuration, empty where there is none."""
+
+
+class Axis(NamedTuple):
+    """One thing in which configurations differ: a config field, or a name for several of them."""
+
+    name: str
+    value: Callable[[RunConfig], Any]
+
+
+def field_axis(name: str) -> Axis:
+    """The axis of one config field."""
+    return Axis(name, attrgetter(name))
 
 
 class Curve(NamedTuple):
@@ -54,6 +67,8 @@ class Group:
 
     label: str
     runs: tuple[RunRecord, ...]
+    places: Mapping[str, Any] = field(default_factory=dict)
+    """Axis name -> this configuration's value on it."""
 
     @property
     def config(self) -> RunConfig:
@@ -61,8 +76,8 @@ class Group:
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
-        """The final figures of every run that has any, training time included."""
-        return [final_metrics(run) for run in self.runs if run.done]
+        """The final figures of every run that has any, with training time and gradients before training."""
+        return [{**final_metrics(run), **gradient_figures(run)} for run in self.runs if run.done]
 
     @cached_property
     def scalars(self) -> list[dict[tuple[str, str], NDArray[np.float64]]]:
@@ -82,9 +97,14 @@ class Group:
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         return Spread(float(np.mean(values)), deviation)
 
-    def curve(self, run: str, tag: str) -> Curve | None:
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps of one epoch; None where the runs do not record it."""
+        return self.runs[0].steps_per_epoch or None
+
+    def curve(self, split: str, tag: str) -> Curve | None:
         """One tag over training, mean and deviation over the seeds; None where no run has a finite value."""
-        series = [tags.get((run, tag)) for tags in self.scalars]
+        series = [tags.get((split, tag)) for tags in self.scalars]
         return _over_seeds([points for points in series if points is not None])
 
 
@@ -92,6 +112,20 @@ def final_metrics(record: RunRecord) -> dict[str, float]:
     """The figures of done.json as numbers; what is not a number is left out."""
     given = {"seconds": record.done.get("seconds"), **record.done.get("metrics", {})}
     return {name: float(value) for name, value in records.numbers_of(given).items()}
+
+
+SIGNAL = "pre_activation_gradient_norm/"
+"""Tags of ||dL/dz|| on a fixed batch, the norm that theory predicts and that tables and verdicts use."""
+
+
+def gradient_figures(record: RunRecord) -> dict[str, float]:
+    """||dL/dz|| of the first and the last layer before training, and their ratio; nothing where it was not recorded."""
+    found = [record.series("train", SIGNAL + layer)[1] for layer in record.layers]
+    firsts = [values[0] for values in found if values]
+    if len(firsts) < 2:
+        return {}
+    ratio = {"dz_ratio": firsts[0] / firsts[-1]} if firsts[-1] else {}
+    return {"dz_first": firsts[0], "dz_last": firsts[-1], **ratio}
 
 
 def _scalars(record: RunRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
@@ -110,14 +144,14 @@ def _last_histograms(record: RunRecord) -> dict[str, HistogramPoint]:
 
 def _is_usable(point: HistogramPoint) -> bool:
     edges, counts = np.array(point.edges), np.array(point.counts)
-    if len(edges) != len(counts) + 1 or not (np.abs(edges) < LARGEST).all() or not (np.abs(counts) < LARGEST).all():
+    if len(edges) != len(counts) + 1 or not (np.abs(edges) < MAX_DRAWN).all() or not (np.abs(counts) < MAX_DRAWN).all():
         return False
     return bool((np.diff(edges) > 0).all() and (counts >= 0).all() and counts.sum() > 0)
 
 
 def _over_seeds(series: Sequence[NDArray[np.float64]]) -> Curve | None:
     points = np.concatenate(series) if series else np.empty((0, 2))
-    points = points[np.abs(points[:, 1]) < LARGEST]
+    points = points[np.abs(points[:, 1]) < MAX_DRAWN]
     if not len(points):
         return None
     steps, where, counts = np.unique(points[:, 0], return_inverse=True, return_counts=True)
@@ -136,7 +170,7 @@ def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
     for folder in records.folders_with(records.CONFIG, root):
         try:
             record = records.read_run(folder)
-            _ = record.measured  # now, so that a damaged file is told of once and in one place
+            _ = record.measured  # read now, so that a damaged file is reported once and in one place
         except UserError as error:
             notes.append(str(error))
         else:
@@ -144,39 +178,47 @@ def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
     return runs, notes
 
 
-def group_runs(runs: Sequence[RunRecord], label: Labeler | None = None) -> list[Group]:
+def group_runs(
+    runs: Sequence[RunRecord], label: Labeler | None = None, axes: Sequence[Axis] | None = None
+) -> list[Group]:
     """Groups of runs that differ only in the seed, in a natural order.
 
-    Labels say what differs between groups; `label` may know better names, and an empty one leaves the choice here.
+    Labels say what differs between groups; `label` may give better names, and an empty one leaves the choice here.
+    `axes` are what the configurations vary on, by default the config fields that vary.
     """
+    axes = axes or [field_axis(name) for name in axes_of(runs)]
     by_config: dict[tuple[str, str], list[RunRecord]] = {}
     for run in runs:
         by_config.setdefault((run.study, run.config.slug), []).append(run)
-    fields = telling_fields(runs)
+    fields = varying_fields(runs)
     groups = sorted(by_config.values(), key=lambda members: _order(members[0], fields))
     named = _labels([members[0] for members in groups], fields, label)
     return [
-        Group(name, tuple(sorted(members, key=lambda run: run.seed)))
+        Group(
+            name,
+            tuple(sorted(members, key=lambda run: run.seed)),
+            {axis.name: axis.value(members[0].config) for axis in axes},
+        )
         for name, members in zip(named, groups, strict=True)
     ]
 
 
 def _labels(firsts: Sequence[RunRecord], fields: Sequence[str], label: Labeler | None) -> list[str]:
-    """One label per group, each different: a given name that two groups share is followed by what tells them apart."""
-    told = _told(firsts, fields)
+    """One label per group, each different: a given name that two groups share is followed by what differs."""
+    differences = _differences(firsts, fields)
     given = [label(run.config) if label else "" for run in firsts]
     studies = {run.study for run in firsts}
     return [
         (f"{run.study}: " if len(studies) > 1 else "")
         + (name if name and given.count(name) == 1 else f"{name}, {text}" if name else text)
-        for run, name, text in zip(firsts, given, told, strict=True)
+        for run, name, text in zip(firsts, given, differences, strict=True)
     ]
 
 
-def _told(firsts: Sequence[RunRecord], fields: Sequence[str]) -> list[str]:
-    """What tells the configs apart; where many fields do, only what is unlike most."""
+def _differences(firsts: Sequence[RunRecord], fields: Sequence[str]) -> list[str]:
+    """The fields in which each config differs from the others; where many vary, only what is unlike most configs."""
     configs = [run.config for run in firsts]
-    if len(fields) <= MOST_FIELDS:
+    if len(fields) <= MAX_FIELDS:
         return [label_of(config, fields) for config in configs]
     usual = {name: Counter(getattr(config, name) for config in configs).most_common(1)[0][0] for name in fields}
     own = [[name for name in fields if getattr(config, name) != usual[name]] for config in configs]
@@ -187,8 +229,8 @@ DERIVED = {"learning_rate": "optimizer", "epochs": "dataset", "pretraining_epoch
 """Fields that usually follow from another one: an optimizer's usual rate, a dataset's usual number of passes."""
 
 
-def telling_fields(runs: Sequence[RunRecord]) -> list[str]:
-    """The config fields that tell the runs apart, without the seed and without what follows from another field."""
+def varying_fields(runs: Sequence[RunRecord]) -> list[str]:
+    """The config fields that differ between the runs, except the seed and what follows from another field."""
     configs = [run.config.to_dict() for run in runs]
     names = configs[0] if configs else {}
     fields = [name for name in names if name != "seed" and len({config[name] for config in configs}) > 1]
@@ -196,14 +238,15 @@ def telling_fields(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def axes_of(runs: Sequence[RunRecord]) -> list[str]:
-    """The telling fields without those that an earlier one determines: what spans the grid of the runs."""
+    """The varying fields without those that an earlier one determines, the activation first: the grid of the runs."""
     configs = [run.config.to_dict() for run in runs]
-    fields = telling_fields(runs)
-    return [
+    fields = varying_fields(runs)
+    axes = [
         name
         for index, name in enumerate(fields)
         if not any(_determines(configs, earlier, name) for earlier in fields[:index])
     ]
+    return sorted(axes, key=lambda name: name != "activation")
 
 
 def _determines(configs: Sequence[Mapping[str, Any]], cause: str, effect: str) -> bool:
@@ -212,7 +255,7 @@ def _determines(configs: Sequence[Mapping[str, Any]], cause: str, effect: str) -
 
 
 def label_of(config: RunConfig, fields: Sequence[str]) -> str:
-    """What tells this config from the others: `sigmoid, depth 9`; the slug where nothing does."""
+    """The config's values of these fields, `sigmoid, depth 9`; its slug where there are none."""
     return ", ".join(_words(name, getattr(config, name)) for name in fields) or config.slug
 
 

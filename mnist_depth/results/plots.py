@@ -11,37 +11,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mnist_depth.results.groups import Curve
-from mnist_depth.results.rendering import (
-    COLORS,
-    INK,
-    LINES,
-    MARKERS,
-    NARROW,
-    WIDE,
-    Picture,
-    canvas,
-    legend_below,
-    plain_decades,
-    styled,
-)
+from mnist_depth.results.rendering import NARROW, WIDE, Picture, canvas, legend_below, plain_decades, styled
+from mnist_depth.results.style import INK, Styles
+from mnist_depth.translation import translate as _
 
 Array = NDArray[np.float64]
 
-MOST_LINES = 12
+MAX_LINES = 12
 """Lines that one chart can keep apart; callers choose which."""
 
-MOST_POINTS = 240
+MAX_POINTS = 240
 """Points of a curve that a chart of this size can show; longer ones are averaged over neighbors."""
 
-MOST_LABELED_CELLS = 150
+MAX_LABELED_CELLS = 150
 """Heat maps with more cells than this show colors only."""
+
+PERCENT = (0.0, 100.0)
+"""The color scale of every share and accuracy: one color means one figure in all maps of all reports."""
+
+COLOR_MAP = "cividis"
 
 
 class Profile(NamedTuple):
@@ -66,33 +61,71 @@ class Density(NamedTuple):
 
 @styled
 def curves(
-    name: str, lines: Mapping[str, Curve], *, ylabel: str, percent: bool = False, order: Sequence[str] = ()
+    name: str,
+    lines: Mapping[str, Curve],
+    styles: Styles,
+    *,
+    ylabel: str,
+    percent: bool = False,
+    epoch: Mapping[str, int | None] | None = None,
 ) -> Picture:
-    """Means over seeds against optimizer steps, with a band of one standard deviation where values can lie.
+    """Means over seeds against epochs, with a band of one standard deviation where values can lie.
 
-    Here and below, `order` names all lines of a page, so that each looks the same on every chart of it.
+    `epoch` is the number of optimizer steps of one epoch per line; steps are on a second axis where it is the same for
+    all lines, and on the only axis where it is unknown.
     """
     figure, (axes,) = canvas(NARROW, 3.4)
     factor = 100.0 if percent else 1.0
-    styles = _line_styles(lines, order)
-    for label, full in lines.items():
-        curve, style = thin(full), styles[label]
+    lengths = [(epoch or {}).get(label) for label in lines]
+    for (label, full), length in zip(lines.items(), lengths, strict=True):
+        curve, look = thin(full), styles.looks[label].options()
+        x = curve.steps / (length if length and all(lengths) else 1)
         mean, deviation = factor * curve.mean, factor * curve.deviation
-        axes.plot(curve.steps, mean, label=label, markevery=max(1, len(mean) // 8), **style)
+        axes.plot(x, mean, label=label, markevery=max(1, len(mean) // 8), **look)
         band = np.nan_to_num(deviation)
         if band.any():
             low, high = np.maximum(mean - band, 0), np.minimum(mean + band, 100 if percent else np.inf)
-            axes.fill_between(curve.steps, low, high, color=style["color"], alpha=0.2, linewidth=0)
-    axes.set_xlabel("optimizer steps")
+            axes.fill_between(x, low, high, color=look["color"], alpha=0.2, linewidth=0)
+    _label_time(axes, lengths)
     axes.set_ylabel(f"{ylabel} (%)" if percent else ylabel)
-    legend_below(figure, *axes.get_legend_handles_labels())
-    ends = "; ".join(f"{label} ends at {_number(factor * line.mean[-1])}" for label, line in lines.items())
+    _legend(figure, styles, lines)
+    ends = "; ".join(
+        _("{label} ends at {value}", label=label, value=_number(factor * line.mean[-1]))
+        for label, line in lines.items()
+    )
     seeded = any(np.isfinite(line.deviation).any() for line in lines.values())
-    caption = f"{ylabel}, mean over seeds and one standard deviation" if seeded else ylabel
-    return Picture(name, _capital(caption), f"Line chart of {ylabel} against optimizer steps: {ends}.", figure)
+    caption = _("{quantity}, mean over seeds and one standard deviation", quantity=ylabel) if seeded else ylabel
+    alt = _("Line chart of {quantity} over training: {ends}.", quantity=ylabel, ends=ends)
+    return Picture(name, _capital(caption), alt, figure)
 
 
-def thin(curve: Curve, most: int = MOST_POINTS) -> Curve:
+def _label_time(axes: Axes, lengths: Sequence[int | None]) -> None:
+    """Name the x axis, and add one in steps above it where every line has epochs of the same length."""
+    if not all(lengths):
+        axes.set_xlabel(_("optimizer steps"))
+        return
+    axes.set_xlabel(_("epochs"))
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=axes.dataLim.x1 >= 3))
+    if len(set(lengths)) == 1:
+        length = lengths[0] or 1
+        above = axes.secondary_xaxis("top", functions=(_times(length), _times(1 / length)))
+        above.xaxis.set_major_locator(MaxNLocator(4))
+        above.set_xlabel(_("optimizer steps"))
+
+
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda values: np.asarray(values) * factor
+
+
+def _legend(figure: Any, styles: Styles, labels: Iterable[str]) -> None:
+    """The legend of the whole report; where every entry is one configuration, of those that the chart shows."""
+    shown = set(labels)
+    entries = [(text, look) for text, look in styles.legend if text in shown or text not in styles.looks]
+    keys = [Line2D([], [], **look.options()) for text, look in entries]
+    legend_below(figure, keys, [text for text, look in entries])
+
+
+def thin(curve: Curve, most: int = MAX_POINTS) -> Curve:
     """The curve with neighboring points averaged, first and last kept, so that at most `most` remain."""
     count = len(curve.steps)
     if count <= most:
@@ -109,15 +142,14 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> Curve:
 
 @styled
 def gradient_by_layer(
-    name: str, profiles: Mapping[str, Profile], *, ylabel: str, moment: str, order: Sequence[str] = ()
+    name: str, profiles: Mapping[str, Profile], styles: Styles, *, ylabel: str, title: str
 ) -> Picture:
     """Measured norms as dots with the deviation over seeds, theory as lines, on a log scale."""
-    figure, (axes,) = canvas(NARROW, 3.6)
+    figure, (axes,) = canvas(NARROW, 3.3)
     layers = list(dict.fromkeys(layer for profile in profiles.values() for layer in profile.layers))
-    place = {layer: index for index, layer in enumerate(sorted(layers), start=1)}
-    styles = _line_styles(profiles, order)
+    place = {layer: index for index, layer in enumerate(layers, start=1)}
     for label, profile in profiles.items():
-        _draw_profile(axes, [place[layer] for layer in profile.layers], profile, styles[label])
+        _draw_profile(axes, [place[layer] for layer in profile.layers], profile, styles.looks[label].options())
     axes.set_yscale("log")
     plain_decades(axes.yaxis)
     if _decades(axes) < 1:
@@ -125,28 +157,27 @@ def gradient_by_layer(
         axes.set_ylim(middle / 10, middle * 10)
     axes.set_xticks(list(place.values()), [_short(layer) for layer in place])
     _spare_ticks(axes, len(place))
-    axes.set_xlabel("layer (1 is next to the input)")
+    axes.set_xlabel(_("layer (1 is next to the input)"))
     axes.set_ylabel(ylabel)
-    predicted = any(profile.theory is not None for profile in profiles.values())
-    dots: dict[str, Any] = {} if predicted else {"linestyle": ""}
-    keys = [Line2D([], [], **(styles[label] | dots)) for label in profiles]
-    legend_below(figure, keys, list(profiles))
+    _legend(figure, styles, profiles)
     said = "; ".join(_profile_words(label, profile) for label, profile in profiles.items())
-    caption = f"{_capital(ylabel)} against layer, {moment}{': dots measured, lines theory' if predicted else ''}"
-    return Picture(name, caption, f"Chart with a log scale, {ylabel} against layer, {moment}: {said}.", figure)
+    if any(profile.theory is not None for profile in profiles.values()):
+        title = _("{title}: dots measured, lines theory", title=title)
+    alt = _("Chart with a log scale, {title}: {values}.", title=title, values=said)
+    return Picture(name, _capital(title), alt, figure)
 
 
-def _draw_profile(axes: Axes, x: Sequence[int], profile: Profile, style: dict[str, Any]) -> None:
+def _draw_profile(axes: Axes, x: Sequence[int], profile: Profile, look: dict[str, Any]) -> None:
     if profile.theory is not None:
-        axes.plot(x, 10**profile.theory, color=style["color"], linestyle=style["linestyle"], linewidth=1.4)
+        axes.plot(x, 10**profile.theory, color=look["color"], linestyle=look["linestyle"], linewidth=1.4)
     spread = np.nan_to_num(profile.deviation)
     middle, low, high = (10 ** (profile.mean + sign * spread) for sign in (0, -1, 1))
     axes.errorbar(
         x,
         middle,
         yerr=np.array([middle - low, high - middle]),
-        fmt=style["marker"],
-        color=style["color"],
+        fmt=look["marker"],
+        color=look["color"],
         markersize=5,
         capsize=2,
     )
@@ -155,12 +186,17 @@ def _draw_profile(axes: Axes, x: Sequence[int], profile: Profile, style: dict[st
 def _profile_words(label: str, profile: Profile) -> str:
     finite = profile.mean[np.isfinite(profile.mean)]
     if not len(finite):
-        return f"{label} has no finite gradient"
-    text = f"{label} goes from {10 ** finite[0]:.1e} at the first to {10 ** finite[-1]:.1e} at the last layer"
+        return _("{label} has no finite gradient", label=label)
+    text = _(
+        "{label} goes from {first:.1e} at the first to {last:.1e} at the last layer",
+        label=label,
+        first=10 ** finite[0],
+        last=10 ** finite[-1],
+    )
     if profile.theory is None:
         return text
-    apart = np.nanmax(np.abs(profile.mean - profile.theory))
-    return f"{text}, theory is within a factor of {10**apart:.2g}"
+    apart = 10 ** np.nanmax(np.abs(profile.mean - profile.theory))
+    return _("{text}, theory is within a factor of {factor:.2g}", text=text, factor=apart)
 
 
 # Distributions
@@ -168,31 +204,30 @@ def _profile_words(label: str, profile: Profile) -> str:
 
 @styled
 def distributions(
-    name: str, panels: Mapping[str, Mapping[str, Density]], *, xlabel: str, caption: str, order: Sequence[str] = ()
+    name: str, panels: Mapping[str, Mapping[str, Density]], styles: Styles, *, xlabel: str, caption: str
 ) -> Picture:
     """Overlaid densities, one panel per layer, one outline per group."""
-    figure, rows = canvas(NARROW, 0.9 + 1.5 * len(panels), len(panels))
+    figure, rows = canvas(NARROW, 0.9 + 1.3 * len(panels), len(panels))
     for axes, (layer, densities) in zip(rows, panels.items(), strict=True):
-        styles = _line_styles(densities, order)
         for label, density in densities.items():
+            look = styles.looks[label]
             axes.stairs(
-                density.density,
-                density.edges,
-                label=label,
-                color=styles[label]["color"],
-                linestyle=styles[label]["linestyle"],
-                linewidth=1.6,
+                density.density, density.edges, label=label, color=look.color, linestyle=look.line, linewidth=1.6
             )
         axes.set_title(layer, loc="left", color=INK)
-        axes.set_ylabel("density")
+        axes.set_ylabel(_("density"))
         axes.sharex(rows[-1])
     rows[-1].set_xlabel(xlabel)
-    legend_below(figure, *rows[0].get_legend_handles_labels())
+    _legend(figure, styles, next(iter(panels.values())))
     said = "; ".join(
-        f"{layer}: " + ", ".join(f"{label} peaks at {_peak(density)}" for label, density in densities.items())
+        f"{layer}: "
+        + ", ".join(
+            _("{label} peaks at {value}", label=label, value=_peak(density)) for label, density in densities.items()
+        )
         for layer, densities in panels.items()
     )
-    return Picture(name, caption, f"Distributions of {xlabel}. {said}.", figure)
+    alt = _("Distributions of {quantity}. {values}.", quantity=xlabel, values=said)
+    return Picture(name, caption, alt, figure)
 
 
 def _peak(density: Density) -> str:
@@ -213,40 +248,37 @@ def heat_map(
     row_name: str,
     column_name: str,
     quantity: str,
-    percent: bool = False,
-    log: bool = False,
+    scale: tuple[float, float] = PERCENT,
 ) -> Picture:
-    """A grid of numbers [rows, columns] as colored cells with the numbers in them; nan cells are crossed out."""
+    """A grid of shares [rows, columns] in percent as colored cells with the numbers in them; nan is crossed out.
+
+    `scale` is the range of the colors, the same for all maps of one quantity.
+    """
     wide = len(columns) > 6
     width = WIDE if wide else NARROW
     figure, (axes,) = canvas(width, 1.6 + 0.34 * len(rows))
-    shown = 100 * values if percent else values
-    norm = _norm(shown, log)
-    mesh = axes.pcolormesh(np.ma.masked_invalid(shown), cmap="cividis", norm=norm, edgecolors="face", linewidth=0.3)
-    slanted = {"rotation": 40, "ha": "right"} if max(map(len, columns)) > 5 else {}
+    shown, norm = 100 * values, Normalize(*scale)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(shown), cmap=COLOR_MAP, norm=norm, edgecolors="face", linewidth=0.3)
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, columns)) > 5 else {}
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, **slanted)
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     axes.invert_yaxis()
     axes.grid(False)
     axes.set_xlabel(column_name)
     axes.set_ylabel(row_name)
-    if values.size <= MOST_LABELED_CELLS:
+    if values.size <= MAX_LABELED_CELLS:
         _label_cells(axes, shown, norm)
-    label = f"{quantity} (%)" if percent else quantity
-    _color_bar(figure, mesh, axes, label)
-    caption = f"{quantity} over {row_name} and {column_name}"
-    extremes = _extremes(values, rows, columns, percent)
-    alt = f"Heat map of {caption}, {len(rows)} by {len(columns)}: {extremes}."
+    _color_bar(figure, mesh, axes, f"{quantity} (%)")
+    caption = _("{quantity} over {rows} and {columns}", quantity=quantity, rows=row_name, columns=column_name)
+    extremes = _extremes(values, rows, columns)
+    alt = _(
+        "Heat map of {caption}, {rows} by {columns}: {extremes}.",
+        caption=caption,
+        rows=len(rows),
+        columns=len(columns),
+        extremes=extremes,
+    )
     return Picture(name, _capital(caption), alt, figure, wide)
-
-
-def _norm(shown: Array, log: bool) -> Normalize:
-    finite = shown[np.isfinite(shown)]
-    if not len(finite):
-        return Normalize(0, 1)
-    if log and finite.min() > 0:
-        return LogNorm(finite.min(), max(finite.max(), finite.min() * 1.01))
-    return Normalize(finite.min(), finite.max() if finite.max() > finite.min() else finite.min() + 1)
 
 
 def _label_cells(axes: Axes, shown: Array, norm: Normalize) -> None:
@@ -265,13 +297,12 @@ def _color_bar(figure: Any, mesh: Any, axes: Axes, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _extremes(values: Array, rows: Sequence[str], columns: Sequence[str], percent: bool) -> str:
+def _extremes(values: Array, rows: Sequence[str], columns: Sequence[str]) -> str:
     if not np.isfinite(values).any():
-        return "no finite value"
-    factor = 100.0 if percent else 1.0
+        return _("no finite value")
     places = [divmod(int(pick(values)), values.shape[1]) for pick in (np.nanargmax, np.nanargmin)]
-    words = [f"{_number(factor * values[row, column])} at {rows[row]}, {columns[column]}" for row, column in places]
-    return f"largest {words[0]}, smallest {words[1]}"
+    words = [f"{_number(100 * values[row, column])} ({rows[row]}, {columns[column]})" for row, column in places]
+    return _("largest {largest}, smallest {smallest}", largest=words[0], smallest=words[1])
 
 
 @styled
@@ -291,8 +322,9 @@ def phase_diagram(
     """
     figure, (axes,) = canvas(NARROW, 3.9)
     x, y = np.asarray(sigmas, float), np.asarray(depths, float)
+    shown = np.ma.masked_invalid(100 * values)
     mesh = axes.pcolormesh(
-        _edges(x), _edges(y), np.ma.masked_invalid(100 * values), cmap="cividis", edgecolors="face", linewidth=0.3
+        _edges(x), _edges(y), shown, cmap=COLOR_MAP, norm=Normalize(*PERCENT), edgecolors="face", linewidth=0.3
     )
     said = ""
     if trainable_depth is not None:
@@ -304,22 +336,32 @@ def phase_diagram(
             color="white",
             linestyle="--",
             linewidth=1.8,
-            label="theory: 6 ξ",
+            label=_("theory: 6 ξ"),
             path_effects=[withStroke(linewidth=3.6, foreground="black")],
         )
         top = line_x[int(np.argmax(line_y))]
-        said = f" Theory's trainable depth, 6 xi, is largest at sigma_w {top:.3g}."
+        said = " " + _("Theory's trainable depth, 6 xi, is largest at sigma_w {sigma:.3g}.", sigma=top)
         legend_below(figure, *axes.get_legend_handles_labels())
     axes.grid(False)
     axes.set_xlim(*_edges(x)[[0, -1]])
     axes.set_ylim(*_edges(y)[[0, -1]])
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.set_xlabel("initial scale σ_w")
-    axes.set_ylabel("depth (weight layers)")
+    axes.set_xlabel(_("initial scale σ_w"))
+    axes.set_ylabel(_("depth (weight layers)"))
     _color_bar(figure, mesh, axes, f"{quantity} (%)")
-    extremes = _extremes(values, [f"depth {d:g}" for d in depths], [f"sigma_w {s:g}" for s in sigmas], True)
-    alt = f"Heat map of {quantity} in percent over initial scale and depth for {activation}: {extremes}.{said}"
-    return Picture(name, f"Where {activation} networks train: {quantity} over initial scale and depth", alt, figure)
+    extremes = _extremes(values, [f"depth {d:g}" for d in depths], [f"sigma_w {s:g}" for s in sigmas])
+    alt = _(
+        "Heat map of {quantity} in percent over initial scale and depth for {activation}: {extremes}.",
+        quantity=quantity,
+        activation=activation,
+        extremes=extremes,
+    )
+    caption = _(
+        "Where {activation} networks train: {quantity} over initial scale and depth",
+        activation=activation,
+        quantity=quantity,
+    )
+    return Picture(name, caption, alt + said, figure)
 
 
 def _edges(centers: Array) -> Array:
@@ -331,24 +373,6 @@ def _edges(centers: Array) -> Array:
 
 
 # Shared
-
-
-def _line_styles(labels: Iterable[str], order: Sequence[str]) -> dict[str, dict[str, Any]]:
-    labels = list(labels)
-    places = list(order or labels)
-    return {label: _line_style(places.index(label)) for label in labels}
-
-
-def _line_style(index: int) -> dict[str, Any]:
-    """Behind the last color the colors come again, with the next line and marker."""
-    color, shape = index % len(COLORS), (index + index // len(COLORS)) % len(LINES)
-    return {
-        "color": COLORS[color],
-        "linestyle": LINES[shape],
-        "marker": MARKERS[shape],
-        "linewidth": 1.6,
-        "markersize": 4,
-    }
 
 
 def _decades(axes: Axes) -> float:
@@ -370,7 +394,7 @@ def _short(layer: str) -> str:
 
 def _number(value: float) -> str:
     if not math.isfinite(value):
-        return "a value that is not finite"
+        return _("a value that is not finite")
     return f"{value:.3g}"
 
 

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -19,22 +19,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mnist_depth.errors import UserError
-
-INK, GRID = "#1b1f24", "#c9ced7"
-"""Text and axes, and grid lines; in a page they are replaced by the page's own colors, dark or light."""
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
-"""Okabe & Ito 2008, safe for color-blind readers, without the yellow that paper swallows."""
-
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""With the colors, so that black and white print tells the lines apart."""
+from mnist_depth.results.style import GRID, INK
+from mnist_depth.translation import language
 
 NARROW, WIDE = 4.8, 7.6
 """Inches. Narrow figures keep 9-point text readable on a phone; wide ones scroll there."""
 
 CHARACTERS, LEGEND_LINE = 14.5, 0.19
 """Characters of a legend in an inch, and inches for one line of it."""
+
+HANGUL = ("NanumGothic", "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans KR", "Malgun Gothic", "Apple SD Gothic Neo")
+"""Fonts with Korean letters; the first one installed draws what Matplotlib's own font lacks."""
+
+LEGEND = "legend"
+"""The id of a chart's legend in its SVG."""
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -62,6 +60,21 @@ STYLE: Any = {
 }
 
 
+def style() -> Any:
+    """Matplotlib's settings for the active language."""
+    if language() == "en":
+        return STYLE
+    return {**STYLE, "font.family": ["sans-serif", *_installed(HANGUL)[:1]]}
+
+
+@cache
+def _installed(names: Sequence[str]) -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return [name for name in names if name in known]
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure, the name of its files, a caption, and a text that says what it shows to those who cannot see it."""
@@ -76,7 +89,7 @@ class Picture:
     def svg(self) -> str:
         """The <svg> element on transparent ground; drawn once, and with it the layout, which is half of the work."""
         stream = io.StringIO()
-        with matplotlib.rc_context(STYLE):
+        with matplotlib.rc_context(style()):
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
         self.figure.set_layout_engine("none")
         text = stream.getvalue()
@@ -88,7 +101,7 @@ def styled(draw: Callable[..., Picture]) -> Callable[..., Picture]:
 
     @wraps(draw)
     def drawn(*args: Any, **options: Any) -> Picture:
-        with matplotlib.rc_context(STYLE):
+        with matplotlib.rc_context(style()):
             return draw(*args, **options)
 
     return drawn
@@ -114,7 +127,8 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
     columns = max(1, min(len(labels), int(figure.get_figwidth() * CHARACTERS / (max(map(len, labels)) + 8))))
     lines = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns, handlelength=3.0)
+    legend = figure.legend(handles, labels, loc="outside lower left", ncols=columns, handlelength=3.0)
+    legend.set_gid(LEGEND)
 
 
 def save(picture: Picture, folder: Path) -> None:
@@ -123,7 +137,7 @@ def save(picture: Picture, folder: Path) -> None:
     white = '<rect width="100%" height="100%" fill="white"/>'
     try:
         (folder / f"{picture.name}.svg").write_text(f"{head}>{white}{rest}", encoding="utf-8")
-        with matplotlib.rc_context(STYLE):
+        with matplotlib.rc_context(style()):
             metadata = {"Title": picture.caption, "Description": picture.alt}
             picture.figure.savefig(folder / f"{picture.name}.png", dpi=160, facecolor="white", metadata=metadata)
             undated = {"Title": picture.caption, "CreationDate": None}
@@ -132,16 +146,29 @@ def save(picture: Picture, folder: Path) -> None:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
-def inline_svg(picture: Picture) -> str:
+def inline_svg(picture: Picture, *, legend: bool = True) -> str:
     """The figure as an <svg> element for a page: text stays text, ink and grid take the page's colors.
 
     Ids are made unique to the figure, the size is left to the page, and the alternative text is the element's label.
+    Without `legend`, the legend below the axes is cut off: for charts of a page that has it already.
     """
-    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", picture.svg)
+    svg = picture.svg if legend else _without_legend(picture)
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", svg)
     for color, name in ((INK, "currentColor"), (GRID, "var(--grid)")):
         svg = svg.replace(color, name)
     head, rest = _labeled(svg, picture).split(">", 1)
     return re.sub(r'\s(?:width|height)="[^"]*"', "", head) + ">" + rest
+
+
+def _without_legend(picture: Picture) -> str:
+    """The SVG without the group of the legend and without the height that it takes."""
+    svg, legends = picture.svg, picture.figure.legends
+    if not legends:
+        return svg
+    inches = legends[0].get_window_extent().height / picture.figure.dpi
+    points = 72 * (picture.figure.get_figheight() - inches)
+    svg = re.sub(rf'<g id="{LEGEND}">.*</g>(?=\s*</g>\s*(?:<defs>|</svg>))', "", svg, flags=re.DOTALL)
+    return re.sub(r'viewBox="0 0 (\S+) \S+"', rf'viewBox="0 0 \g<1> {points:g}"', svg, count=1)
 
 
 def _labeled(svg: str, picture: Picture) -> str:

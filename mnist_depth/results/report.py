@@ -4,90 +4,91 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
 from mnist_depth.records import RunRecord
-from mnist_depth.results import exports, figures, html_page, rendering, tables
+from mnist_depth.results import exports, figures, rendering
 from mnist_depth.results.diagnosis import Diagnosis
-from mnist_depth.results.groups import Group, Labeler, group_runs, read_runs
+from mnist_depth.results.groups import read_runs
+from mnist_depth.results.overview import REPRODUCED, Overview, Story, verdicts
 from mnist_depth.results.rendering import Picture
-from mnist_depth.results.tables import Table
+from mnist_depth.results.style import INK, Look
+from mnist_depth.results.tables import Table, compact
+from mnist_depth.translation import language, plural
+from mnist_depth.translation import translate as _
 
-MOST_DETAILS = 24
-"""With more configurations than this, tables are folded and the diagnosis is not spelled out."""
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-MOST_COMMANDS = 30
+MAX_ROWS = 24
+"""With more configurations than this, tables are folded and findings are not spelled out."""
 
-GAIN = "gradient per layer toward the input (95 % interval of the fit over the first seed's layers)"
+MAX_COMMANDS = 30
 
-Answer = tuple[str, str, str]
-"""(statement, verdict, detail)."""
+GOOD = ("reproduced", "healthy", "finished")
+OPEN = ("not tested", "not comparable", "unfinished", "not measured")
+"""Verdicts that are neither good nor bad; all that are in neither list are bad."""
 
 
-@dataclass(frozen=True)
-class Story:
-    """What a study adds to its runs: the question, the answers, and which figures count.
-
-    `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
-    configuration's name and the figure to compare it with, empty where there is none.
-    """
-
-    title: str = ""
-    question: str = ""
-    why: str = ""
-    answers: Sequence[Answer] = ()
-    columns: Sequence[str] = ()
-    rank_by: str | None = None
-    label: Labeler | None = None
-    published: Labeler | None = None
+NO_STORY = Story()
 
 
 def write_report(
-    root: Path, out: Path | None = None, story: Story = Story(), only: Collection[Path] | None = None
+    root: Path, out: Path | None = None, story: Story = NO_STORY, runs: Sequence[RunRecord] | None = None
 ) -> Path:
-    """Report on the runs at or below `root`, all or those whose folders are in `only`; the path of the HTML file.
+    """Report on the runs at or below `root`, or on `runs` where these have been read; the path of the HTML file.
 
     `out` is a folder, or an .html file; default `<root>/report`. Figures (PNG, SVG and PDF) and the numbers (see
-    `exports`) stand beside a page in a folder of its own, and in `NAME_files` beside a NAME.html. Raises UserError
-    where there is no readable run or nothing can be written.
+    `exports`) are written beside a page in a folder of its own, and into `NAME_files` beside a NAME.html. Raises
+    UserError where there is no readable run or nothing can be written.
     """
+    if runs is None:
+        runs, notes = read(root)
+    else:
+        notes = left_out(root, runs)
+    return write_overview(Overview(runs, story), root, out, notes)
+
+
+def read(root: Path) -> tuple[list[RunRecord], list[str]]:
+    """The readable runs at or below a folder and a note about each other one. Raises UserError where there is none."""
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
     runs, notes = read_runs(root)
-    if only is not None:
-        runs, notes = _chosen(runs, only, notes)
     if not runs:
         found = f" ({notes[0]})" if notes else ""
         raise UserError(f"no readable run at or below {root}{found}; train one first, or name another folder")
+    return runs, notes
+
+
+def left_out(root: Path, runs: Sequence[RunRecord]) -> list[str]:
+    """A note about the runs of the folder that are not on the page."""
+    others = len(records.folders_with(records.CONFIG, root)) - len(runs)
+    text = _("Not on this page: {count} more in this folder; the report command shows all of them.", count=others)
+    return [text] if others > 0 else []
+
+
+def write_overview(overview: Overview, root: Path, out: Path | None = None, notes: Sequence[str] = ()) -> Path:
+    """Write the page of an overview, its figures and its data; the path of the HTML file. Raises UserError."""
     target, files = _places(root, out)
-    story = replace(story, title=story.title or root.resolve().name)
-    groups = group_runs(runs, story.label)
-    table = tables.summary(groups, story.columns, story.rank_by, story.published)
-    exports.write_tables(runs, table, files)
-    beside = "" if files == target.parent else f"{quote(files.name)}/"
-    data = _data(exports.write_metrics(runs, files), beside)
-    parts, shown = _parts(story, groups, table, notes, data, beside)
-    for picture in shown:
+    if not overview.story.name:
+        overview = replace(overview, story=replace(overview.story, name=root.resolve().name))
+    exports.write_tables(overview.runs, overview.table, files)
+    rows = exports.write_metrics(overview.runs, files)
+    page = _figures(overview)
+    for picture in [*page["grids"], *page["gradients"], *page["curves"], *page["spreads"], *page["first"]]:
         rendering.save(picture, files / "figures")
-    write_atomic(target, html_page.page(story.title, parts))
+    folder = "" if files == target.parent else f"{quote(files.name)}/"
+    write_atomic(target, _render(overview, page, notes, rows, folder))
     return target
-
-
-def _chosen(
-    runs: Sequence[RunRecord], only: Collection[Path], notes: Sequence[str]
-) -> tuple[list[RunRecord], list[str]]:
-    wanted = {folder.resolve() for folder in only}
-    chosen = [run for run in runs if run.folder.resolve() in wanted]
-    others = len(runs) - len(chosen)
-    about = f"not on this page: {others} more in this folder; the report command shows all of them"
-    return chosen, [*notes, *([about] if others else [])]
 
 
 def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
@@ -103,160 +104,260 @@ def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
     return target, files
 
 
-def _parts(
-    story: Story, groups: Sequence[Group], table: Table, notes: Sequence[str], data: str, beside: str
-) -> tuple[list[str], list[Picture]]:
-    """The page from top to bottom, and the figures in it."""
-    runs = [run for group in groups for run in group.runs]
-    shown = figures.representatives(groups)
-    start, end = (figures.diagnose_groups(groups, moment) for moment in ("start", "end"))
-    curves = figures.training_curves(shown)
-    gradients = [
-        *figures.gradients_by_layer(shown, start, "start"),
-        *figures.gradients_by_layer(shown, end, "end"),
-    ]
-    spreads = [*figures.gradient_distributions(shown), *figures.activation_distributions(shown)]
-    grids = figures.grids(groups)
-    missing = "" if len(shown) == len(groups) else _shown_of(shown, groups)
-    parts = [
-        _head(story, runs),
-        html_page.section("Answer", html_page.paragraph(story.why), _answers(story.answers)),
-        html_page.section("Grid", html_page.figures(grids, beside)),
-        html_page.section("Results", _results(table), _legend(groups)),
-        html_page.section("Gradient against layer", *_charts(gradients, beside, missing, READING)),
-        html_page.section("Training", *_charts(curves, beside, missing)),
-        html_page.section("Distributions", *_charts(spreads, beside, missing)),
-        html_page.section("Diagnosis", _diagnoses(groups, start, end)),
-        html_page.section(
-            "How this was made", _commands(runs), html_page.table(_provenance(runs), prose=[1]), _hashes(runs)
-        ),
-        html_page.section("Data", data),
-        html_page.section("Notes", html_page.bullets(notes)),
-    ]
-    return parts, [*grids, *gradients, *curves, *spreads]
+# Figures
 
 
-def _head(story: Story, runs: Sequence[RunRecord]) -> str:
-    counts = Counter(run.status for run in runs)
-    words = ", ".join(f"{number} {status}" for status, number in counts.items())
-    datasets = ", ".join(sorted({run.config.dataset for run in runs}))
-    return "\n".join(
-        [
-            f"<h1>{escape(story.title)}</h1>",
-            html_page.paragraph(story.question, "question"),
-            html_page.paragraph(f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} ({words}) on {datasets}", "muted"),
-        ]
+def _figures(overview: Overview) -> dict[str, list[Picture]]:
+    """The page's figures by section; `first` holds the one that answers the question, which is in no other section."""
+    shown, styles = overview.shown, overview.styles
+    page = {
+        "grids": figures.grids(overview.groups),
+        "gradients": [
+            *figures.gradients_by_layer(shown, overview.start, "start", styles),
+            *figures.gradients_by_layer(shown, overview.end, "end", styles),
+        ],
+        "curves": figures.training_curves(shown, styles),
+        "spreads": [
+            *figures.gradient_distributions(shown, styles),
+            *figures.activation_distributions(shown, styles),
+        ],
+    }
+    found = [picture for section in page.values() for picture in section]
+    first = _first(found, overview.story.picture)
+    for section, pictures in page.items():
+        page[section] = [picture for picture in pictures if picture not in first]
+    return {**page, "first": first}
+
+
+def _first(found: Sequence[Picture], wanted: str) -> list[Picture]:
+    """The figure that the study names, else gradient against layer, else any."""
+    for name in (wanted, "gradient_by_layer_start", "test_accuracy", ""):
+        chosen = [picture for picture in found if picture.name.startswith(name) and (name or not wanted)]
+        if name and chosen:
+            return chosen[:1]
+    return list(found[:1])
+
+
+# The page
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("mnist_depth.results"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals.update(_=_, svg=_svg, swatch=_swatch, kind_of=kind_of)
+    return environment
 
 
-def _answers(answers: Sequence[Answer]) -> str:
-    rows = [[statement, verdict, detail] for statement, verdict, detail in answers]
-    return html_page.table(Table(["expectation", "verdict", "measured"], rows), verdicts=[1], prose=[2]) if rows else ""
+def _render(overview: Overview, page: Mapping[str, list[Picture]], notes: Sequence[str], rows: int, folder: str) -> str:
+    from markupsafe import Markup
 
-
-def _results(table: Table) -> str:
-    content, rows = html_page.table(table), len(table.rows)
-    return content if rows <= MOST_DETAILS else html_page.details(f"Table of {rows} configurations", content)
-
-
-def _legend(groups: Sequence[Group]) -> str:
-    one = all(len(group.runs) == 1 for group in groups)
-    text = "One seed each." if one else "Mean ± sample standard deviation over seeds."
-    if any(group.spread("gradient_ratio") for group in groups):
-        text += (
-            " Gradient norms are those of the first and the last kernel as applied, and the ratio is that of the two "
-            "at each step; each is the median over training, so the ratio is not quite that of the two columns."
-        )
-    return html_page.paragraph(text, "muted")
-
-
-def _charts(charts: Sequence[Picture], beside: str, *words: str) -> list[str]:
-    """Figures and, under them, what is to be said of them; nothing where there is none."""
+    story, groups = overview.story, overview.groups
+    css = resources.files("mnist_depth.results").joinpath("templates/report.css").read_text(encoding="utf-8")
     return (
-        [html_page.figures(charts, beside), *(html_page.paragraph(text, "muted") for text in words)] if charts else []
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            language=language(),
+            css=Markup(css),
+            folder=folder,
+            title=_(story.question) or story.name,
+            answer=overview.sentence,
+            main=page["first"][0] if page["first"] else None,
+            answers=[
+                {"statement": statement, "verdict": _(verdict), "kind": kind_of(verdict), "detail": detail}
+                for statement, verdict, detail in story.answers
+            ],
+            verdict_count=_verdict_count(story),
+            why=_(story.why),
+            results=compact(overview.table),
+            table_rows=len(overview.table.rows),
+            max_rows=MAX_ROWS,
+            table_title=_("Table of {count} configurations", count=len(groups)),
+            summary=_summary(overview),
+            styles=overview.styles,
+            **{section: page[section] for section in ("grids", "gradients", "curves", "spreads")},
+            diagnoses=_diagnoses(overview),
+            remedies=_remedies(overview),
+            findings=_findings(overview),
+            commands=_commands(overview.runs),
+            provenance=_provenance(overview.runs),
+            hashes=_hashes(overview.runs),
+            files=_files(rows),
+            notes=[*notes, *_sampled(overview)],
+        )
     )
 
 
-def _shown_of(shown: Sequence[Group], groups: Sequence[Group]) -> str:
-    return f"These charts show {len(shown)} of the {len(groups)} configurations, from the best to the worst."
+def kind_of(verdict: str) -> str:
+    """`good`, `bad` or `open`: the color that repeats what a verdict says; English or translated."""
+    known = verdict.partition(" (")[0]
+    if known in (*GOOD, *map(_, GOOD)):
+        return "good"
+    return "open" if known in (*OPEN, *map(_, OPEN)) else "bad"
 
 
-READING = (
-    "A straight line that falls toward layer 1 is a gradient that vanishes by one factor per layer. Theory is "
-    "mean-field theory from initialization and activation alone."
-)
+def _svg(picture: Picture, legend: bool) -> Any:
+    from markupsafe import Markup
+
+    return Markup(rendering.inline_svg(picture, legend=legend))
+
+
+def _swatch(look: Look) -> Any:
+    """A short line with its marker, for the legend that all charts of a section share."""
+    from markupsafe import Markup
+
+    color = "currentColor" if look.color == INK else look.color
+    return Markup(
+        f'<svg viewBox="0 0 36 14" aria-hidden="true"><path d="M1 7H35" stroke="{color}" stroke-width="2"'
+        f"{_dashes(look.line)}/>{MARKER_SHAPES.get(look.marker, '')}</svg>".replace("COLOR", color)
+    )
+
+
+MARKER_SHAPES = {
+    "o": '<circle cx="18" cy="7" r="4" fill="COLOR"/>',
+    "s": '<rect x="14" y="3" width="8" height="8" fill="COLOR"/>',
+    "^": '<path d="M18 2L23 11H13Z" fill="COLOR"/>',
+    "D": '<path d="M18 2L23 7L18 12L13 7Z" fill="COLOR"/>',
+    "v": '<path d="M18 12L23 3H13Z" fill="COLOR"/>',
+    "P": '<path d="M16 2h4v3h3v4h-3v3h-4v-3h-3v-4h3Z" fill="COLOR"/>',
+    "X": '<path d="M14 3L22 11M22 3L14 11" stroke="COLOR" stroke-width="3"/>',
+}
+"""Matplotlib's marker -> its shape in a swatch."""
+
+
+def _dashes(line: Any) -> str:
+    named = {"-": (), "--": (6, 3), "-.": (7, 2, 2, 2), ":": (2, 2)}
+    lengths = named[line] if isinstance(line, str) else [2 * length for length in line[1]]
+    return f' stroke-dasharray="{" ".join(map(str, lengths))}"' if lengths else ""
+
+
+def _verdict_count(story: Story) -> str:
+    verdicts = [verdict for _statement, verdict, _detail in story.answers]
+    held = verdicts.count(REPRODUCED)
+    return _("{held} of {count} expectations reproduced", held=held, count=len(verdicts))
+
+
+def _summary(overview: Overview) -> str:
+    """`depth9: 6 runs (6 finished) on mnist`."""
+    runs = overview.runs
+    counts = Counter(run.status for run in runs)
+    words = ", ".join(f"{number} {_(status)}" for status, number in counts.items())
+    return plural(
+        "{name}: {count} run ({statuses}) on {datasets}",
+        "{name}: {count} runs ({statuses}) on {datasets}",
+        len(runs),
+        name=overview.story.name,
+        statuses=words,
+        datasets=", ".join(sorted({run.config.dataset for run in runs})),
+    )
+
+
+def _sampled(overview: Overview) -> list[str]:
+    shown, count = len(overview.shown), len(overview.groups)
+    if shown == count:
+        return []
+    text = _(
+        "The charts show {shown} of the {count} configurations, from the best to the worst.", shown=shown, count=count
+    )
+    return [text]
 
 
 # Diagnosis
 
 
-def _diagnoses(groups: Sequence[Group], start: figures.Diagnoses, end: figures.Diagnoses) -> str:
-    known = [group for group in groups if start.get(group.label)]
-    if not known:
-        return ""
+def _diagnoses(overview: Overview) -> Table:
     rows = [
-        [g.label, _verdicts(start[g.label]), _verdicts(end.get(g.label, [])), _gain(start[g.label][0])] for g in known
+        [
+            group.label,
+            verdicts(overview.start[group.label]),
+            verdicts(overview.end.get(group.label, [])),
+            _gain(overview.start[group.label][0]),
+        ]
+        for group in overview.groups
+        if overview.start.get(group.label)
     ]
-    header = [
-        "",
-        "before training",
-        "after training",
-        "gradient per layer toward the input (95 % interval of the fit over the first seed's layers)",
-    ]
-    spelled = [_spelled(group.label, start[group.label][0], end.get(group.label, [])) for group in known]
-    content = html_page.table(Table(header, rows), verdicts=[1, 2])
-    if len(known) > MOST_DETAILS:
-        return html_page.details(f"Verdicts on {len(known)} configurations", content)
-    return content + "".join(spelled)
-
-
-def _verdicts(diagnoses: Sequence[Diagnosis]) -> str:
-    counts = Counter(diagnosis.verdict for diagnosis in diagnoses)
-    if not counts:
-        return "not measured"
-    if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(f"{verdict} ({number} of {len(diagnoses)})" for verdict, number in counts.most_common())
+    header = ["", _("before training"), _("after training"), _("gradient per layer toward the input")]
+    return Table(header, rows, _("In brackets: 95 % interval of the fit over the first seed's layers."))
 
 
 def _gain(diagnosis: Diagnosis) -> str:
     if diagnosis.gain is None:
         return "–"
     value, low, high = diagnosis.gain
-    text = f"× {value:.3g} ({low:.3g} to {high:.3g})"
-    return text if diagnosis.predicted_gain is None else f"{text}, theory × {diagnosis.predicted_gain:.3g}"
+    text = f"× {value:.3g} ({low:.3g}–{high:.3g})"
+    if diagnosis.predicted_gain is None:
+        return text
+    return _("{measured}, theory × {predicted:.3g}", measured=text, predicted=diagnosis.predicted_gain)
 
 
-def _spelled(label: str, start: Diagnosis, end: Sequence[Diagnosis]) -> str:
-    """The first seed's diagnosis in words."""
-    moments = [("Before training", start), *[("After training", diagnosis) for diagnosis in end[:1]]]
-    parts = []
-    for words, diagnosis in moments:
-        parts.append(
-            f"<p>{escape(words)} ({escape(diagnosis.source)}): {html_page.verdict(diagnosis.verdict)}, "
-            f"{escape(diagnosis.sentence)}.</p>"
+def _firsts(overview: Overview) -> Iterable[tuple[str, list[Diagnosis]]]:
+    """Label -> the first seed's diagnoses before and after training."""
+    for group in overview.groups:
+        found = [of_groups.get(group.label, [])[:1] for of_groups in (overview.start, overview.end)]
+        if found[0]:
+            yield group.label, [diagnosis for one in found for diagnosis in one]
+
+
+def _remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
+    """What to try against each verdict, once for all configurations that it is given to: (text, their labels)."""
+    labels: dict[str, list[str]] = {}
+    found: dict[str, list[Any]] = {}
+    for label, diagnoses in _firsts(overview):
+        diagnosis = next((one for one in diagnoses if one.remedies), None)
+        if diagnosis:
+            labels.setdefault(diagnosis.verdict, []).append(label)
+            known = found.setdefault(diagnosis.verdict, [])
+            known += [remedy for remedy in diagnosis.remedies if remedy not in known]
+    return [
+        (
+            {
+                "title": _("What to try against {verdict} gradients, most effective first:", verdict=_(verdict)),
+                "lines": [
+                    f"{_(remedy.action)}: {_(remedy.evidence)} ({_('study')} {remedy.study})" for remedy in remedies
+                ],
+            },
+            ", ".join(labels[verdict]),
         )
-        parts.append(html_page.bullets([*diagnosis.notes, *(finding.sentence for finding in diagnosis.findings)]))
-    remedies = next((diagnosis.remedies for _, diagnosis in moments if diagnosis.remedies), ())
-    if remedies:
-        parts.append(html_page.paragraph("What helps, most effective first:"))
-        parts.append(
-            html_page.bullets((f"{r.action}: {r.evidence} (study {r.study})" for r in remedies), numbered=True)
+        for verdict, remedies in found.items()
+    ]
+
+
+def _findings(overview: Overview) -> list[tuple[str, list[tuple[str, str, Sequence[str]]]]]:
+    """Label -> (moment, verdict, reason and findings) of the first seed; nothing where there are very many."""
+    known = list(_firsts(overview))
+    if len(known) > MAX_ROWS:
+        return []
+    titles = (_("Before training:"), _("After training:"))
+    return [
+        (
+            label,
+            [
+                (
+                    title,
+                    _(one.verdict),
+                    [f"{one.sentence} ({one.source})", *one.notes, *(found.sentence for found in one.findings)],
+                )
+                for title, one in zip(titles, diagnoses, strict=False)
+            ],
         )
-    return html_page.details(label, *parts)
+        for label, diagnoses in known
+    ]
 
 
 # Where it comes from
 
 
-def _commands(runs: Sequence[RunRecord]) -> str:
+def _commands(runs: Sequence[RunRecord]) -> list[str]:
     given = [run.metadata.get("command") for run in runs]
-    commands = list(dict.fromkeys(text for text in given if isinstance(text, str) and text))
-    return "".join(html_page.code(text) for text in commands[:MOST_COMMANDS])
+    return list(dict.fromkeys(text for text in given if isinstance(text, str) and text))[:MAX_COMMANDS]
 
 
 def _provenance(runs: Sequence[RunRecord]) -> Table:
-    """Versions, commit, dataset and machine; values that differ between runs stand side by side."""
+    """Versions, commit, dataset and machine; values that differ between runs are listed side by side."""
     seen: dict[str, Counter[str]] = {}
     for run in runs:
         for part in ("environment", "dataset"):
@@ -268,8 +369,7 @@ def _provenance(runs: Sequence[RunRecord]) -> Table:
 
 def _hashes(runs: Sequence[RunRecord]) -> str:
     """The final weights' hash of every run: the same command on the same kind of machine gives the same."""
-    lines = [f"{run.done.get('weights_sha256')}  {run.slug}/seed_{run.seed}" for run in runs if run.done]
-    return html_page.details("SHA-256 of the final weights", html_page.code("\n".join(lines))) if lines else ""
+    return "\n".join(f"{run.done.get('weights_sha256')}  {run.slug}/seed_{run.seed}" for run in runs if run.done)
 
 
 def _flat(value: Any, prefix: str) -> Iterable[tuple[str, str]]:
@@ -287,15 +387,13 @@ def _several(values: Counter[str]) -> str:
     return "; ".join(f"{value} ({number} runs)" for value, number in values.most_common())
 
 
-def _data(rows: int, beside: str) -> str:
-    def links(name: str, *kinds: str) -> str:
-        return ", ".join(f'<a href="{escape(beside)}{name}.{kind}">{name}.{kind}</a>' for kind in kinds)
-
-    told = (
-        f"<p>{links('table', 'csv', 'tex')}: the table above. {links('runs', 'csv', 'parquet')}: one row per run, its "
-        f"config and final figures. {links('metrics', 'csv', 'parquet')}: every recorded number, {rows:,} rows, one "
-        "per run, step and tag.</p>"
-    )
-    return told + html_page.paragraph(
-        "This page is complete by itself; its links need the folder that it came with.", "muted"
-    )
+def _files(rows: int) -> list[tuple[str, list[str]]]:
+    """(what they hold, names) of the data files beside the page."""
+    return [
+        (_("the table above"), ["table.csv", "table.tex"]),
+        (_("one row per run, its config and final figures"), ["runs.csv", "runs.parquet"]),
+        (
+            _("every recorded number, {rows:,} rows, one per run, step and tag", rows=rows),
+            ["metrics.csv", "metrics.parquet"],
+        ),
+    ]

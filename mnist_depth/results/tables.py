@@ -1,4 +1,4 @@
-"""Numbers for people and for data frames: the table over seeds, and every metric as CSV and Parquet."""
+"""The table of a report and of the terminal: one row per configuration, mean and deviation over seeds."""
 
 from __future__ import annotations
 
@@ -8,25 +8,64 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mnist_depth.results.groups import Group, Labeler, Spread
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
 
 COLUMNS = (
     "best_test_accuracy",
     "test_accuracy",
     "test_loss",
     "train_loss",
-    "gradient_norm_first",
-    "gradient_norm_last",
-    "gradient_ratio",
+    "dz_ratio",
     "seconds",
 )
 """Columns of the table when none are asked for, as far as the runs have them."""
 
+HEADINGS = {
+    "seeds": mark("seeds"),
+    "status": mark("status"),
+    "published": mark("published"),
+    "best_test_accuracy": mark("best test accuracy"),
+    "test_accuracy": mark("test accuracy"),
+    "test_loss": mark("test loss"),
+    "train_accuracy": mark("training accuracy"),
+    "train_loss": mark("training loss"),
+    "validation_accuracy": mark("validation accuracy"),
+    "best_validation_accuracy": mark("best validation accuracy"),
+    "gradient_norm_first": mark("kernel gradient norm, first layer"),
+    "gradient_norm_last": mark("kernel gradient norm, last layer"),
+    "gradient_ratio": mark("kernel gradient, first / last layer"),
+    "dz_first": mark("gradient, first layer"),
+    "dz_last": mark("gradient, last layer"),
+    "dz_ratio": mark("gradient, first / last layer"),
+    "seconds": mark("seconds"),
+    "activation": mark("activation"),
+    "initializer": mark("initializer"),
+    "initialization": mark("initialization"),
+    "optimizer": mark("optimizer"),
+    "depth": mark("depth"),
+    "width": mark("width"),
+    "wiring": mark("wiring"),
+    "dropout": mark("dropout"),
+    "learning_rate": mark("learning rate"),
+}
+"""Names of columns and axes, as people read them."""
+
+STATUSES = (mark("finished"), mark("diverged"), mark("unfinished"))
+
+
+def heading(name: str) -> str:
+    """What people call a column or an axis, in the active language."""
+    return _(HEADINGS.get(name, name.replace("_", " ")))
+
 
 class Table(NamedTuple):
-    """Text, row by row; `header` names the columns."""
+    """Text, row by row; `header` names the columns, the first of which names the rows."""
 
     header: list[str]
     rows: list[list[str]]
+    note: str = ""
+    """What is to be known about all of it."""
 
 
 def summary(
@@ -41,15 +80,49 @@ def summary(
     the figure to compare with.
     """
     chosen = [name for name in columns or COLUMNS if any(group.spread(name) for group in groups)]
-    header = ["", "seeds", *[name.replace("_", " ") for name in chosen], "status"]
+    header = ["", heading("seeds"), *[heading(name) for name in chosen], heading("status")]
     rows = [
         [group.label, str(len(group.runs)), *[show(group.spread(name), name) for name in chosen], statuses(group)]
         for group in ranked(groups, rank_by)
     ]
     figures = [published(group.config) if published else "" for group in ranked(groups, rank_by)]
     if any(figures):
-        header, rows = [*header, "published"], [[*row, figure] for row, figure in zip(rows, figures, strict=True)]
-    return Table(header, rows)
+        header, rows = (
+            [*header, heading("published")],
+            [[*row, figure] for row, figure in zip(rows, figures, strict=True)],
+        )
+    return Table(header, rows, _note(groups, chosen))
+
+
+def _note(groups: Sequence[Group], columns: Sequence[str]) -> str:
+    """What the numbers are, said once below the table."""
+    seeds = {len(group.runs) for group in groups}
+    if seeds == {1}:
+        notes = [_("One seed each.")]
+    elif len(seeds) == 1:
+        notes = [_("{count} seeds each: mean ± sample standard deviation.", count=seeds.pop())]
+    else:
+        notes = [_("Mean ± sample standard deviation over seeds.")]
+    if any(name.startswith("dz_") for name in columns):
+        notes.append(_("Gradient: norm of dL/dz on a fixed batch before training."))
+    if any(name.startswith("gradient_") for name in columns):
+        notes.append(_("Kernel gradient: norm of dL/dW as applied, median over training."))
+    return " ".join(notes)
+
+
+def compact(table: Table) -> Table:
+    """The table without the columns of seeds and status where these say the same of every row."""
+    usual = {heading("seeds"), heading("status")}
+    keep = [
+        place
+        for place, name in enumerate(table.header)
+        if name not in usual or len({row[place] for row in table.rows}) > 1 or table.rows[0][place] in _failures()
+    ]
+    return Table([table.header[k] for k in keep], [[row[k] for k in keep] for row in table.rows], table.note)
+
+
+def _failures() -> set[str]:
+    return {_("diverged"), _("unfinished")}
 
 
 def ranked(groups: Sequence[Group], metric: str | None) -> list[Group]:
@@ -70,7 +143,7 @@ def show(spread: Spread | None, metric: str) -> str:
     if spread is None:
         return "–"
     if not math.isfinite(spread.mean):
-        return "not finite"
+        return _("not finite")
     if metric.endswith(("accuracy", "share")):
         return f"{_with_deviation(100 * spread.mean, 100 * spread.deviation, '.2f')} %"
     return _with_deviation(spread.mean, spread.deviation, ".4g" if abs(spread.mean) >= 0.01 else ".2e")
@@ -85,4 +158,6 @@ def _with_deviation(mean: float, deviation: float, form: str) -> str:
 def statuses(group: Group) -> str:
     """`finished`, or how many of the runs ended how."""
     counts = Counter(run.status for run in group.runs)
-    return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
+    if len(counts) == 1:
+        return _(next(iter(counts)))
+    return ", ".join(f"{number} {_(status)}" for status, number in counts.items())

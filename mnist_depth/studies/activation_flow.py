@@ -14,6 +14,7 @@ from collections.abc import Callable
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, SCRATCH
 from mnist_depth.studies.study import Check, Expectation, Study, Variant, all_but, product
+from mnist_depth.translation import translate as _
 
 PREMISE = all_but("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "clip_norm")
 COLLAPSED = 0.05
@@ -28,7 +29,9 @@ def _std(test: Callable[[list[float]], bool], activation: str, initializer: str)
         rows = runs.where(activation=activation, initializer=initializer).at_start("activation_std")
         worst = rows[0]
         shown = " ".join(f"{value:.2g}" for value in worst)
-        return all(test(row) for row in rows), f"standard deviation of layers 1 to {len(worst)}: {shown}"
+        return all(test(row) for row in rows), _(
+            "standard deviation of layers 1 to {last}: {values}", last=len(worst), values=shown
+        )
 
     return check
 
@@ -37,7 +40,7 @@ def _saturates(activation: str) -> Check:
     def check(runs: Runs) -> tuple[bool, str]:
         rows = runs.where(activation=activation, initializer="normal_1").at_start("saturated_share")
         least = min(min(row) for row in rows)
-        return least >= SATURATED, f"at least {least:.0%} of every layer lies within 5 % of a limit"
+        return least >= SATURATED, _("at least {share:.0%} of every layer lies within 5 % of a limit", share=least)
 
     return check
 
@@ -47,11 +50,15 @@ def _centered(runs: Runs) -> tuple[bool, str]:
     means, stds = chosen.at_start("activation_mean"), chosen.at_start("activation_std")
     off = max(abs(mean - 0.5) for row in means for mean in row[1:])
     wide = max(std for row in stds for std in row[1:])
-    return off < COLLAPSED and wide < COLLAPSED, f"layers 2 to 5 within {off:.3f} of 0.5, standard deviation {wide:.3f}"
+    return off < COLLAPSED and wide < COLLAPSED, _(
+        "layers 2 to 5 within {distance:.3f} of 0.5, standard deviation {deviation:.3f}", distance=off, deviation=wide
+    )
 
 
 STUDY = Study(
     question="How does the scale of the weights decide what reaches the last layer?",
+    answer="A scale of 1 saturates the layers, 0.01 lets signals fade; Xavier suits tanh, He suits ReLU.",
+    picture="activations",
     why=(
         "A layer multiplies the spread of its input by the weights' standard deviation times the square root "
         "of fan_in, and ReLU halves the square of what is left. Below 1 signals fade, above it they saturate."
@@ -65,7 +72,7 @@ STUDY = Study(
         )
     ],
     look="Histograms: activation/layer_01 ... layer_05 at step 0; Scalars: activation_std, saturated_share",
-    columns=("gradient_ratio", "seconds"),
+    columns=("dz_ratio", "seconds"),
     expectations=(
         Expectation(
             "std 1 drives sigmoid to 0 and 1", SCRATCH, _saturates("sigmoid"), PREMISE, "most values at 0 or 1"

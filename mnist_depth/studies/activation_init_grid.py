@@ -11,10 +11,13 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from mnist_depth.studies.checks import BEST, known, learns, stays_below
+from mnist_depth.config import RunConfig
+from mnist_depth.results.groups import Axis, field_axis
+from mnist_depth.studies.checks import BEST, known, learns, one_learned, stays_below
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.translation import translate as _
 
 TABLE = {
     "lsuv": {"maxout": 93.94, "relu": 92.11, "very_leaky_relu": 92.97, "tanh": 89.28, "sigmoid": "n/c"},
@@ -52,20 +55,30 @@ def _variant(activation: str, start: str, **fields: Any) -> Variant:
     return Variant({"depth": 9, "activation": activation, **chosen, **fields}, f"{activation} {start}", figure)
 
 
+def _start(config: RunConfig) -> str:
+    """The name of a run's initialization, LSUV included."""
+    return config.pretraining if config.pretraining != "none" else config.initializer
+
+
 def _lsuv_keeps_up(allowed: float) -> Check:
     """LSUV's mean over the activations that learn is at most `allowed` below Xavier's."""
 
     def check(runs: Runs) -> tuple[bool, str]:
-        learning = known(runs).where(activation=["tanh", "relu", "very_leaky_relu", "maxout"])
+        learning = one_learned(known(runs).where(activation=["tanh", "relu", "very_leaky_relu", "maxout"]))
         lsuv = learning.where(pretraining="lsuv").mean(BEST)
         xavier = learning.where(pretraining="none", initializer="glorot_normal").mean(BEST)
-        return lsuv >= xavier - allowed, f"mean best test accuracy {lsuv:.2%}, Xavier {xavier:.2%}"
+        return lsuv >= xavier - allowed, _(
+            "mean best test accuracy with LSUV {lsuv:.2%}, with Xavier {xavier:.2%}", lsuv=lsuv, xavier=xavier
+        )
 
     return check
 
 
 STUDY = Study(
     question="Which activation learns with which initialization?",
+    answer="tanh and ReLU learn with every scaled initialization, sigmoid with none.",
+    picture="grid",
+    axes=(field_axis("activation"), Axis("initialization", _start)),
     why=(
         "The initialization sets the scale of the signal, the activation's slope that of its gradient. No "
         "usual initialization makes up for sigmoid's slope of at most 1/4."

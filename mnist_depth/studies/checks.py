@@ -12,13 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 from mnist_depth.datasets import DATASETS
-from mnist_depth.studies.selection import NotTested, Runs
+from mnist_depth.results.tables import heading
+from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.study import Check
+from mnist_depth.translation import translate as _
 
 BEST = "best_test_accuracy"
 
 KNOWN = ("mnist", "digits")
 """Datasets on which the lectures' bars were tried; on another one a bar has no source."""
+
+LEARNED = 0.5
+"""Accuracy from which on a network of ten classes has learned something: five times chance."""
 
 LOSS_TOLERANCE = 0.05
 """The output biases of a constant predictor follow the last minibatches; on the 297 test digits that has cost 0.046."""
@@ -28,10 +33,25 @@ SHARE_TOLERANCE = 0.01
 
 
 def known(runs: Runs) -> Runs:
-    """The same runs. Raises NotTested on a dataset for which there is no published figure."""
+    """The same runs. Raises NotComparable on a dataset for which there is no published figure."""
     if runs.dataset not in KNOWN:
-        raise NotTested(f"no published figure for {runs.dataset}")
+        raise NotComparable(_("no published figure for {dataset}", dataset=runs.dataset))
     return runs
+
+
+def one_learned(runs: Runs, metric: str = BEST) -> Runs:
+    """The same runs. Raises NotComparable where none of them learned: then no setting can be said to work better."""
+    best = max((value for value in runs.values(metric) if math.isfinite(value)), default=0.0)
+    if best < LEARNED:
+        raise NotComparable(
+            _("none of these networks learned: {metric} at most {best:.1%}", metric=heading(metric), best=best)
+        )
+    return runs
+
+
+def accuracy_and_bar(accuracy: float, bar: float) -> str:
+    """`best test accuracy 97.93%, bar 97%`."""
+    return _("best test accuracy {best:.2%}, bar {bar:.0%}", best=accuracy, bar=bar)
 
 
 def learns(bar: float, **which: Any) -> Check:
@@ -39,7 +59,7 @@ def learns(bar: float, **which: Any) -> Check:
 
     def check(runs: Runs) -> tuple[bool, str]:
         worst = min(known(runs.where(**which)).values(BEST))
-        return worst >= bar, f"best test accuracy {worst:.2%}, bar {bar:.0%}"
+        return worst >= bar, accuracy_and_bar(worst, bar)
 
     return check
 
@@ -49,7 +69,7 @@ def stays_below(bar: float, **which: Any) -> Check:
 
     def check(runs: Runs) -> tuple[bool, str]:
         best = max(known(runs.where(**which)).values(BEST))
-        return best < bar, f"best test accuracy {best:.2%}, bar {bar:.0%}"
+        return best < bar, accuracy_and_bar(best, bar)
 
     return check
 
@@ -63,8 +83,14 @@ def at_chance(**which: Any) -> Check:
         equal = math.log(DATASETS[chosen.dataset].classes)
         worst = max(losses, key=lambda loss: abs(loss - equal) if math.isfinite(loss) else math.inf)
         flat = all(abs(loss - equal) < LOSS_TOLERANCE for loss in losses)
-        detail = f"test loss {worst:.3f} (chance {equal:.3f}), best test accuracy {best:.2%}, largest class "
-        return flat and best <= max(share) + SHARE_TOLERANCE, f"{detail}{max(share):.2%}"
+        detail = _(
+            "test loss {loss:.3f} (chance {chance:.3f}), best test accuracy {best:.2%}, largest class {share:.2%}",
+            loss=worst,
+            chance=equal,
+            best=best,
+            share=max(share),
+        )
+        return flat and best <= max(share) + SHARE_TOLERANCE, detail
 
     return check
 
@@ -73,10 +99,14 @@ def beats(better: dict[str, Any], worse: dict[str, Any], metric: str = BEST, by:
     """The first runs' mean of a metric is above the second runs' by more than `by`; losses count downward."""
 
     def check(runs: Runs) -> tuple[bool, str]:
-        first, second = runs.where(**better).mean(metric), runs.where(**worse).mean(metric)
+        ahead, behind = runs.where(**better), runs.where(**worse)
+        one_learned(runs.only([*ahead.records, *behind.records]))
+        first, second = ahead.mean(metric), behind.mean(metric)
         gain = second - first if metric.endswith("loss") else first - second
         shown = _shower(metric)
-        return gain > by, f"mean {metric.replace('_', ' ')} {shown(first)} against {shown(second)}"
+        return gain > by, _(
+            "mean {metric} {first} against {second}", metric=heading(metric), first=shown(first), second=shown(second)
+        )
 
     return check
 
@@ -87,7 +117,13 @@ def between(metric: str, low: float, high: float, **which: Any) -> Check:
     def check(runs: Runs) -> tuple[bool, str]:
         mean = runs.where(**which).mean(metric)
         shown = _shower(metric)
-        return low <= mean <= high, f"mean {metric.replace('_', ' ')} {shown(mean)}, from {shown(low)} to {shown(high)}"
+        return low <= mean <= high, _(
+            "mean {metric} {mean}, from {low} to {high}",
+            metric=heading(metric),
+            mean=shown(mean),
+            low=shown(low),
+            high=shown(high),
+        )
 
     return check
 

@@ -16,6 +16,7 @@ NETWORK = all_but("width", "batch_size")
 
 STUDY = Study(
     question="Does layer-by-layer pre-training let a 9-layer sigmoid network learn?",
+    answer="Yes: after pre-training every layer passes the gradient on.",
     why=(
         "Layer by layer, each is first trained to describe its own input. That leaves weights large enough, "
         "and units different enough, for the gradient to arrive."
@@ -26,7 +27,7 @@ STUDY = Study(
         Variant({"depth": 9, "activation": "sigmoid", "pretraining": "dbn"}, "sigmoid, DBN"),
     ],
     look="Scalars: test loss; reconstruction_error and free_energy_gap by layer; Images: filters, reconstructions",
-    columns=("test_loss", "best_test_accuracy", "gradient_ratio", "seconds"),
+    columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         Expectation(
             "without pre-training it stays at chance", LECTURE_10, at_chance(pretraining="none"), NETWORK - {"epochs"}

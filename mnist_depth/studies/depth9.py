@@ -3,19 +3,24 @@
 Source: Sung Kim, Deep Learning for Everyone, lectures 9 and 10. Both networks share everything but the activation:
 width 256, Xavier initialization, plain SGD at 0.1. (With the lecture's own N(0, 1) the story turns round: ReLU
 overflows.) Command: `python -m mnist_depth`. Expected: sigmoid's cost stays at ln 10 = 2.303 and its accuracy at the
-share of one class (11.35 % where that is the digit 1); ReLU reaches 97 %; the gradient of layer 1 is less than a
-thousandth of layer 9's with sigmoid, and of the same order with ReLU.
+share of one class (11.35 % where that is the digit 1); ReLU reaches 97 %; the gradient (dL/dz) of layer 1 is less than
+a thousandth of layer 9's with sigmoid, and more than a hundredth with ReLU.
 """
 
 from __future__ import annotations
 
-from mnist_depth.studies.checks import at_chance, known
+from mnist_depth.studies.checks import accuracy_and_bar, at_chance, known
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, LECTURE_10
 from mnist_depth.studies.study import Expectation, Quick, Study, all_but, product
+from mnist_depth.translation import translate as _
 
 BAR, SHORT_BAR, SHORT = 0.97, 0.95, 10
 """Best test accuracy that ReLU reaches on MNIST; in fewer than SHORT epochs, and on the small digits, SHORT_BAR."""
+
+VANISHING, FLOWING = 1e-3, 1e-2
+"""||dL/dz|| of layer 1 over that of layer 9 before training: the diagnosis' limits of `vanishing` and of `slow`. Theory
+has 1.4e-5 for sigmoid and (1/2)^(8/2) = 0.06 for ReLU, half of whose units are off."""
 
 NETWORK = all_but("width", "epochs", "batch_size", "train_examples")
 
@@ -24,23 +29,22 @@ def _learns(runs: Runs) -> tuple[bool, str]:
     chosen = known(runs.where(activation="relu"))
     full = chosen.dataset == "mnist" and chosen.config.epochs >= SHORT
     worst, bar = min(chosen.values("best_test_accuracy")), BAR if full else SHORT_BAR
-    return worst >= bar, f"best test accuracy {worst:.2%}, bar {bar:.0%}"
+    return worst >= bar, accuracy_and_bar(worst, bar)
 
 
 def _vanishes(runs: Runs) -> tuple[bool, str]:
-    worst = max(runs.where(activation="sigmoid").values("gradient_ratio"))
-    return worst < 1e-3, f"kernel gradient norm, layer 1 over layer 9: {worst:.1e}"
+    worst = max(runs.where(activation="sigmoid").gradient_ratios())
+    return worst < VANISHING, _("gradient norm, layer 1 over layer 9: {ratio:.1e}", ratio=worst)
 
 
 def _flows(runs: Runs) -> tuple[bool, str]:
-    ratios = runs.where(activation="relu").values("gradient_ratio")
-    figures = " to ".join(dict.fromkeys(f"{ratio:.2g}" for ratio in (min(ratios), max(ratios))))
-    detail = f"kernel gradient norm, layer 1 over layer 9: {figures}"
-    return all(0.1 <= ratio <= 10 for ratio in ratios), detail
+    worst = min(runs.where(activation="relu").gradient_ratios())
+    return worst >= FLOWING, _("gradient norm, layer 1 over layer 9: {ratio:.1e}", ratio=worst)
 
 
 STUDY = Study(
     question="Why does a 9-layer sigmoid network not learn, while the same network with ReLU does?",
+    answer="ReLU lets the gradient reach layer 1; sigmoid leaves a hundred-thousandth of it.",
     why=(
         "On its way back the gradient is multiplied by each layer's weights and slopes. A sigmoid's slope is "
         "at most 1/4, and with these weights a layer passes on about 0.24 of the gradient: after eight layers "
@@ -53,8 +57,7 @@ STUDY = Study(
         "train_loss",
         "test_accuracy",
         "best_test_accuracy",
-        "gradient_norm_first",
-        "gradient_norm_last",
+        "dz_ratio",
         "seconds",
     ),
     expectations=(
@@ -67,13 +70,19 @@ STUDY = Study(
         ),
         Expectation("ReLU learns", LECTURE_10, _learns, NETWORK | {"epochs", "train_examples"}, "97 % or more"),
         Expectation(
-            "sigmoid's gradient vanishes on its way to layer 1: ratio below 1e-3",
+            "sigmoid's gradient vanishes on its way to layer 1: less than a thousandth of layer 9's",
             f"{LECTURE_10}; slopes of at most 1/4: {GLOROT_2010}",
             _vanishes,
             NETWORK,
-            "(1/4)^8 = 1.5e-5 times the growth of the kernels' shapes",
+            "(1/4)^8 = 1.5e-5",
         ),
-        Expectation("ReLU's gradient reaches layer 1: ratio between 0.1 and 10", LECTURE_10, _flows, NETWORK),
+        Expectation(
+            "ReLU's gradient reaches layer 1: more than a hundredth of layer 9's",
+            LECTURE_10,
+            _flows,
+            NETWORK,
+            "(1/2)^(8/2) = 0.06",
+        ),
     ),
     quick=Quick({"epochs": 3}),
 )

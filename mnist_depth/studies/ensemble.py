@@ -14,6 +14,8 @@ from mnist_depth.runtime.stderr import silenced
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import LECTURE_10
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
 
 
 def _average(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
@@ -30,6 +32,12 @@ def _average(records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str,
     }
 
 
+DETAILS = {
+    "mean": mark("{count:.0f} members: ensemble {ensemble:.2%}, mean member {member:.2%}"),
+    "best": mark("{count:.0f} members: ensemble {ensemble:.2%}, best member {member:.2%}"),
+}
+
+
 def _better_than(member: str) -> Check:
     """The ensemble's accuracy is above that of the `mean` or the `best` member."""
 
@@ -37,14 +45,16 @@ def _better_than(member: str) -> Check:
         ours, theirs = runs.figure("ensemble_accuracy"), runs.figure(f"{member}_member_accuracy")
         count = runs.figure("members")
         if count < 2:
-            raise NotTested("an ensemble needs at least two finished runs")
-        return ours > theirs, f"{count:.0f} members: ensemble {ours:.2%}, {member} member {theirs:.2%}"
+            raise NotTested(_("an ensemble needs at least two finished runs"))
+        return ours > theirs, _(DETAILS[member], count=count, ensemble=ours, member=theirs)
 
     return check
 
 
 STUDY = Study(
     question="Is an ensemble of networks better than its members?",
+    answer="Yes: the averaged probabilities beat every single member.",
+    picture="test_accuracy",
     why=(
         "Members from different seeds err on different images, and the average of their probabilities "
         "outvotes single errors. Where members are right 19 times out of 20, little is left to gain."

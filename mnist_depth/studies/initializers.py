@@ -40,6 +40,7 @@ def _variant(label: str, published: str, **fields: Any) -> Variant:
 
 STUDY = Study(
     question="Which initialization of the weights lets a 9-layer network learn?",
+    answer="Those that scale with a layer's width (LeCun, Xavier, He, orthogonal, LSUV), not fixed ones.",
     why=(
         "A good scale keeps the spread of signals and gradients the same from layer to layer. Below it they "
         "fade, above it they overflow, and zeros leave all units of a layer alike."
@@ -51,7 +52,7 @@ STUDY = Study(
         _variant("RBM (sigmoid, DBN)", "", activation="sigmoid", pretraining="dbn"),
     ],
     look="Histograms: activation/layer_01 ... layer_09 at step 0; Scalars: test loss",
-    columns=("test_loss", "best_test_accuracy", "gradient_ratio", "seconds"),
+    columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     rank_by=BEST,
     expectations=(
         Expectation(

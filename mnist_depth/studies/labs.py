@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import beats
-from mnist_depth.studies.selection import NotTested, Runs
+from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import LABS
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.translation import translate as _
 
 LAB: dict[str, Any] = {"activation": "relu", "bias_std": 1.0, "optimizer": "adam", "epochs": 15}
 SOFTMAX: dict[str, Any] = {**LAB, "depth": 1, "initializer": "normal_1"}
@@ -29,14 +30,26 @@ PREMISE = all_but()
 
 def _as_published(lowest: float, highest: float, **which: Any) -> Check:
     """The mean final test accuracy is within MARGIN of the lab's, or of the range that the notes to it report."""
-    lab = f"{lowest:.2%}" if lowest == highest else f"{lowest:.2%} to {highest:.2%}"
+    lab = f"{lowest:.2%}" if lowest == highest else f"{lowest:.2%}-{highest:.2%}"
 
     def check(runs: Runs) -> tuple[bool, str]:
         chosen = runs.where(**which)
         if chosen.dataset != "mnist" or chosen.config.epochs != EPOCHS:
-            raise NotTested(f"the labs' figures are for MNIST and {EPOCHS} epochs")
+            raise NotComparable(
+                _(
+                    "asks for MNIST and {wanted} epochs, these runs have {dataset} and {found}; mean test accuracy "
+                    "{mean:.2%}, lab {lab}",
+                    wanted=EPOCHS,
+                    dataset=chosen.dataset,
+                    found=chosen.config.epochs,
+                    mean=chosen.mean("test_accuracy"),
+                    lab=lab,
+                )
+            )
         mean = chosen.mean("test_accuracy")
-        return lowest - MARGIN <= mean <= highest + MARGIN, f"mean test accuracy {mean:.2%}, lab {lab}"
+        return lowest - MARGIN <= mean <= highest + MARGIN, _(
+            "mean test accuracy {mean:.2%}, lab {lab}", mean=mean, lab=lab
+        )
 
     return check
 
@@ -75,6 +88,8 @@ SOFTMAX_SGD = Variant(
 
 STUDY = Study(
     question="What does each tool of the lectures add on MNIST?",
+    answer="A hidden layer and Xavier initialization add most; all others add tenths of a point.",
+    picture="test_accuracy",
     why=(
         "A hidden layer and a good initialization bring most of the gain. More depth, dropout and batch "
         "normalization add tenths of a point within 15 epochs."

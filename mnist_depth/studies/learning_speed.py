@@ -16,6 +16,7 @@ from itertools import pairwise
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import NIELSEN_2015
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.translation import translate as _
 
 PUBLISHED = {3: "0.07, 0.31", 4: "0.012, 0.060, 0.283", 5: "0.003, 0.017, 0.070, 0.285"}
 PREMISE = all_but()
@@ -31,7 +32,9 @@ def _factors(depth: int) -> Check:
         means = [(row[0] / row[-1]) ** (1 / (len(row) - 1)) if row[-1] else math.nan for row in rows]
         falling = all(early < late for row in rows for early, late in pairwise(row))
         shown = ", ".join(f"{value:.2g}" for value in rows[0])
-        return falling and all(SLOWEST < mean < FASTEST for mean in means), f"{shown}: factor {means[0]:.2f} per layer"
+        return falling and all(SLOWEST < mean < FASTEST for mean in means), _(
+            "bias gradients {norms}: factor {factor:.2f} per layer", norms=shown, factor=means[0]
+        )
 
     return check
 
@@ -40,11 +43,14 @@ def _stays_slower(runs: Runs) -> tuple[bool, str]:
     rows = runs.median("gradient_norm", "/bias")
     ratios = [row[0] / row[-1] if row[-1] else math.nan for row in rows]
     shown = ", ".join(f"{ratio:.2g}" for ratio in ratios)
-    return all(ratio < FASTEST for ratio in ratios), f"first over last hidden layer, median over training: {shown}"
+    return all(ratio < FASTEST for ratio in ratios), _(
+        "first over last hidden layer, median over training: {ratios}", ratios=shown
+    )
 
 
 STUDY = Study(
     question="How much slower do the early layers of a sigmoid network learn?",
+    answer="Every layer is four to five times slower than the next one.",
     why=(
         "The gradient of a layer is that of the next times weights and slopes. Sigmoid's slopes make every "
         "layer four to five times slower than the one behind it."
@@ -69,7 +75,7 @@ STUDY = Study(
         for depth, figures in PUBLISHED.items()
     ],
     look="Scalars: gradient_norm/layer_01/bias ... on one chart, log axis",
-    columns=("train_loss", "test_accuracy", "gradient_ratio", "seconds"),
+    columns=("train_loss", "test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         *(
             Expectation(

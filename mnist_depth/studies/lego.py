@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnist_depth.results.groups import field_axis
 from mnist_depth.studies.checks import BEST, at_chance, learns
 from mnist_depth.studies.sources import HE_2016, LECTURE_10
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
@@ -27,6 +28,9 @@ def _deep(activation: str, wiring: str) -> Variant:
 
 STUDY = Study(
     question="Which wirings let a deep network learn?",
+    answer="Skip connections let deep sigmoid networks learn; splitting and merging does not.",
+    picture="test_accuracy",
+    axes=(field_axis("activation"), field_axis("wiring")),
     why=(
         "A skip hands the gradient of a later layer to an earlier one past the layers between. Splitting and "
         "merging leaves the way as long as it was."
@@ -37,7 +41,7 @@ STUDY = Study(
         *(Variant({**RECURRENT, "wiring": wiring}, name) for wiring, name in CELLS.items()),
     ],
     look="Graphs: one box per layer and the skip between them; pre_activation_gradient_norm by layer",
-    columns=("test_loss", "best_test_accuracy", "gradient_ratio", "seconds"),
+    columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         Expectation(
             "9 plain sigmoid layers stay at chance",

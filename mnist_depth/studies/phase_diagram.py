@@ -22,6 +22,7 @@ from mnist_depth.studies.checks import BEST, known
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, SCHOENHOLZ_2017
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.translation import translate as _
 
 DEPTHS = [4, 8, 12, 16, 24, 32, 48, 64]
 SCALES: dict[str, Sequence[float]] = {
@@ -83,10 +84,14 @@ def _border(activation: str) -> Check:
                 inside += trained * (depth <= most)
                 beyond += trained * (depth > BEYOND * most)
         if not inside or not beyond:
-            raise NotTested("the runs lie on one side of the border only")
+            raise NotTested(_("the runs lie on one side of the border only"))
         shares = sum(inside) / len(inside), sum(beyond) / len(beyond)
-        return shares[0] >= 0.8 and shares[1] <= 0.2, (
-            f"{shares[0]:.0%} of {len(inside)} runs within 6 xi train, {shares[1]:.0%} of {len(beyond)} beyond 12 xi"
+        return shares[0] >= 0.8 and shares[1] <= 0.2, _(
+            "{within:.0%} of {runs_within} runs within 6 xi train, {beyond:.0%} of {runs_beyond} beyond 12 xi",
+            within=shares[0],
+            runs_within=len(inside),
+            beyond=shares[1],
+            runs_beyond=len(beyond),
         )
 
     return check
@@ -94,6 +99,8 @@ def _border(activation: str) -> Check:
 
 STUDY = Study(
     question="Do networks stop training where mean-field theory draws the border?",
+    answer="Yes: networks train up to about 6 xi layers, as theory predicts.",
+    picture="phase_diagram",
     why=(
         "Theory gives a depth scale xi within which signals still tell their inputs apart. A network trains "
         "only where the signal gets through all its layers, which is up to about 6 xi."
@@ -101,7 +108,7 @@ STUDY = Study(
     source=SCHOENHOLZ_2017,
     variants=_variants(SCALES, DEPTHS),
     look="the report's phase diagram: accuracy over sigma_w and depth with 6 xi drawn over it",
-    columns=("train_loss", BEST, "gradient_ratio"),
+    columns=("train_loss", BEST, "dz_ratio"),
     expectations=tuple(
         Expectation(f"{activation}: trainable within 6 xi, not beyond twice that", source, _border(activation), PREMISE)
         for activation, source in (("tanh", SCHOENHOLZ_2017), ("sigmoid", SCHOENHOLZ_2017), ("relu", HE_2015))

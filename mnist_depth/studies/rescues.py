@@ -15,7 +15,7 @@ from typing import Any
 
 from mnist_depth.plan import plan_of
 from mnist_depth.studies.checks import BEST, at_chance, beats, learns
-from mnist_depth.studies.selection import NotTested, Runs
+from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import (
     GLOROT_2010,
     HE_2016,
@@ -27,6 +27,7 @@ from mnist_depth.studies.sources import (
     SAXE_2013,
 )
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.translation import translate as _
 
 SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}
 ADAPTIVE = ["adam", "nadam", "radam", "rmsprop", "adagrad", "adadelta"]
@@ -52,7 +53,13 @@ PLAIN: dict[str, Any] = {
 def _adam_rescues(runs: Runs) -> tuple[bool, str]:
     steps = plan_of(runs.where(optimizer="adam").config).steps
     if steps < PATIENCE:
-        raise NotTested(f"{steps} steps are too few for Adam to leave the plateau: it takes {PATIENCE}")
+        raise NotComparable(
+            _(
+                "asks for {wanted} steps, in which Adam leaves the plateau; these runs have {found}",
+                wanted=PATIENCE,
+                found=steps,
+            )
+        )
     return learns(0.8, optimizer="adam")(runs)
 
 
@@ -62,6 +69,7 @@ def _rescue(label: str, **fields: Any) -> Variant:
 
 STUDY = Study(
     question="What makes a 9-layer sigmoid network learn, and how close to ReLU does it come?",
+    answer="Whatever lets a layer pass on about all of the gradient: normalization, larger weights, skips.",
     why=(
         "What raises the share of the gradient that a layer passes on from about 1/4 to about 1 works, "
         "whatever its name: normalization, larger weights, skips, pre-training. Adaptive optimizers divide a "
@@ -84,7 +92,7 @@ STUDY = Study(
         *(_rescue(name, optimizer=name) for name in ADAPTIVE),
     ],
     look="Scalars: test loss of all runs; gradient against layer at the start",
-    columns=("test_loss", BEST, "gradient_ratio", "seconds"),
+    columns=("test_loss", BEST, "dz_ratio", "seconds"),
     rank_by=BEST,
     expectations=(
         Expectation("the bar: ReLU learns", LECTURE_10, learns(BAR, activation="relu"), NETWORK),

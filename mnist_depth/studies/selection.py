@@ -10,10 +10,16 @@ from typing import Any
 
 from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.records import RunRecord
+from mnist_depth.results.groups import SIGNAL, gradient_figures
+from mnist_depth.translation import translate as _
 
 
 class NotTested(Exception):
-    """Raised by a check whose runs are missing or whose premise an override removed; the text says why."""
+    """Raised by a check whose runs are missing; the text says which."""
+
+
+class NotComparable(NotTested):
+    """Raised by a check whose runs are there, but say nothing about the claim; the text says why."""
 
 
 class Runs:
@@ -26,6 +32,10 @@ class Runs:
         self.records = [record for record in records if record.done]
         self._figures = dict(figures or {})
 
+    def only(self, records: Iterable[RunRecord]) -> Runs:
+        """These of the runs."""
+        return Runs(records, self._figures)
+
     def where(self, **wanted: Any) -> Runs:
         """The runs whose config has these values; several values are given as a list, tuple, set or range.
 
@@ -33,7 +43,7 @@ class Runs:
         """
         chosen = [record for record in self.records if _matches(record.config, wanted)]
         if not chosen:
-            raise NotTested(f"no finished run with {', '.join(f'{name} {value}' for name, value in wanted.items())}")
+            raise NotTested(_("no finished run with {choice}", choice=_choice(wanted)))
         return Runs(chosen, self._figures)
 
     def by(self, name: str) -> dict[Any, Runs]:
@@ -60,14 +70,14 @@ class Runs:
         """The one dataset of all runs. Raises NotTested where there are several or no runs."""
         names = sorted({record.config.dataset for record in self._some()})
         if len(names) != 1:
-            raise NotTested(f"the runs are on several datasets: {', '.join(names)}")
+            raise NotComparable(_("the runs are on several datasets: {names}", names=", ".join(names)))
         return names[0]
 
     def values(self, metric: str) -> list[float]:
         """One value per run. Raises NotTested when there is no run, or one does not record the metric."""
         missing = [record for record in self._some() if metric not in record.done["metrics"]]
         if missing:
-            raise NotTested(f"{missing[0].slug} does not record {metric}")
+            raise NotTested(_("{run} does not record {metric}", run=missing[0].slug, metric=metric))
         return [float(record.done["metrics"][metric]) for record in self.records]
 
     def mean(self, metric: str) -> float:
@@ -78,7 +88,7 @@ class Runs:
     def figure(self, name: str) -> float:
         """A number about all runs together. Raises NotTested where the study did not compute it."""
         if name not in self._figures:
-            raise NotTested(f"{name.replace('_', ' ')} is not available")
+            raise NotTested(_("{figure} is not available", figure=name.replace("_", " ")))
         return self._figures[name]
 
     def at_start(self, quantity: str, suffix: str = "") -> list[list[float]]:
@@ -93,10 +103,18 @@ class Runs:
         """For each run the quantity's median over training in hidden layers 1, 2, ..."""
         return [[statistics.median(series) for series in _hidden(record, quantity, suffix)] for record in self._some()]
 
+    def gradient_ratios(self) -> list[float]:
+        """For each run ||dL/dz|| of the first layer over that of the last, before training."""
+        found = [gradient_figures(record) for record in self._some()]
+        missing = [record for record, figures in zip(self.records, found, strict=True) if "dz_ratio" not in figures]
+        if missing:
+            raise NotTested(_("{run} does not record {metric}", run=missing[0].slug, metric=SIGNAL.rstrip("/")))
+        return [figures["dz_ratio"] for figures in found]
+
     def _some(self) -> list[RunRecord]:
-        """The records. Raises NotTested where there is none, lest a check of all of them come out true."""
+        """The records. Raises NotTested where there are none, so that no check of all of them passes on nothing."""
         if not self.records:
-            raise NotTested("no run is finished")
+            raise NotTested(_("no run is finished"))
         return self.records
 
 
@@ -106,8 +124,16 @@ def _hidden(record: RunRecord, quantity: str, suffix: str) -> list[list[float]]:
     tags = [f"{quantity}/{layer_name(layer, depth)}{suffix}" for layer in range(1, depth)]
     found = [record.series("train", tag)[1] for tag in tags]
     if not all(found):
-        raise NotTested(f"{record.slug} does not record {quantity}{suffix} of every hidden layer")
+        raise NotTested(_("{run} does not record {metric}", run=record.slug, metric=f"{quantity}{suffix}"))
     return found
+
+
+def _choice(wanted: Mapping[str, Any]) -> str:
+    """`activation relu, depth 9`."""
+    return ", ".join(
+        f"{name} {value if not isinstance(value, list) else ' / '.join(map(str, value))}"
+        for name, value in wanted.items()
+    )
 
 
 def _matches(config: RunConfig, wanted: Mapping[str, Any]) -> bool:

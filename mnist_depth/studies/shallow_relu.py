@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnist_depth.studies.checks import BEST, beats
+from mnist_depth.studies.checks import BEST, beats, one_learned
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LABS, LECTURE_10
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.translation import translate as _
 
 NETWORK: dict[str, Any] = {"depth": 3, "initializer": "normal_1", "epochs": 30}
 RELU: dict[str, Any] = {**NETWORK, "activation": "relu", "learning_rate": 0.01}
@@ -32,18 +33,24 @@ def _units_turn_off(runs: Runs) -> tuple[bool, str]:
     chosen = runs.where(**PLAIN)
     first, last = chosen.at_start("zero_share"), chosen.at_end("zero_share")
     growth = min(late[-1] - early[-1] for early, late in zip(first, last, strict=True))
-    return growth >= OFF, f"zeros in layer 2: {first[0][-1]:.0%} at the start, {last[0][-1]:.0%} at the end"
+    return growth >= OFF, _(
+        "zeros in layer 2: {start:.0%} at the start, {end:.0%} at the end", start=first[0][-1], end=last[0][-1]
+    )
 
 
 def _scoring_changes_little(runs: Runs) -> tuple[bool, str]:
-    right, wrong = runs.where(**PLAIN).mean(BEST), runs.where(logits_activation="relu_scored").mean(BEST)
-    return abs(right - wrong) <= LITTLE, f"mean best test accuracy {right:.2%}, with the mistake {wrong:.2%}"
+    right, wrong = one_learned(runs).where(**PLAIN).mean(BEST), runs.where(logits_activation="relu_scored").mean(BEST)
+    return abs(right - wrong) <= LITTLE, _(
+        "mean best test accuracy {right:.2%}, with the mistake {wrong:.2%}", right=right, wrong=wrong
+    )
 
 
 STUDY = Study(
     question="Does ReLU alone repair a bad initialization, and what does a ReLU on the logits do?",
+    answer="No: ReLU alone does not repair N(0, 1), and trained through, a ReLU on the logits stops learning.",
+    picture="test_accuracy",
     why=(
-        "From N(0, 1) signals grow with the square root of fan_in at every layer, and ReLU does not mend a "
+        "From N(0, 1) signals grow with the square root of fan_in at every layer, and ReLU does not fix a "
         "scale. A ReLU on the logits cuts off each class whose logit is negative, its gradient included."
     ),
     source=LABS,

@@ -6,16 +6,24 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import DATASETS, SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
-from mnist_depth.studies.selection import NotTested, Runs
-from mnist_depth.sweeps.search import Plan
+from mnist_depth.results.groups import Axis
+from mnist_depth.results.overview import Story
+from mnist_depth.results.tables import heading
+from mnist_depth.studies.selection import NotComparable, NotTested, Runs
+from mnist_depth.sweeps.search import DEFAULT_SPACE, Plan
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
 
-REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested"
+REPRODUCED, NOT_REPRODUCED = mark("reproduced"), mark("not reproduced")
+NOT_TESTED, NOT_COMPARABLE = mark("not tested"), mark("not comparable")
+"""Not tested: runs are missing. Not comparable: there are runs, but with other settings than the source's."""
 
 
 class Answer(NamedTuple):
@@ -25,6 +33,13 @@ class Answer(NamedTuple):
     verdict: str
     detail: str
 
+    def after(self, text: str) -> Answer:
+        """The answer with `text` before its detail."""
+        return self._replace(detail=f"{text}; {self.detail}")
+
+
+Differences = Mapping[Path, Mapping[str, tuple[Any, Any]]]
+"""Run folder -> field in which the run differs from the study -> (the study's value, the run's)."""
 
 Check = Callable[[Runs], tuple[bool, str]]
 """Whether an expectation holds, and the figures; raises NotTested when the runs cannot tell."""
@@ -34,7 +49,7 @@ Check = Callable[[Runs], tuple[bool, str]]
 class Expectation:
     """One thing that a correct reproduction shows, with the published or theoretical figure and its source.
 
-    `premise` names the config fields that the figure depends on: overriding one of them marks it not tested.
+    `premise` names the config fields that the figure depends on: runs with another value are not comparable.
     """
 
     statement: str
@@ -43,15 +58,52 @@ class Expectation:
     premise: frozenset[str] = frozenset()
     figure: str = ""
 
-    def answer(self, runs: Runs, overridden: Iterable[str]) -> Answer:
-        """Judge finished runs, given the names of the fields the user overrode."""
-        if broken := sorted(self.premise & set(overridden)):
-            return Answer(self.statement, NOT_TESTED, f"--{' and --'.join(broken)} changed what it is about")
+    def answer(self, runs: Runs, differences: Differences) -> Answer:
+        """Judge finished runs: those with the settings of the premise, where there are any.
+
+        Without them the figures of the others are given, but no verdict.
+        """
+        broken = self._broken(runs, differences)
+        comparable = [record for record in runs.records if not self.premise & set(differences[record.folder])]
+        if not broken or comparable:
+            return self._judge(runs.only(comparable) if broken else runs)
+        return self._judge(runs)._replace(verdict=NOT_COMPARABLE).after(_asks_for(broken))
+
+    def _broken(self, runs: Runs, differences: Differences) -> dict[str, tuple[Any, Any]]:
+        """The fields of the premise in which runs differ from the study: name -> (the study's value, a run's)."""
+        return {
+            name: values
+            for record in runs.records
+            for name, values in differences[record.folder].items()
+            if name in self.premise
+        }
+
+    def _judge(self, runs: Runs) -> Answer:
+        statement = _(self.statement)
         try:
             holds, detail = self.check(runs)
+        except NotComparable as reason:
+            return Answer(statement, NOT_COMPARABLE, str(reason))
         except NotTested as reason:
-            return Answer(self.statement, NOT_TESTED, str(reason))
-        return Answer(self.statement, REPRODUCED if holds else NOT_REPRODUCED, detail)
+            return Answer(statement, NOT_TESTED, str(reason))
+        return Answer(statement, REPRODUCED if holds else NOT_REPRODUCED, detail)
+
+
+def _asks_for(broken: Mapping[str, tuple[Any, Any]]) -> str:
+    """`asks for 15 epochs, these runs have 4`: the study's settings and those of the runs."""
+    names = sorted(broken)
+    wanted = ", ".join(_setting(name, broken[name][0]) for name in names)
+    found = ", ".join(_value(broken[name][1]) for name in names)
+    return _("asks for {wanted}, these runs have {found}", wanted=wanted, found=found)
+
+
+def _setting(name: str, value: Any) -> str:
+    text = _value(value)
+    return _("{count} epochs", count=text) if name == "epochs" else f"{heading(name)} {text}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -82,17 +134,21 @@ class Study:
     """A named set of runs with a question.
 
     Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
-    rows, best first (as written when None). `why` is the answer to the question in words, `look` the chart of the board
-    that shows it. A study with a `search` is carried out by the search command: its only variant is what the trials
-    have in common.
+    rows, best first (as written when None). `answer` is the expected answer in one sentence, `why` the reason, `look`
+    the chart of the board that shows it and `picture` that of the report. `axes` are what the variants differ in, where
+    it is not simply config fields. A study with a `search` is carried out by the search command: its only variant is
+    what the trials have in common.
     """
 
     question: str
     source: str
     variants: Sequence[Variant]
     expectations: Sequence[Expectation]
+    answer: str = ""
     why: str = ""
     look: str = ""
+    picture: str = ""
+    axes: Sequence[Axis] | None = None
     search: Plan | None = None
     columns: Sequence[str] = ("test_loss", "test_accuracy", "best_test_accuracy", "seconds")
     rank_by: str | None = None
@@ -179,13 +235,51 @@ class Study:
         variant = self.variant(config)
         return variant.published if variant else ""
 
-    def answers(
-        self, records: Iterable[RunRecord], overridden: Iterable[str] = (), data_dir: str | None = None
-    ) -> list[Answer]:
+    def story(self, name: str, answers: Sequence[Answer]) -> Story:
+        """What the study adds to its runs in a report."""
+        return Story(
+            name=name,
+            question=self.question,
+            answer=self.answer,
+            why=self.why,
+            answers=answers,
+            columns=self.columns,
+            rank_by=self.rank_by,
+            label=self.label,
+            published=self.published,
+            axes=self.axes or ([Axis("configuration", self.label)] if self._is_named else None),
+            picture=self.picture,
+        )
+
+    @property
+    def _is_named(self) -> bool:
+        """Whether every variant has a name of its own: what the variants differ in is then the name."""
+        return all(variant.label for variant in self.variants)
+
+    def answers(self, records: Iterable[RunRecord], data_dir: str | None = None) -> list[Answer]:
         """The verdict on every expectation."""
         finished = [record for record in records if record.done]
-        runs, names = Runs(finished, self._analyzed(finished, data_dir)), list(overridden)
-        return [expectation.answer(runs, names) for expectation in self.expectations]
+        runs = Runs(finished, self._analyzed(finished, data_dir))
+        differences = {record.folder: self._difference(record.config) for record in finished}
+        return [expectation.answer(runs, differences) for expectation in self.expectations]
+
+    def _difference(self, config: RunConfig) -> dict[str, tuple[Any, Any]]:
+        """The fields in which a run differs from the study, full or quick: name -> (the study's value, the run's)."""
+        wanted = self._nearest(config)
+        pairs = {name: (getattr(wanted, name), getattr(config, name)) for name in FIELDS}
+        ignored = ("seed", *(DEFAULT_SPACE.exponents if self.search else ()))
+        return {name: pair for name, pair in pairs.items() if name not in ignored and pair[0] != pair[1]}
+
+    def _nearest(self, config: RunConfig) -> RunConfig:
+        """The study's run, full or quick, that a run agrees with in most fields; of the full version if equal."""
+        if config.dataset not in self._versions:
+            made = (self.grid(config.dataset, quick=quick, seeds=1) for quick in (False, True))
+            self._versions[config.dataset] = [wanted for grid in made for wanted in grid]
+        return max(self._versions[config.dataset], key=lambda wanted: _agreement(config, wanted))
+
+    @cached_property
+    def _versions(self) -> dict[str, list[RunConfig]]:
+        return {}
 
     def _analyzed(self, records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
         """The figures of the analysis; none where the runs do not allow it: expectations of them are not tested."""

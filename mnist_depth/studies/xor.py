@@ -21,6 +21,7 @@ import math
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_9, MINSKY_PAPERT_1969
 from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but, product
+from mnist_depth.translation import translate as _
 
 LN_2 = math.log(2)
 TOLERANCE = 1e-3
@@ -34,7 +35,9 @@ def _solves(**which: str) -> Check:
     def check(runs: Runs) -> tuple[bool, str]:
         accuracies = runs.where(**which).values("test_accuracy")
         solved = sum(accuracy == 1 for accuracy in accuracies)
-        return solved > 0, f"{solved} of {len(accuracies)} seeds end with all four inputs right"
+        return solved > 0, _(
+            "{solved} of {count} seeds end with all four inputs right", solved=solved, count=len(accuracies)
+        )
 
     return check
 
@@ -42,7 +45,7 @@ def _solves(**which: str) -> Check:
 def _every_seed_solves(**which: str) -> Check:
     def check(runs: Runs) -> tuple[bool, str]:
         worst = min(runs.where(**which).values("test_accuracy"))
-        return worst == 1, f"test accuracy {worst:.0%}"
+        return worst == 1, _("test accuracy {accuracy:.0%}", accuracy=worst)
 
     return check
 
@@ -53,7 +56,9 @@ def _stuck_at_ln_2(**which: str) -> Check:
     def check(runs: Runs) -> tuple[bool, str]:
         chosen = runs.where(**which)
         losses, best = chosen.values("test_loss"), max(chosen.values("test_accuracy"))
-        detail = f"loss {min(losses):.4f} to {max(losses):.4f}, at most {best:.0%} right"
+        detail = _(
+            "loss {low:.4f} to {high:.4f}, at most {share:.0%} right", low=min(losses), high=max(losses), share=best
+        )
         return all(abs(loss - LN_2) < TOLERANCE for loss in losses) and best < 1, detail
 
     return check
@@ -61,6 +66,8 @@ def _stuck_at_ln_2(**which: str) -> Check:
 
 GATES = Study(
     question="Which logic gates can a single perceptron learn?",
+    answer="AND and OR, but not XOR: no straight line separates its ones from its zeros.",
+    picture="training_loss",
     why=(
         "A perceptron draws one straight line through the plane of its inputs. XOR's ones lie across from "
         "each other, and no line parts them from its zeros."
@@ -87,6 +94,8 @@ GATES = Study(
 
 XOR_2 = Study(
     question="Does one hidden layer of two units solve XOR?",
+    answer="Yes, from most starts: two hidden units solve XOR.",
+    picture="training_loss",
     why="Two hidden units draw two lines and the output combines them. Some starts end in a local minimum.",
     source=LECTURE_9,
     variants=[
@@ -112,6 +121,7 @@ XOR_2 = Study(
 
 XOR_9 = Study(
     question="Why does XOR get worse, not better, with nine sigmoid layers, and does ReLU repair it?",
+    answer="Nine sigmoid layers do not move from ln 2; ReLU solves XOR from some starts.",
     why=(
         "Nine sigmoid layers pass on so little of the gradient that nothing moves. ReLU passes it on, but "
         "layers of five units die easily: about half of all starts do not make it."

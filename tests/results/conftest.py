@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from mnist_depth.results.report import Story, write_report
+from mnist_depth.results.overview import Story
+from mnist_depth.results.report import write_report
 
 from .fabricated_runs import headline
 
 STORY = Story(
-    "Depth <9>",
-    "Why does it not learn?",
-    "Slopes.",
-    [("sigmoid stays at chance", "reproduced", "loss 2.30"), ("a & b", "not tested", "no run")],
+    name="depth9",
+    question="Why does <it> not learn?",
+    answer="Because of slopes.",
+    why="Slopes multiply.",
+    answers=[("sigmoid stays at chance", "reproduced", "loss 2.30"), ("a & b", "not tested", "no run")],
 )
 
 

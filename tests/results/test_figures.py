@@ -12,6 +12,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.results import figures
 from mnist_depth.results.groups import group_runs, read_runs
 from mnist_depth.results.report import write_report
+from mnist_depth.results.style import styles_of
 
 from .fabricated_runs import write_run
 
@@ -22,12 +23,12 @@ def test_a_line_looks_the_same_on_every_chart_of_a_page(tmp_path: Path) -> None:
         if activation == "relu":
             (folder / "histograms.jsonl").unlink()
     groups = group_runs(read_runs(tmp_path)[0])
-    (spread,) = figures.activation_distributions(groups)
+    (spread,) = figures.activation_distributions(groups, styles_of(groups))
     handles, labels = spread.figure.axes[0].get_legend_handles_labels()
     patches = [handle for handle in handles if isinstance(handle, StepPatch)]
     colors = {label: to_rgba(patch.get_edgecolor()) for label, patch in zip(labels, patches, strict=True)}
     assert colors.keys() == {"tanh", "sigmoid"}
-    for curve in figures.training_curves(groups):
+    for curve in figures.training_curves(groups, styles_of(groups)):
         lines = {line.get_label(): to_rgba(line.get_color()) for line in curve.figure.axes[0].get_lines()}
         assert lines.keys() == {"relu", "tanh", "sigmoid"}
         assert {label: lines[label] for label in colors} == colors
@@ -45,7 +46,7 @@ def test_two_varying_fields_give_a_heat_map(tmp_path: Path) -> None:
     report = write_report(tmp_path / "grid")
     assert "grid" in figure_names(report)
     text = report.read_text(encoding="utf-8")
-    assert "largest 90 at relu, he_normal" in text
+    assert "largest 90 (relu, he_normal)" in text
     assert "theory × 0;" not in text
 
 
@@ -67,7 +68,7 @@ def test_initial_scale_against_depth_is_a_phase_diagram_for_each_activation(tmp_
     report = write_report(tmp_path / "phase")
     assert {"phase_diagram_tanh", "phase_diagram_relu"} <= figure_names(report)
     text = report.read_text(encoding="utf-8")
-    assert "largest 90 at depth 3, sigma_w 1, smallest 10 at depth 3, sigma_w 0.5" in text
+    assert "largest 90 (depth 3, sigma_w 1), smallest 10 (depth 3, sigma_w 0.5)" in text
     assert text.count("6 xi, is largest at sigma_w 1") == 2
 
 
@@ -82,7 +83,7 @@ def test_more_configurations_than_a_chart_can_show_are_sampled_and_told(tmp_path
     for depth in range(1, 21):
         write_run(tmp_path, RunConfig(depth=depth), study="many", accuracy=depth / 40)
     text = write_report(tmp_path / "many").read_text(encoding="utf-8")
-    assert "These charts show 12 of the 20 configurations" in text
+    assert "The charts show 12 of the 20 configurations" in text
     legend = re.search(r"Line chart of test accuracy[^:]*: ([^\"]*)", text)
     assert legend is not None
     assert "depth 1 ends at 2.5" in legend.group(1)

@@ -14,8 +14,10 @@ import pytest
 
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.records import read_run
 from mnist_depth.results.groups import read_runs
-from mnist_depth.results.report import Story, write_report
+from mnist_depth.results.overview import Story
+from mnist_depth.results.report import write_report
 
 from .conftest import STORY
 from .fabricated_runs import headline, write_run
@@ -23,9 +25,11 @@ from .fabricated_runs import headline, write_run
 
 def test_the_page_tells_question_answer_and_origin(text: str) -> None:
     for part in (
-        "<title>Depth &lt;9&gt;</title>",
-        "Why does it not learn?",
-        "Slopes.",
+        "<title>Why does &lt;it&gt; not learn?</title>",
+        "<h1>Why does &lt;it&gt; not learn?</h1>",
+        '<p class="answer">Because of slopes.</p>',
+        "1 of 2 expectations reproduced",
+        "Slopes multiply.",
         "sigmoid stays at chance",
         "a &amp; b",
         "97.10 ± 0.10 %",
@@ -34,7 +38,7 @@ def test_the_page_tells_question_answer_and_origin(text: str) -> None:
         "abc123",
         "f00d" * 16,
         f"{2:064d}  ",
-        "6 runs (6 finished) on mnist",
+        "depth9: 6 runs (6 finished) on mnist",
     ):
         assert part in text
 
@@ -109,9 +113,10 @@ def test_a_page_of_its_own_name_keeps_its_files_apart(root: Path, text: str, tmp
 
 def test_only_the_runs_that_are_asked_for_are_told_and_the_others_counted(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, RunConfig(depth=depth)) for depth in (3, 4, 5)]
-    text = write_report(tmp_path, only=folders[:1]).read_text(encoding="utf-8")
+    runs = [read_run(folder) for folder in folders[:1]]
+    text = write_report(tmp_path, runs=runs).read_text(encoding="utf-8")
     assert "1 run (1 finished) on mnist" in text
-    assert "not on this page: 2 more in this folder" in text
+    assert "Not on this page: 2 more in this folder" in text
     assert len(tables_of(tmp_path)) == 1
 
 
@@ -176,7 +181,7 @@ def test_notes_stand_in_the_page(tmp_path: Path) -> None:
     (write_run(tmp_path, RunConfig(activation="tanh", depth=3)) / "config.json").write_text("{", encoding="utf-8")
     text = write_report(tmp_path).read_text(encoding="utf-8")
     assert "2 runs (2 finished)" in text
-    assert "config.json is damaged" in text.split("<h2>Notes</h2>")[1]
+    assert "config.json is damaged" in text.split("<summary>Notes</summary>")[1]
 
 
 def test_missing_parts_of_a_run_are_left_out(tmp_path: Path) -> None:
@@ -185,7 +190,7 @@ def test_missing_parts_of_a_run_are_left_out(tmp_path: Path) -> None:
     (folder / "metrics.jsonl").unlink()
     text = write_report(tmp_path).read_text(encoding="utf-8")
     assert "<h2>Results</h2>" in text
-    assert "<h2>Distributions</h2>" not in text
+    assert "Distributions" not in text
 
 
 def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
@@ -194,7 +199,7 @@ def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
     write_run(tmp_path, RunConfig(depth=3), study="study", record=record)
     folder = tmp_path / "study <img src=x>"
     shutil.copytree(tmp_path / "study", folder)
-    text = write_report(tmp_path, story=Story(evil, evil, evil, [(evil, evil, evil)])).read_text(encoding="utf-8")
+    text = write_report(tmp_path, story=Story(evil, evil, evil, evil, [(evil, evil, evil)])).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<img" not in text
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mnist_depth.config import RunConfig
-from mnist_depth.results.report import Story, write_report
+from mnist_depth.results.overview import Story
+from mnist_depth.results.report import write_report
 
 from .fabricated_runs import headline, write_run
 
@@ -56,7 +57,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for activation in ("relu", "sigmoid"):
             write_run(logdir, RunConfig(activation=activation, initializer=initializer), accuracy=0.5)
     answers = [("sigmoid stays at chance", "reproduced", "0.1135"), ("<script>alert(1)</script>", "not tested", "why")]
-    return write_report(root, story=Story("Nine layers & <b>one</b> question", "Why?", answers=answers))
+    return write_report(root, story=Story("depth9", "Nine layers & <b>one</b> question?", answers=answers))
 
 
 def open_at(browser: Any, report: Path, size: str, *, dark: bool = False) -> list[str]:
@@ -117,7 +118,7 @@ def test_ids_are_unique_and_every_reference_is_met(browser: Any, report: Path) -
 
 def test_markup_in_texts_is_shown_and_not_obeyed(browser: Any, report: Path) -> None:
     open_at(browser, report, "desktop")
-    assert browser.find_element("tag name", "h1").text == "Nine layers & <b>one</b> question"
+    assert browser.find_element("tag name", "h1").text == "Nine layers & <b>one</b> question?"
     assert "<script>alert(1)</script>" in browser.find_element("tag name", "main").text
     assert browser.execute_script("return document.scripts.length") == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from mnist_depth.datasets import SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
-from mnist_depth.studies.study import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Quick, Variant, product
+from mnist_depth.studies.study import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Quick, Variant, product
 
 from .fabricate import finished, learned, stuck
 
@@ -155,17 +156,55 @@ def test_impossible_overrides_are_user_errors() -> None:
         STUDIES["lego"].configs("mnist", overrides={"depth": 1})
 
 
-def _depth9(**changes: Mapping[str, float]) -> list[RunRecord]:
+def _depth9(epochs: int = 15, learning_rate: float = 0.1, **changes: Mapping[str, float]) -> list[RunRecord]:
+    fields: dict[str, Any] = {"epochs": epochs, "learning_rate": learning_rate}
     made = {"sigmoid": stuck(), "relu": learned()}
+    gains = {"sigmoid": 0.24, "relu": 0.71}
     return [
-        finished(RunConfig(activation=name), **{**made[name], **changes.get(name, {})}) for name in ("sigmoid", "relu")
+        finished(
+            RunConfig(activation=name, **fields),
+            {"pre_activation_gradient_norm": [gains[name] ** (9 - layer) for layer in range(1, 10)]},
+            **{**made[name], **changes.get(name, {})},
+        )
+        for name in ("sigmoid", "relu")
     ]
 
 
-def test_an_override_of_the_premise_or_a_missing_run_is_not_tested() -> None:
-    answers = STUDIES["depth9"].answers(_depth9(), overridden=["depth"])
-    assert {answer.verdict for answer in answers} == {NOT_TESTED}
-    assert "--depth" in answers[0].detail
+def test_runs_with_other_settings_than_the_source_are_not_comparable_and_show_their_figure() -> None:
+    answers = STUDIES["depth9"].answers(_depth9(epochs=4))
+    assert [answer.verdict for answer in answers] == [REPRODUCED, NOT_COMPARABLE, REPRODUCED, REPRODUCED]
+    assert answers[1].detail == "asks for 15 epochs, these runs have 4; best test accuracy 97.50%, bar 95%"
+    slow = STUDIES["depth9"].answers(_depth9(learning_rate=0.001))
+    assert {answer.verdict for answer in slow} == {NOT_COMPARABLE}
+    assert slow[0].detail.startswith("asks for learning rate 0.1, these runs have 0.001; ")
+
+
+def test_runs_with_the_settings_of_the_source_are_judged_beside_others() -> None:
+    both = [*_depth9(), *_depth9(epochs=4, relu={"best_test_accuracy": 0.5})]
+    answer = STUDIES["depth9"].answers(both)[1]
+    assert (answer.verdict, answer.detail) == (REPRODUCED, "best test accuracy 97.50%, bar 97%")
+
+
+def test_the_quick_version_is_the_study_too() -> None:
+    answers = STUDIES["depth9"].answers(_depth9(epochs=3, relu={"best_test_accuracy": 0.96}))
+    assert {answer.verdict for answer in answers} == {REPRODUCED}
+
+
+def test_what_makes_networks_learn_is_not_judged_where_none_learned() -> None:
+    base = STUDIES["search"].variants[0].fields
+    trials = [
+        finished(RunConfig(**base, learning_rate=10 ** (-6 + place / 16)), validation_accuracy=0.1 + place / 1000)
+        for place in range(64)
+    ]
+    rate = STUDIES["search"].answers(trials)[1]
+    assert rate.verdict == NOT_COMPARABLE
+    assert rate.detail == "none of these networks learned: validation accuracy at most 16.3%"
+    labs = [finished(config, **stuck()) for config in STUDIES["labs"].configs("mnist")]
+    verdicts = {answer.statement: answer.verdict for answer in STUDIES["labs"].answers(labs)}
+    assert verdicts["Xavier beats N(0, 1)"] == NOT_COMPARABLE
+
+
+def test_a_missing_run_is_not_tested() -> None:
     only_relu = STUDIES["depth9"].answers(_depth9()[1:])
     assert [answer.verdict for answer in only_relu] == [NOT_TESTED, REPRODUCED, NOT_TESTED, REPRODUCED]
 

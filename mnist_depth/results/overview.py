@@ -1,0 +1,139 @@
+"""What is known of a folder of runs, worked out once: the terminal and the report both show it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from mnist_depth.records import RunRecord
+from mnist_depth.results import figures, tables
+from mnist_depth.results.diagnosis import Diagnosis
+from mnist_depth.results.figures import Diagnoses
+from mnist_depth.results.groups import Axis, Group, Labeler, group_runs
+from mnist_depth.results.style import Styles, styles_of
+from mnist_depth.results.tables import Table
+from mnist_depth.translation import plural
+from mnist_depth.translation import translate as _
+
+Answer = tuple[str, str, str]
+"""(statement, verdict, detail)."""
+
+REPRODUCED = "reproduced"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a study adds to its runs: the question, the answers, and which figures count.
+
+    `answer` is the expected answer in one sentence, `why` the reason. `columns` and `rank_by` are the figures of the
+    table and the one that orders it; `label` and `published` give a configuration's name and the figure to compare it
+    with, empty where there is none. `axes` are what the configurations vary on, `picture` the name of the figure that
+    answers the question.
+    """
+
+    name: str = ""
+    question: str = ""
+    answer: str = ""
+    why: str = ""
+    answers: Sequence[Answer] = ()
+    columns: Sequence[str] = ()
+    rank_by: str | None = None
+    label: Labeler | None = None
+    published: Labeler | None = None
+    axes: Sequence[Axis] | None = None
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The runs of a report in groups, with their story."""
+
+    runs: Sequence[RunRecord]
+    story: Story
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        return group_runs(self.runs, self.story.label, self.story.axes)
+
+    @cached_property
+    def table(self) -> Table:
+        """Mean and deviation over seeds, one row per configuration."""
+        return tables.summary(self.groups, self.story.columns, self.story.rank_by, self.story.published)
+
+    @cached_property
+    def shown(self) -> list[Group]:
+        """The configurations that charts show: all, or from the best to the worst."""
+        return figures.representatives(self.groups)
+
+    @cached_property
+    def styles(self) -> Styles:
+        return styles_of(self.shown)
+
+    @cached_property
+    def start(self) -> Diagnoses:
+        """The diagnoses before training."""
+        return figures.diagnose_groups(self.groups, "start")
+
+    @cached_property
+    def end(self) -> Diagnoses:
+        """The diagnoses after training."""
+        return figures.diagnose_groups(self.groups, "end")
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence: the study's where its expectations hold, else what the figures say."""
+        held = sum(verdict == REPRODUCED for _statement, verdict, _detail in self.story.answers)
+        if self.story.answer and held and held == self._judged:
+            return _(self.story.answer)
+        if self.story.answer and self._judged:
+            return " ".join(
+                [
+                    plural(
+                        "{held} of {count} expectation holds here.",
+                        "{held} of {count} expectations hold here.",
+                        self._judged,
+                        held=held,
+                    ),
+                    _("Expected: {answer}", answer=_(self.story.answer)),
+                ]
+            )
+        return self._figures()
+
+    @property
+    def _judged(self) -> int:
+        """The number of expectations that these runs can confirm or refute."""
+        return sum(verdict in (REPRODUCED, "not reproduced") for _statement, verdict, _detail in self.story.answers)
+
+    def _figures(self) -> str:
+        """The best and the worst configuration by test accuracy; the diagnosis where there is only one."""
+        metric = next((name for name in figures.GRID_METRICS if any(g.spread(name) for g in self.groups)), None)
+        ranking = [group for group in tables.ranked(self.groups, metric) if metric and group.spread(metric)]
+        if metric is None or not ranking:
+            return self._diagnosed(self.groups[0].label)
+        best, worst = ranking[0], ranking[-1]
+        first = _(
+            "{label} reaches {figure} {metric}",
+            label=best.label,
+            figure=tables.show(best.spread(metric), metric),
+            metric=tables.heading(metric),
+        )
+        if best is worst:
+            return f"{first}. {self._diagnosed(best.label)}"
+        last = tables.show(worst.spread(metric), metric)
+        return _("{first}, {label} {figure}.", first=first, label=worst.label, figure=last)
+
+    def _diagnosed(self, label: str) -> str:
+        found = self.start.get(label) or self.end.get(label)
+        return _("Gradients: {verdict}.", verdict=verdicts(found)) if found else ""
+
+
+def verdicts(diagnoses: Sequence[Diagnosis]) -> str:
+    """The verdict of all seeds, or how many have which."""
+    counts = Counter(diagnosis.verdict for diagnosis in diagnoses)
+    if not counts:
+        return _("not measured")
+    if len(counts) == 1:
+        return _(next(iter(counts)))
+    return ", ".join(f"{_(verdict)} ({number}/{len(diagnoses)})" for verdict, number in counts.most_common())
