@@ -1,37 +1,33 @@
-"""Who measures: a Keras callback that joins schedule, probe, tap and writer."""
+"""Who measures: a Keras callback that joins schedule, probe, updates and writers."""
 
 from __future__ import annotations
 
-import math
+import copy
 import os
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from mnist_depth.instrument.by_layer import END, FOLDER, SHOWN, START, by_layer, moment
-from mnist_depth.instrument.forward import as_tensors, predict
+from mnist_depth.instrument.applied_gradients import AppliedGradients, why_not
+from mnist_depth.instrument.building import build
+from mnist_depth.instrument.error_text import cause
+from mnist_depth.instrument.gauge_folder import Existing, GaugeFolder, describe, fingerprint_of, learning_rate
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
-from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
-from mnist_depth.instrument.nonfinite import first_nonfinite
-from mnist_depth.instrument.optimizer_hook import Tap, attach, detach, innermost, listen
-from mnist_depth.instrument.presets import PRESETS
+from mnist_depth.instrument.optimizers import held_optimizers, innermost, is_loss_scaled
 from mnist_depth.instrument.probe import PROBE, Measurement, Probe
-from mnist_depth.instrument.schedule import Schedule, never
-from mnist_depth.instrument.statistics import choose
-from mnist_depth.instrument.validation import (
-    Gradients,
-    check_batch,
-    check_patterns,
-    check_schedules,
-    warn_of_no_match,
-    whose,
-)
-from mnist_depth.instrument.writers.events import EventWriter
-from mnist_depth.instrument.writers.laid_out import LaidOutWriter
+from mnist_depth.instrument.probe_batch import as_tensors, with_class_weights
+from mnist_depth.instrument.recording import Recording, epoch_scalars
+from mnist_depth.instrument.schedule import Schedule
+from mnist_depth.instrument.settings import Settings
+from mnist_depth.instrument.step_clock import StepClock
+from mnist_depth.instrument.training_loss import class_weights_of_fit, why_unknown
+from mnist_depth.instrument.updates import UpdatePlan, Updates
+from mnist_depth.instrument.validation import Gradients, warn_of_no_match
+from mnist_depth.instrument.weight_updates import WeightUpdates
 from mnist_depth.instrument.writers.protocol import Writer
 
 
@@ -40,20 +36,20 @@ class DepthGauge(keras.callbacks.Callback):
 
     model.fit(x, y, callbacks=[DepthGauge("logs/run", probe=(x[:256], y[:256]))])
 
-    `target` is a folder (event files go to its runs `train`, `validation` and, over the layers, `depth/...`) or a
-    Writer. `probe` is a fixed batch (x, y) or (x, y, sample_weight), measured in inference mode unless `training`.
-    `gradients` says whose gradients are written: those on the probe (tags `probe_gradient_...`), those that training
-    applied (`gradient_...`) or both; the default is the probe's where there is one. `schedule` and `histograms` replace
-    the preset's schedules; `applied` is one of its own for what is seen inside the update, which costs less than a
-    probe. `layers` and `variables` are regular expressions on names such as `block/conv` and `block/conv/kernel`.
-    `loss(y_true, y_pred)` stands in for a model that is compiled without one, `optimizer` for a model that keeps its
-    own. The step of every point is the number of updates applied.
+    `target` is a folder or a Writer. A folder holds one training: another one gets a folder with a number behind its
+    name, or with `existing="error"` a FileExistsError. `probe` is a fixed batch (x, y) or (x, y, sample_weight),
+    measured in inference mode unless `training`, or a dataset whose first batch is taken. `gradients` chooses between
+    those on the probe (tags `probe_gradient_...`), those that training applied (`gradient_...`) or both; the default is
+    the probe's where its loss is that of training. `schedule` and `histograms` replace the preset's schedules;
+    `applied` is one of its own for updates and applied gradients. `layers` and `variables` are regular expressions on
+    names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)` is for a model that is compiled without
+    one, `optimizer` for one that the model does not hold. The step of every point is the number of updates applied.
     """
 
     def __init__(
         self,
         target: str | os.PathLike[str] | Writer,
-        probe: Sequence[Any] | None = None,
+        probe: Any = None,
         *,
         preset: str = "standard",
         schedule: Schedule | None = None,
@@ -68,302 +64,415 @@ class DepthGauge(keras.callbacks.Callback):
         epoch_scalars: bool = True,
         optimizer: Any = None,
         loss: Callable[[Any, Any], Any] | None = None,
+        existing: Existing = "new",
     ) -> None:
         super().__init__()
         if keras.backend.backend() != "tensorflow":
             raise ValueError(f"DepthGauge needs Keras' TensorFlow backend, not {keras.backend.backend()}")
-        if preset not in PRESETS:
-            raise ValueError(f"unknown preset {preset!r}; valid: {', '.join(PRESETS)}")
-        check_schedules(schedule=schedule, histograms=histograms, applied=applied)
-        check_patterns(layers=layers, variables=variables)
-        check_batch(probe)
-        self.preset = PRESETS[preset]
-        self.schedule = schedule or self.preset.schedule
-        self.histogram_schedule = (histograms or self.preset.histogram_schedule) if self.preset.histograms else never()
-        self.applied_schedule = applied or self.schedule
-        self.gradients = whose(gradients, probe is not None)
-        self._folder = None if isinstance(target, Writer) else os.fspath(target)
-        self.writer, self._validation = _writers(target)
-        self._batch, self._loss, self._training = probe, loss, training
-        self._layers, self._variables = layers, variables
-        self._given_optimizer = optimizer
-        self._graph = self._graph_due = graph
-        self._hparams, self._epoch_scalars = hparams, epoch_scalars
+        self.settings = Settings(
+            target=target,
+            probe=probe,
+            preset_name=preset,
+            schedule_given=schedule,
+            histograms=histograms,
+            applied=applied,
+            gradients=gradients,
+            layers=layers,
+            variables=variables,
+            training=training,
+            graph=graph,
+            hparams=hparams,
+            epoch_scalars=epoch_scalars,
+            optimizer=optimizer,
+            loss=loss,
+            existing=existing,
+        )
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget every training; the settings stay."""
+        folder = self.settings.folder
+        self._folder = None if folder is None else GaugeFolder(folder, self.settings.existing)
+        self._clock = StepClock()
+        self._recording: Recording | None = None
+        if isinstance(self.settings.target, Writer):
+            self._recording = Recording(self.settings.target, None, self.settings.preset)
         self._probe: Probe | None = None
-        self._tap: Tap | None = None
-        self._step = self._unread = self._rate = 0
-        self._next_due = self._next_tapped = 0.0
+        self._updates: Updates | None = None
+        self._gradients: Gradients = "applied"
+        self._trained_before: tuple[Any, ...] | None = None
+        """Model, optimizers and fingerprint of the weights when they were seen last."""
+        self._began = self._probe_failed = False
+        self._compiled_optimizer: Any = None
         self._measured_step = -1
-        self._measured: Mapping[str, float] = {}
-        self.first_nonfinite: tuple[int, str] | None = None
+        self._next_due = 0.0
+        self._seconds = self._started_at = 0.0
+        self._epoch_start: int | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DepthGauge:
+        """A gauge with the same settings that has seen no training, as tuners make one for every trial."""
+        twin = cast(DepthGauge, copy.copy(self))
+        memo[id(self)] = twin
+        if isinstance(self.settings.target, Writer):
+            settings = {**vars(self.settings), "target": copy.deepcopy(self.settings.target, memo)}
+            twin.settings = Settings(**settings)
+        twin._reset()
+        return twin
+
+    @property
+    def folder(self) -> str | None:
+        """The folder that the gauge writes to: `target`, or with a number behind it; None where it has a Writer."""
+        return None if self._folder is None else self._folder.path
+
+    @property
+    def writer(self) -> Writer:
+        """Where measurements of training go."""
+        if self._recording is None:
+            raise ValueError("the gauge has no writer before the first fit")
+        return self._recording.writer
+
+    @property
+    def first_nonfinite(self) -> tuple[int, str] | None:
         """Step and tag of the first NaN or infinity."""
+        return None if self._recording is None else self._recording.first_nonfinite
 
     # Keras' hooks
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._step, self._unread, self._rate = self._iterations(), 0, 0
-        self._next_due = 0.0
-        self._measured_step = -1
-        if self._step:
-            self.writer.truncate_after(self._step)
-        self._prepare()
-        if self._hparams:
-            self.writer.write_hparams(self._hparams)
-        if self._step == 0 and self._graph_due:
-            self._write_graph()
-        if self._step == 0 and (self.schedule.due_at_start() or self.histogram_schedule.due_at_start()):
-            self._measure(arrays=self.histogram_schedule.due_at_start())
-            self._snapshot(START)
+        self._began = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._tap is not None:
-            self._tap.arm(self.applied_schedule.due_epoch(epoch), self.histogram_schedule.due_epoch(epoch))
+        # Not in on_train_begin: other callbacks restore weights there, and with them the step.
+        if not self._began:
+            self._began = True
+            self._begin()
+        self._epoch_start = self._clock.step
+        if self._updates is not None:
+            self._updates.arm(
+                self.settings.update_schedule.due_epoch(epoch), self.settings.histogram_schedule.due_epoch(epoch)
+            )
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._tap is not None and self._counts_single_updates:
-            listen(self._tap, batch == 0 or self._step + self._unread + 1 >= self._next_tapped)
+        if self._trained.optimizer is not self._compiled_optimizer:
+            self._follow_new_optimizer()
+        if self._updates is not None:
+            self._updates.before_batch(self._clock)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._unread += 1
+        self._clock.finish_batch()
         # To read the step from the device costs more than all else here: not while nothing can be due.
-        if not self._rate or self._step + self._unread * self._rate >= self._next_due:
+        waiting = self._updates is not None and self._updates.is_waiting
+        if waiting or self._clock.may_have_reached(self._next_due):
             self._catch_up()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._catch_up()
-        self._drain()
-        arrays = self.histogram_schedule.due_epoch(epoch + 1)
-        if arrays or (self.schedule.due_epoch(epoch + 1) and self._step != self._measured_step):
+        self._write_updates()
+        step, settings = self._clock.step, self.settings
+        arrays = settings.histogram_schedule.due_epoch(epoch + 1)
+        if arrays or (settings.schedule.due_epoch(epoch + 1) and step != self._measured_step):
             self._measure(arrays=arrays)
-        if epoch + 1 in SHOWN and self._step == self._measured_step:
-            self._snapshot(moment(epoch + 1))
-        if self._epoch_scalars:
-            self._write_logs(logs or {})
-        self.writer.flush()
+        if settings.epoch_scalars:
+            self._to.logs(step, {**epoch_scalars(epoch + 1, self._elapsed(), self._rate()), **(logs or {})})
+        if self._folder is not None:
+            steps = step - (self._epoch_start or 0)
+            self._folder.note(self._trained, step, steps_per_epoch=steps, seconds=self._elapsed())
+        self._to.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._drain()
+        if not self._began:
+            return
+        self._write_updates()
         self.detach()
-        self._snapshot(END)
-        self.writer.flush()
+        self._seconds = self._elapsed()
+        self._trained_before = (self._trained, self._optimizers(), fingerprint_of(self._trained))
+        self._after_training(self._to.latest)
+        self._to.flush()
         if self._folder is not None:
-            self.writer.close()
-        if self._validation is not None:
-            self._validation.close()
+            self._folder.note(self._trained, self._clock.step, finished=True, seconds=self._seconds)
+            self._to.close()
 
     def restart(self, writer: Writer) -> None:
         """Get ready for another run of the same model: write to `writer`, forget what was seen of the last run."""
-        self.writer, self._validation, self._folder = writer, None, None
-        self._graph_due = self._graph
-        self.first_nonfinite = None
+        self._folder = None
+        self._recording = Recording(writer, None, self.settings.preset)
+        self._trained_before = None
+        self._seconds = 0.0
 
     def detach(self) -> None:
         """Leave model and optimizer as found; `fit` does this at its end, call it where `fit` raised."""
-        if self._tap is not None:
-            detach(self._tap)
+        if self._updates is not None:
+            self._updates.end()
 
-    # Inside
+    # Beginning of a fit
 
-    @property
-    def _trained(self) -> keras.Model:
-        return cast(keras.Model, self.model)
+    def _begin(self) -> None:
+        """Find out which training this is, and get ready to measure it."""
+        model = self._trained
+        self._build()
+        optimizers = self._optimizers()
+        step, is_new = self._place(optimizers)
+        self._clock.follow(optimizers, step, skips=is_loss_scaled(model))
+        if self._clock.step and not is_new:
+            self._to.truncate_after(self._clock.step)
+        self._started_at = time.monotonic()
+        self._next_due, self._measured_step = 0.0, -1
+        self._compiled_optimizer = model.optimizer
+        self._prepare()
+        if self.settings.hparams:
+            self._to.writer.write_hparams(self.settings.hparams)
+        at_start = is_new or self._clock.step == 0
+        if at_start and self.settings.graph:
+            self._write_graph()
+        if at_start and (self.settings.schedule.due_at_start() or self.settings.histogram_schedule.due_at_start()):
+            self._measure(arrays=self.settings.histogram_schedule.due_at_start())
 
-    @property
-    def _optimizer(self) -> Any:
-        optimizer = self._given_optimizer or getattr(self._trained, "optimizer", None)
-        if optimizer is None:
-            raise ValueError("the model has no optimizer to count updates by: give optimizer=")
-        return innermost(optimizer)
+    def _place(self, optimizers: Sequence[Any]) -> tuple[int | None, bool]:
+        """The step at which a known training goes on, None to take the optimizers'; whether its folder is new."""
+        step = self._continued(optimizers)
+        if self._folder is None or step is not None:
+            return step, False
+        updates = max((int(optimizer.iterations.numpy()) for optimizer in optimizers), default=0)
+        step = self._folder.continues(fingerprint_of(self._trained), updates)
+        if step is None:
+            self._folder.create(describe(self._trained, self._trained.optimizer, (self.params or {}).get("steps")))
+            if self._folder.path != self._folder.target:
+                warnings.warn(
+                    f"{self._folder.target} holds another training; this one is written to {self._folder.path}",
+                    stacklevel=2,
+                )
+        self._seconds = self._folder.seconds
+        self._recording = Recording(*self._folder.writers(), self.settings.preset)
+        return step, step is None
 
-    def _iterations(self) -> int:
-        return int(self._optimizer.iterations.numpy())
-
-    @property
-    def _counts_single_updates(self) -> bool:
-        """Whether each batch of `fit` is known to be one update, so that the step can be foretold."""
-        return self._rate == 1 and not self._optimizer.gradient_accumulation_steps
-
-    def _catch_up(self) -> None:
-        """Read the step, and measure what fell due since it was read last."""
-        before = self._step
-        self._read_step()
-        scalars = self.schedule.due_between(before, self._step)
-        arrays = self.histogram_schedule.due_between(before, self._step)
-        if scalars or arrays or self.applied_schedule.due_between(before, self._step):
-            self._drain()
-        if scalars or arrays:
-            self._measure(arrays=arrays)
-
-    def _read_step(self) -> None:
-        """Learn the step, and how many updates a batch of `fit` makes: one, or a whole block of them."""
-        now = self._iterations()
-        if self._unread:
-            self._rate = max(self._rate, math.ceil((now - self._step) / self._unread))
-        self._step, self._unread = now, 0
-        self._next_tapped = min(s.next_after(now) for s in (self.applied_schedule, self.histogram_schedule))
-        self._next_due = min(self._next_tapped, self.schedule.next_after(now))
-
-    def _prepare(self) -> None:
-        """Build probe and tap once; both live on when `fit` is called again."""
-        if not self._trained.built:
-            self._build()
-        if self._probe is None and self._tap is None:
-            warn_of_no_match(self._trained, self._layers, self._variables)
-        if self._batch is not None and (self._probe is None or self._probe.model is not self._trained):
-            self._probe = Probe(
-                self._trained,
-                self._batch,
-                self.preset.statistics,
-                [name for name in self.preset.histograms if name not in ("update", "gradient_log10")],
-                training=self._training,
-                layers=self._layers,
-                variables=self._variables,
-                loss=self._loss,
-            )
-        if self._tap is None or self._tap.optimizer is not self._optimizer:
-            self._tap = self._make_tap()
-        if self._tap is not None:
-            self._tap.forget()
-            attach(self._tap, self.params)  # Keras makes these anew for every call of `fit`
+    def _continued(self, optimizers: Sequence[Any]) -> int | None:
+        """The step at which the training that this gauge has seen goes on; None for another one."""
+        if self._trained_before is None:
+            return None
+        model, before, fingerprint = self._trained_before
+        if model is not self._trained:
+            return None
+        if before == optimizers:
+            count = self._clock.count()
+            return count if count >= self._clock.step else None
+        return self._clock.step if fingerprint == fingerprint_of(model) else None
 
     def _build(self) -> None:
         """Make the variables of a model that would wait for its first batch: what is measured has to be there."""
-        if self._batch is not None:
-            predict(self._trained, as_tensors(self._batch)[0], training=False)
-        else:
+        if self._trained.built:
+            return
+        if self.settings.probe is None:
             warnings.warn(
                 "nothing inside the model is measured, it is not built yet: give a probe, or call it before fit",
                 stacklevel=2,
             )
+            return
+        try:
+            build(self._trained, as_tensors(self.settings.probe)[0])
+        except Exception as error:  # the model is foreign code
+            warnings.warn(f"the model cannot be built on the probe before training: {cause(error)}", stacklevel=2)
+
+    def _prepare(self) -> None:
+        """Make probe and updates once; both live on when `fit` is called again."""
+        settings, model = self.settings, self._trained
+        if self._probe is None and self._updates is None:
+            warn_of_no_match(model, settings.layers, settings.variables)
+        if self._probe is not None and self._probe.model is not model:
+            self._probe, self._updates, self._probe_failed = None, None, False
+        if settings.probe is not None and self._probe is None and not self._probe_failed:
+            self._gradients = self._choose_gradients()
+            self._make_probe()
+        elif settings.probe is None:
+            self._gradients = "applied"
+        if self._updates is None or not self._updates.is_for(model, self._optimizers()):
+            self._updates = self._make_updates()
+        if self._updates is not None:
+            self._updates.begin(self._clock, self.params)  # Keras makes params anew for every call of `fit`
+
+    def _choose_gradients(self) -> Gradients:
+        """As asked for; else the probe's, unless its loss would not be the one that training minimizes."""
+        reason = None if self.settings.loss is not None else why_unknown(self._trained)
+        chosen = self.settings.gradients
+        if reason is None:
+            return chosen or "probe"
+        if chosen is None:
+            warnings.warn(
+                f"gradients are those that training applies: {reason}; loss= gives the probe one", stacklevel=2
+            )
+        elif chosen != "applied":
+            warnings.warn(f"the loss on the probe may not be that of training: {reason}; give loss=", stacklevel=2)
+        return chosen or "applied"
+
+    def _make_probe(self) -> None:
+        settings = self.settings
+        try:
+            self._probe = Probe(
+                self._trained,
+                settings.probe,
+                settings.preset.statistics,
+                [name for name in settings.preset.histograms if name not in ("update", "gradient_log10")],
+                training=settings.training,
+                layers=settings.layers,
+                variables=settings.variables,
+                loss=settings.loss,
+                gradients=self._probe_has_loss(),
+            )
+            self._probe.batch = with_class_weights(self._probe.batch, class_weights_of_fit(self._trained))
+        except Exception as error:  # a probe may be anything
+            self._give_up_probe(error)
+
+    def _probe_has_loss(self) -> bool:
+        """Whether the probe computes the loss: not where it would be another one than that of training."""
+        unknown = self.settings.loss is None and why_unknown(self._trained) is not None
+        return not (unknown and self._gradients == "applied")
+
+    def _give_up_probe(self, error: Exception) -> None:
+        """Go on without the probe; gradients are taken from training."""
+        self._probe, self._probe_failed = None, True
+        warnings.warn(
+            f"the probe is not measured: {cause(error)}; give probe= a batch that the model takes, or leave it out: "
+            "gradients are those that training applies",
+            stacklevel=2,
+        )
+        if self._gradients == "probe":
+            self._gradients = "applied"
+            self._replace_updates()
+
+    def _make_updates(self) -> Updates | None:
+        """Watch the weights from outside of the training step, or the optimizers inside, where gradients are wanted."""
+        settings, model = self.settings, self._trained
+        plan = UpdatePlan(
+            settings.preset.statistics,
+            settings.preset.histograms,
+            settings.update_schedule,
+            settings.histogram_schedule,
+            settings.variables,
+        )
+        inside = self._gradients != "probe" or self._needs_hooks()
+        reason = why_not(model)
+        if reason is not None and (inside or model.distribute_strategy.num_replicas_in_sync > 1):
+            warnings.warn(reason, stacklevel=2)
+            return None
+        optimizers, applied = self._optimizers(), self._gradients != "probe"
+        updates = (
+            AppliedGradients(model, optimizers, plan, applied) if inside else WeightUpdates(model, optimizers, plan)
+        )
+        return None if updates.is_idle else updates
+
+    def _needs_hooks(self) -> bool:
+        """Whether a batch of `fit` is known to make several updates, which only hooks can tell apart."""
+        return self._clock.rate > 1 or int(getattr(self._trained, "steps_per_execution", 1)) > 1
+
+    def _replace_updates(self) -> None:
+        """Watch updates in another way from now on."""
+        if self._updates is not None:
+            self._updates.end()
+        self._updates = self._make_updates()
+        if self._updates is not None:
+            self._updates.begin(self._clock, self.params)
+
+    def _follow_new_optimizer(self) -> None:
+        """The model was compiled during `fit`: go on counting, and watch its new optimizer."""
+        self._catch_up()
+        self._write_updates()
+        self._compiled_optimizer = self._trained.optimizer
+        self._clock.follow(self._optimizers(), self._clock.step, skips=is_loss_scaled(self._trained))
+        self._next_due = 0.0
+        self._replace_updates()
 
     def _write_graph(self) -> None:
-        """Once per run: TensorBoard cannot reconcile two op graphs."""
-        self._graph_due = False
+        """Once per training: TensorBoard cannot reconcile two op graphs."""
         conceptual = conceptual_graph(self._trained)
         if conceptual is not None:
-            self.writer.write_keras_model(conceptual)
+            self._to.writer.write_keras_model(conceptual)
         try:
-            self.writer.write_graph(op_graph(self._trained, self._graph_batch(), self._loss))
+            self._to.writer.write_graph(op_graph(self._trained, self._graph_batch(), self.settings.loss))
         except Exception as error:  # whatever a foreign model may raise when it is traced once more
-            warnings.warn(f"no graph is written: {str(error).strip().splitlines()[0]}", stacklevel=2)
-
-    def _snapshot(self, name: str) -> None:
-        """What the probe found last, against the layer, as a run of its own."""
-        if self._folder is not None and self._measured:
-            writer = EventWriter(os.path.join(self._folder, FOLDER, name))
-            writer.truncate_after(-1)
-            for place, values in by_layer(self._measured).items():
-                writer.write_scalars(place, values)
-            writer.close()
+            warnings.warn(f"no graph is written: {cause(error)}; graph=False leaves it out", stacklevel=2)
 
     def _graph_batch(self) -> Sequence[Any]:
         """The probe, or zeros where the model declares its inputs."""
-        if self._batch is not None:
-            return self._batch
+        if self.settings.probe is not None:
+            return self.settings.probe
         inputs = getattr(self._trained, "inputs", None)
         if not inputs:
             raise ValueError("a model that does not declare its inputs needs a probe")
         zeros = [tf.zeros([size or 1 for size in i.shape], i.dtype) for i in inputs]
         return (zeros if len(zeros) > 1 else zeros[0],)
 
-    def _make_tap(self) -> Tap | None:
-        if self._trained.distribute_strategy.num_replicas_in_sync > 1:
-            warnings.warn(
-                "several replicas: applied gradients and updates are not measured, the probe's are", stacklevel=2
-            )
-            return None
-        applied = self.gradients != "probe"
-        if applied and self._optimizer.gradient_accumulation_steps:
-            warnings.warn("gradients are accumulated: of every update, the last minibatch's is written", stacklevel=2)
-        tapped = ("gradient", "update") if applied else ("update",)
-        statistics = choose(self.preset.statistics, ("weight", *tapped))
-        snapshots = [name for name in self.preset.histograms if name in tapped]
-        tap = Tap(
-            self._trained,
-            self._optimizer,
-            statistics,
-            self.applied_schedule,
-            snapshots=snapshots,
-            snapshot_schedule=self.histogram_schedule,
-            variables=self._variables,
-        )
-        return None if tap.is_idle else tap
+    # During a fit
 
-    def _drain(self) -> None:
-        """Write what the tap has seen since the last time."""
-        if self._tap is None:
+    @property
+    def _trained(self) -> keras.Model:
+        return cast(keras.Model, self.model)
+
+    @property
+    def _to(self) -> Recording:
+        return cast(Recording, self._recording)
+
+    def _optimizers(self) -> tuple[Any, ...]:
+        given = self.settings.optimizer
+        return tuple(held_optimizers(self._trained)) if given is None else (innermost(given),)
+
+    def _elapsed(self) -> float:
+        """Seconds of training, those before an interruption included."""
+        return self._seconds + time.monotonic() - self._started_at
+
+    def _rate(self) -> float | None:
+        """The learning rate of the first optimizer."""
+        return next((learning_rate(optimizer) for optimizer in self._optimizers()), None)
+
+    def _catch_up(self) -> None:
+        """Read the step, and measure what fell due since it was read last."""
+        before = self._clock.read()
+        step, settings = self._clock.step, self.settings
+        self._next_due = self._clock.next_due(settings.schedule, settings.histogram_schedule, settings.update_schedule)
+        if self._updates is not None:
+            self._updates.after_batch(self._clock)
+            if not self._updates.fits:
+                self._replace_updates()
+        scalars = settings.schedule.due_between(before, step)
+        arrays = settings.histogram_schedule.due_between(before, step)
+        if scalars or arrays or settings.update_schedule.due_between(before, step):
+            self._write_updates()
+        if scalars or arrays:
+            self._measure(arrays=arrays)
+
+    def _write_updates(self) -> None:
+        """Write what was measured of the updates since the last time."""
+        if self._updates is None:
             return
-        for row in self._tap.drain():
-            self._write_scalars(row.step, row.scalars)
-        snapshot = self._tap.snapshot()
-        if snapshot is not None:
-            self._write_histograms(snapshot.step, snapshot.arrays)
+        for measured in self._updates.read():
+            self._to.scalars(measured.step, measured.scalars)
+            if measured.arrays:
+                self._to.histograms(measured.step, measured.arrays)
 
     def _measure(self, arrays: bool) -> None:
         """Probe the model as it is now."""
         if self._probe is None:
             return
-        measured = self._probe.measure(arrays)
-        if self._step != self._measured_step:
-            self._measured = self._own_scalars(measured)
-            self._write_scalars(self._step, self._measured)
-            self._measured_step = self._step
-        self._write_histograms(
-            self._step,
-            {PROBE + subject if subject == "gradient" else subject: of for subject, of in measured.arrays.items()},
-        )
+        try:
+            measured = self._probe.measure(arrays)
+        except Exception as error:  # the model is foreign code
+            self._give_up_probe(error)
+            return
+        step = self._clock.step
+        if step != self._measured_step:
+            self._to.scalars(step, self._own_scalars(measured))
+            self._measured_step = step
+        arrays_of = measured.arrays
+        self._to.histograms(step, {PROBE + name if name == "gradient" else name: of for name, of in arrays_of.items()})
 
     def _own_scalars(self, measured: Measurement) -> dict[str, float]:
-        """Without what the tap writes from training itself."""
-        tapped = self._tap is not None and self._step > 0
-        applied_only = self.gradients == "applied" and self._tap is not None
+        """Without what is written from training itself."""
+        watched = self._updates is not None and self._clock.step > 0
+        applied_only = self._gradients == "applied" and self._updates is not None
         return {
             tag: value
             for tag, value in measured.scalars.items()
-            if not (tapped and tag.startswith("weight_")) and not (applied_only and tag.startswith(f"{PROBE}gradient_"))
+            if not (watched and tag.startswith("weight_"))
+            and not (applied_only and tag.startswith(f"{PROBE}gradient_"))
         }
 
-    def _write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self.writer.write_scalars(step, scalars)
-        bad = first_nonfinite(scalars) if self.first_nonfinite is None else None
-        if bad is not None:
-            self.first_nonfinite = (step, bad)
-            warnings.warn(f"first non-finite value at step {step}: {bad}", stacklevel=2)
-            self.writer.write_text(step, {"non_finite": f"first non-finite value at step {step}: `{bad}`"})
-
-    def _write_histograms(self, step: int, arrays: Mapping[str, Mapping[str, Any]]) -> None:
-        """The arrays as histograms; what has no place on an axis stands beside them as shares."""
-        bars: dict[str, Histogram | None] = {}
-        shares: dict[str, float] = {}
-        for subject, of in arrays.items():
-            for name, values in of.items():
-                bars[f"{subject}/{name}"] = plain = histogram(values)
-                broken = plain.nonfinite / np.size(values) if plain else 1.0
-                if broken:
-                    shares[f"{subject}_nonfinite_share/{name}"] = broken
-                if subject.removeprefix(PROBE) == "gradient" and "gradient_log10" in self.preset.histograms:
-                    bars[f"{subject}_log10/{name}"] = log10_histogram(values)
-                    shares[f"{subject}_zero_share/{name}"] = 1 - np.count_nonzero(values) / np.size(values)
-        self.writer.write_histograms(step, {tag: value for tag, value in bars.items() if value is not None})
-        self.writer.write_scalars(step, {tag: value for tag, value in shares.items() if self._is_new(tag)})
-
-    def _is_new(self, tag: str) -> bool:
-        """Whether the preset does not write this tag as a scalar of its own."""
-        return tag.partition("/")[0].removeprefix(PROBE) not in self.preset.statistics
-
-    def _write_logs(self, logs: Mapping[str, Any]) -> None:
-        """What `fit` itself reports at the end of an epoch."""
-        training = {name: float(value) for name, value in logs.items() if not name.startswith("val_")}
-        validation = {name[4:]: float(value) for name, value in logs.items() if name.startswith("val_")}
-        self._write_scalars(self._step, training)
-        if self._validation is not None:
-            self._validation.write_scalars(self._step, validation)
-        else:
-            self._write_scalars(self._step, {f"validation_{name}": value for name, value in validation.items()})
-
-
-def _writers(target: str | os.PathLike[str] | Writer) -> tuple[Writer, Writer | None]:
-    if isinstance(target, Writer):
-        return target, None
-    folder = os.fspath(target)
-    return LaidOutWriter(os.path.join(folder, "train")), EventWriter(os.path.join(folder, "validation"))
+    def _after_training(self, measured: Mapping[str, float]) -> None:
+        """Called at the end of `fit` with the last value of every tag; here a diagnosis finds its place."""

@@ -50,6 +50,12 @@ def shadowed(instance: Any, attribute: str, replacement: Any) -> Iterator[None]:
             object.__setattr__(instance, attribute, before)
 
 
+def _untraced(call: Any) -> Callable[..., Any]:
+    """The function without the traces of a `@tf.function`: one made under a measurement must not serve training."""
+    inner = getattr(call, "python_function", None)
+    return call if inner is None else tf.function(inner)
+
+
 class _Catcher:
     """Collects in the order in which calls end."""
 
@@ -60,8 +66,8 @@ class _Catcher:
         self._calls: dict[str, int] = {}
         self._inputs: dict[str, list[tf.Tensor]] = {}
 
-    def call(self, name: str, layer: keras.Layer) -> Callable[..., Any]:
-        original = layer.call
+    def call(self, name: str, layer: keras.Layer, original: Callable[..., Any]) -> Callable[..., Any]:
+        original = _untraced(original)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._inputs[name] = []
@@ -95,7 +101,7 @@ class _Catcher:
 
 @contextlib.contextmanager
 def catching(layers: Mapping[str, keras.Layer], watch: Callable[[tf.Tensor], None]) -> Iterator[list[Caught]]:
-    """Within the context, calls of `layers` (by name) append to the list; `watch` is told of every tensor caught.
+    """Within the context, calls of `layers` (by name) append to the list; `watch` gets every tensor caught.
 
     A second call of a shared layer is named `name/call_2`, a second output `name/output_2`. Calls inside a traced loop
     (the cell of a recurrent layer) are left out: their tensors exist only there.
@@ -103,7 +109,9 @@ def catching(layers: Mapping[str, keras.Layer], watch: Callable[[tf.Tensor], Non
     catcher = _Catcher(watch)
     with contextlib.ExitStack() as stack:
         for name, layer in layers.items():
-            stack.enter_context(shadowed(layer, "call", catcher.call(name, layer)))
+            stack.enter_context(shadowed(layer, "call", catcher.call(name, layer, layer.call)))
+            if getattr(layer, "quantization_mode", None) is not None:  # Keras calls this in place of `call`
+                stack.enter_context(shadowed(layer, "quantized_call", catcher.call(name, layer, layer.quantized_call)))
             activation = vars(layer).get("activation")
             if callable(activation):
                 stack.enter_context(shadowed(layer, "activation", catcher.activation(name, activation)))

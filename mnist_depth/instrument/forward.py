@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from mnist_depth.instrument.error_text import cause
 
 Loss = Callable[[Any, Any], Any]
 """loss(y_true, y_pred)."""
-
-
-def as_tensors(batch: Sequence[Any]) -> tuple[Any, Any, Any]:
-    """(x, y, sample_weight) as `fit` would see them: floating arrays in Keras' default float type.
-
-    ValueError unless the batch is a tuple or list of one to three parts.
-    """
-    if not isinstance(batch, (tuple, list)) or not 1 <= len(batch) <= 3:
-        raise ValueError("a probe is (x,), (x, y) or (x, y, sample_weight)")
-    x, y, sample_weight = (tf.nest.map_structure(_as_tensor, part) for part in (*batch, None, None)[:3])
-    return x, y, sample_weight
-
-
-def _as_tensor(value: Any) -> Any:
-    if value is None or tf.is_tensor(value):
-        return value
-    array = np.asarray(value)
-    return tf.constant(array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array)
 
 
 def _accepts(function: Callable[..., Any], argument: str) -> bool:
@@ -55,6 +38,8 @@ def loss_of(
         extra = {"training": training} if _accepts(model.compute_loss, "training") else {}
         return model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=sample_weight, **extra)
     except Exception as error:  # a loss of the user's may raise anything
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        warnings.warn(f"no gradients on the probe, the rest is measured: {lines[0]}", stacklevel=2)
+        warnings.warn(
+            f"no gradients on the probe, the rest is measured: {cause(error)}; give loss= or gradients='applied'",
+            stacklevel=2,
+        )
         return None

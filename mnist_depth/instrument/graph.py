@@ -18,7 +18,8 @@ from tensorboard.plugins.graph import keras_util
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.capture import shadowed
-from mnist_depth.instrument.forward import Loss, as_tensors, loss_of, predict
+from mnist_depth.instrument.forward import Loss, loss_of, predict
+from mnist_depth.instrument.probe_batch import as_tensors
 
 OUTSIDE = "outside_of_layers/"
 """Scope of what the model computes between its layers; such nodes are shown without a box."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import keras
 
@@ -19,46 +19,88 @@ def _is_box(layer: keras.Layer) -> bool:
     return not isinstance(layer, (keras.Model, keras.layers.InputLayer))
 
 
-def _walk(layer: keras.Layer, prefix: str, seen: set[int]) -> Iterator[tuple[str, keras.Layer, bool]]:
-    """Every layer below one, parents before children, as (path, layer, whether all its ancestors are models)."""
-    outermost = isinstance(layer, keras.Model)
-    for child in _children(layer):
-        if id(child) not in seen:
-            seen.add(id(child))
-            path = f"{prefix}{child.name}"
-            yield path, child, outermost
-            for below, grandchild, outer in _walk(child, f"{path}/", seen):
-                yield below, grandchild, outer and outermost
+def _walk(model: keras.Model) -> Iterator[tuple[str, keras.Layer, bool]]:
+    """Every layer below a model, in the order of attributes and calls, as (path, layer, whether it lies in no layer).
+
+    A layer that several hold has the shortest of its paths: a layer that only refers to another does not own it.
+    """
+    shortest = _shortest_parents(model)
+    yield from _below(model, "", True, shortest, {id(model)})
 
 
-def _unique(names: Iterable[str]) -> list[str]:
-    counts: dict[str, int] = {}
+def _shortest_parents(model: keras.Model) -> dict[int, keras.Layer]:
+    """id of a layer -> the layer next to the model that holds it."""
+    parents: dict[int, keras.Layer] = {}
+    generation = [cast(keras.Layer, model)]
+    while generation:
+        following = []
+        for parent in generation:
+            for child in _children(parent):
+                if id(child) not in parents and child is not model:
+                    parents[id(child)] = parent
+                    following.append(child)
+        generation = following
+    return parents
+
+
+def _below(
+    parent: keras.Layer, prefix: str, outermost: bool, parents: dict[int, keras.Layer], seen: set[int]
+) -> Iterator[tuple[str, keras.Layer, bool]]:
+    own = [child for child in _children(parent) if parents.get(id(child)) is parent and id(child) not in seen]
+    own = list({id(child): child for child in own}.values())
+    seen.update(id(child) for child in own)
+    for name, child in zip(_unique([child.name for child in own]), own, strict=True):
+        yield f"{prefix}{name}", child, outermost
+        inside = outermost and isinstance(child, keras.Model)
+        yield from _below(child, f"{prefix}{name}/", inside, parents, seen)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """A name that is taken gets the first free number: `dense`, `dense_2`; names given by the user are left alone."""
+    taken: set[str] = set()
     result = []
     for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        result.append(name if counts[name] == 1 else f"{name}_{counts[name]}")
+        free, number = name, 1
+        while free in taken or (number > 1 and free in names):
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free)
+        result.append(free)
     return result
 
 
 def outer_layers(model: keras.Model) -> dict[str, keras.Layer]:
     """Layers that belong to the model or to a model inside it; a custom layer counts as one, whatever it holds."""
-    found = [(path, layer) for path, layer, outer in _walk(model, "", {id(model)}) if outer and _is_box(layer)]
-    return dict(zip(_unique(path for path, _ in found), (layer for _, layer in found), strict=True))
+    return {path: layer for path, layer, outer in _walk(model) if outer and _is_box(layer)}
 
 
 def all_layers(model: keras.Model) -> dict[str, keras.Layer]:
     """Every layer, those inside custom layers included."""
-    found = [(path, layer) for path, layer, _ in _walk(model, "", {id(model)}) if _is_box(layer)]
-    return dict(zip(_unique(path for path, _ in found), (layer for _, layer in found), strict=True))
+    return {path: layer for path, layer, _ in _walk(model) if _is_box(layer)}
 
 
 def variables(model: keras.Model) -> dict[str, Any]:
-    """The model's variables in their own order, each named after the innermost layer that holds it."""
-    owners: dict[int, str] = {}
-    for path, layer, _ in _walk(model, "", {id(model)}):
-        owners.update({id(variable): f"{path}/{variable.name}" for variable in layer.weights})
+    """The model's variables in their own order, each named after the innermost layer that made it."""
+    owners: dict[int, tuple[str, bool]] = {}
+    for path, layer, _ in _walk(model):
+        for variable in _own_variables(layer):
+            maker = _maker(variable) == layer.name
+            if id(variable) not in owners or (maker and not owners[id(variable)][1]):
+                owners[id(variable)] = (f"{path}/{variable.name}", maker)
     found = model.weights
-    return dict(zip(_unique(owners.get(id(v), str(v.name)) for v in found), found, strict=True))
+    names = [owners[id(v)][0] if id(v) in owners else str(v.name) for v in found]
+    return dict(zip(_unique(names), found, strict=True))
+
+
+def _own_variables(layer: keras.Layer) -> list[Any]:
+    """The variables that a layer holds itself, not by a layer inside it."""
+    inner = {id(variable) for child in _children(layer) for variable in child.variables}
+    return [variable for variable in layer.variables if id(variable) not in inner]
+
+
+def _maker(variable: Any) -> str:
+    """The name of the layer within which a variable was made."""
+    return str(variable.path).rpartition("/")[0].rpartition("/")[2]
 
 
 def trainable_variables(model: keras.Model) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """How to measure: one forward and one backward pass of a fixed batch, without leaving a trace in the model.
 
 The pass runs in a `keras.StatelessScope`: whatever it would assign (the averages of BatchNormalization, seed states,
-metrics) stays in the scope. It is traced once; a second trace is reported with what changed.
+metrics) stays in the scope. Variables and random streams that Keras does not manage are saved and restored. It is
+traced once; a second trace is reported with what changed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.capture import Caught, catching
-from mnist_depth.instrument.forward import Loss, as_tensors, loss_of, predict
+from mnist_depth.instrument.forward import Loss, loss_of, predict
 from mnist_depth.instrument.limits import limits
+from mnist_depth.instrument.probe_batch import as_tensors
+from mnist_depth.instrument.state_guard import plain_variables, random_streams, unchanged, written_variables
 from mnist_depth.instrument.statistics import LAYER_SUBJECTS, STATISTICS, choose, evaluate
 
 PROBE = "probe_"
-"""Stands before the name of a gradient that was measured on a probe, not applied by training."""
+"""Prefix of a gradient that was measured on a probe, not applied by training."""
 
 
 @dataclass
@@ -59,11 +62,26 @@ def measure(
 ) -> Measurement:
     """Measure a built model once, without `fit`; gradients need a compiled loss or `loss(y_true, y_pred)`.
 
-    The gradients of variables carry the prefix `probe_`. `arrays` names the subjects whose arrays to return.
+    The gradients of variables carry the prefix `probe_`. `arrays` names the subjects whose arrays to return. The model
+    keeps what was traced, so that the next call with a batch of the same shapes costs a forward and a backward pass.
     """
+    options = (tuple(statistics), tuple(arrays), training, layers, variables)
     batch = (x, y, sample_weight)
-    probe = Probe(model, batch, statistics, arrays, training=training, layers=layers, variables=variables, loss=loss)
+    known: dict[Any, Probe] = vars(model).get(CACHE, {})
+    probe = known.get((options, loss))
+    if probe is None or not probe.is_current():
+        probe = Probe(model, batch, *options[:2], training=training, layers=layers, variables=variables, loss=loss)
+        known = dict([*known.items(), ((options, loss), probe)][-MAX_CACHED:])
+        object.__setattr__(model, CACHE, known)  # past Keras' tracking of attributes
+    else:
+        probe.batch = as_tensors(batch, model)
     return probe.measure(arrays=True)
+
+
+CACHE = "_mnist_depth_probes"
+"""Where a model keeps the probes of `measure`, so that they live as long as it does."""
+
+MAX_CACHED = 4
 
 
 class Probe:
@@ -72,7 +90,7 @@ class Probe:
     def __init__(
         self,
         model: keras.Model,
-        batch: Sequence[Any],
+        batch: Any,
         statistics: Collection[str],
         arrays: Collection[str] = (),
         *,
@@ -80,28 +98,28 @@ class Probe:
         layers: str | None = None,
         variables: str | None = None,
         loss: Loss | None = None,
+        gradients: bool = True,
     ) -> None:
         self.model = model
-        self.batch = as_tensors(batch)
+        self.batch = as_tensors(batch, model)
         self._arrays = tuple(arrays)
-        self._training, self._loss = training, loss
+        self._training, self._loss, self._gradients = training, loss, gradients
         self._of_variables = choose(statistics, ("gradient", "weight"))
         self._of_layers = choose(statistics, LAYER_SUBJECTS)
         self._layers, self._variables = layers, variables
         self._function: Callable[..., Any] | None = None
+        self._written: dict[Any, list[tuple[Any, Any]]] = {}
         self._signature: dict[str, Any] = {}
         self._tags: list[str] = []
+        self._order: dict[str, int] = {}
         self._found: tuple[str, ...] = ()
+        self._warned = False
 
     def measure(self, arrays: bool = False) -> Measurement:
         """Every chosen statistic, and the chosen arrays if asked for."""
         self._guard()
-        if self._function is None:
-            # Not XLA-compiled: it runs seldom, and compiling it takes longer than a short training.
-            eager = getattr(self.model, "run_eagerly", False)
-            # The partial is a function of its own: TensorFlow counts all probes' `_run` as one, and complains.
-            self._function = self._run if eager else tf.function(partial(self._run), autograph=False)
-        values, tensors = self._function(*self.batch)
+        with random_streams():
+            values, tensors = self._run_unchanged()
         scalars = dict(zip(self._tags, np.asarray(values).tolist(), strict=True))
         wanted = tensors if arrays else {}
         return Measurement(
@@ -110,13 +128,36 @@ class Probe:
             {subject: {name: np.asarray(tensor) for name, tensor in of.items()} for subject, of in wanted.items()},
         )
 
-    def _guard(self) -> None:
-        """Start afresh where the model has changed, and say so: a silent new trace costs seconds every time."""
-        found = {
+    def _run_unchanged(self) -> tuple[Any, dict[str, dict[str, Any]]]:
+        """Run the pass once; what it writes to variables that no StatelessScope can hold is undone."""
+        if getattr(self.model, "run_eagerly", False):
+            with unchanged(plain_variables(self.model)):
+                return self._run(*self.batch)
+        if self._function is None:
+            # Not XLA-compiled: it runs seldom, and compiling it takes longer than a short training.
+            # The partial is a function of its own: TensorFlow counts all probes' `_run` as one, and complains.
+            self._function = tf.function(partial(self._run), autograph=False)
+            self._written = {}
+        concrete = cast(Any, self._function).get_concrete_function(*self.batch)
+        if id(concrete) not in self._written:
+            self._written[id(concrete)] = written_variables(concrete.graph)
+        with unchanged(self._written[id(concrete)]):
+            return cast(Any, self._function)(*self.batch)
+
+    def is_current(self) -> bool:
+        """Whether the model is still what was traced."""
+        return not self._signature or self._signature == self._found_signature()
+
+    def _found_signature(self) -> dict[str, Any]:
+        return {
             "trainable variables": tuple(id(v) for v in self.model.trainable_variables),
-            "layers": tuple(id(layer) for layer in names.all_layers(self.model).values()),
+            "layers": tuple(id(layer) for layer in self.model._flatten_layers()),
             "optimizer": id(getattr(self.model, "optimizer", None)),
         }
+
+    def _guard(self) -> None:
+        """Start afresh where the model has changed, and say so: a silent new trace costs seconds every time."""
+        found = self._found_signature()
         changed = [what for what, value in self._signature.items() if found[what] != value]
         if changed:
             warnings.warn(f"the probe is traced anew: the model's {' and '.join(changed)} changed", stacklevel=4)
@@ -125,28 +166,51 @@ class Probe:
 
     def _in_order(self, scalars: Mapping[str, float]) -> list[str]:
         """Tags by layer in depth order, then by variable in the model's: they come grouped by shape."""
-        order = [*self._found, *names.trainable_variables(self.model)]
-        place = {name: index for index, name in enumerate(order)}
-        return sorted(scalars, key=lambda tag: place.get(tag.partition("/")[2], -1))
+        return sorted(scalars, key=lambda tag: self._order.get(tag.partition("/")[2], -1))
 
     def _run(self, x: Any, y: Any, sample_weight: Any) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
         variables = names.trainable_variables(self.model)
+        # The variables themselves are watched, not copies of their values: layers under @tf.function or keras.remat
+        # read them on their own.
+        sources = [variable.value for variable in variables.values()]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            values = [tf.convert_to_tensor(variable.value) for variable in variables.values()]
-            for value in values:
-                tape.watch(value)
-            state = list(zip(variables.values(), values, strict=True))
-            with keras.StatelessScope(state, collect_losses=True), catching(self._chosen_layers(), tape.watch) as found:
+            for source in sources:
+                tape.watch(source)
+            # Only Keras' regularization losses ask the scope for values.
+            penalized = [variable for variable in variables.values() if variable.regularizer is not None]
+            state = [(variable, tf.convert_to_tensor(variable.value)) for variable in penalized]
+            scope = keras.StatelessScope(state, collect_losses=True)
+            with scope, catching(self._chosen_layers(), tape.watch) as found:
                 predicted = predict(self.model, x, self._training)
-                loss = loss_of(self.model, self._loss, x, y, predicted, sample_weight, self._training)
+                loss = self._loss_of(x, y, predicted, sample_weight)
             scale = _loss_scale(self.model)
             scaled = loss if loss is None or scale is None else tf.cast(loss, tf.float32) * scale
-        sources = [*values, *(c.output for c in found), *(c.pre_activation for c in found)]
+        sources = [*sources, *(c.output for c in found), *(c.pre_activation for c in found)]
         gradients = _gradients(tape, scaled, sources, scale)
-        of_variables = self._variable_subjects(dict(zip(variables, values, strict=True)), gradients)
+        values = {name: tf.convert_to_tensor(variable.value) for name, variable in variables.items()}
+        of_variables = self._variable_subjects(values, gradients)
         of_layers = _layer_subjects(found, gradients[len(values) :])
         self._found = tuple(of_layers)
+        self._order = {name: place for place, name in enumerate([*of_layers, *variables])}
+        if loss is not None and self._gradients:
+            self._warn_of_missing([name for name, of in of_variables.items() if "gradient" not in of])
         return self._evaluate(loss, of_layers, of_variables), self._wanted(of_layers, of_variables)
+
+    def _loss_of(self, x: Any, y: Any, predicted: Any, sample_weight: Any) -> Any:
+        if not self._gradients:
+            return None
+        return loss_of(self.model, self._loss, x, y, predicted, sample_weight, self._training)
+
+    def _warn_of_missing(self, missing: Sequence[str]) -> None:
+        """Say which variables the loss on the probe does not depend on."""
+        if missing and not self._warned:
+            self._warned = True
+            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            warnings.warn(
+                f"no gradient on the probe for {shown}: its loss does not depend on them; if training changes them, "
+                "gradients='applied' in fit shows how",
+                stacklevel=2,
+            )
 
     def _chosen_layers(self) -> dict[str, keras.Layer]:
         """The outer layers that match; a pattern with a slash also reaches those inside custom layers."""
@@ -164,9 +228,11 @@ class Probe:
     def _evaluate(self, loss: Any, of_layers: dict[str, Any], of_variables: dict[str, Any]) -> tf.Tensor:
         layer_tags, layer_values = evaluate(self._of_layers, of_layers)
         variable_tags, variable_values = evaluate(self._of_variables, of_variables)
-        losses = [] if loss is None else [tf.cast(loss, tf.float32)]
+        losses = [] if loss is None else [tf.reshape(loss, [1])]
         self._tags = ["probe_loss"] * len(losses) + layer_tags + self._own_tags(variable_tags)
-        return tf.concat([tf.convert_to_tensor(losses, tf.float32), layer_values, variable_values], axis=0)
+        groups = [*losses, layer_values, variable_values]
+        widest = tf.float64 if any(group.dtype == tf.float64 for group in groups) else tf.float32
+        return tf.concat([tf.cast(group, widest) for group in groups], axis=0)
 
     def _own_tags(self, tags: Iterable[str]) -> list[str]:
         """Mark a gradient as the probe's; a weight is the same for the probe and for `fit`."""
@@ -182,7 +248,7 @@ class Probe:
 
 
 def _loss_scale(model: keras.Model) -> tf.Tensor | None:
-    """What mixed precision multiplies the loss with, lest half-precision gradients underflow."""
+    """What mixed precision multiplies the loss with, so that half-precision gradients do not underflow."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or (not hasattr(optimizer, "inner_optimizer") and optimizer.loss_scale_factor is None):
         return None

@@ -1,7 +1,7 @@
 """When to measure: sets of steps and epochs, joined with `|`.
 
 A schedule is asked from Python (by the probe, between calls of the compiled step) and from inside the compiled step (by
-the tap on the optimizer), so each one says the same thing twice: for a Python int and for a tensor.
+the hook on the optimizer), so each one says the same thing twice: for a Python int and for a tensor.
 
 >>> schedule = every_steps(100) | at_steps([7])
 >>> [step for step in range(250) if schedule.due_between(step - 1, step)]
@@ -32,9 +32,9 @@ class Schedule:
         """Whether the end of this epoch is due."""
         return False
 
-    def due_in_graph(self, step: Any) -> Any:
-        """Whether a step is due: int64 [] tensor -> bool [] tensor."""
-        return step < 0
+    def due_in_graph(self, after: Any, upto: Any) -> Any:
+        """`due_between` inside the compiled step: int64 [] tensors -> bool [] tensor."""
+        return upto < 0
 
     def due_at_start(self) -> bool:
         """Whether the untrained model is due."""
@@ -58,8 +58,8 @@ class EverySteps(Schedule):
     def next_after(self, step: int) -> float:
         return (step // self.n + 1) * self.n
 
-    def due_in_graph(self, step: Any) -> Any:
-        return step % self.n == 0
+    def due_in_graph(self, after: Any, upto: Any) -> Any:
+        return upto // self.n > after // self.n
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,11 @@ class AtSteps(Schedule):
         place = bisect.bisect_right(self.steps, step)
         return self.steps[place] if place < len(self.steps) else math.inf
 
-    def due_in_graph(self, step: Any) -> Any:
+    def due_in_graph(self, after: Any, upto: Any) -> Any:
         import tensorflow as tf
 
-        return tf.reduce_any(tf.equal(step, tf.constant(self.steps, tf.int64)))
+        steps = tf.constant(self.steps, tf.int64)
+        return tf.reduce_any((steps > after) & (steps <= upto))
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class Union(Schedule):
     def due_epoch(self, epoch: int) -> bool:
         return self.left.due_epoch(epoch) or self.right.due_epoch(epoch)
 
-    def due_in_graph(self, step: Any) -> Any:
-        return self.left.due_in_graph(step) | self.right.due_in_graph(step)
+    def due_in_graph(self, after: Any, upto: Any) -> Any:
+        return self.left.due_in_graph(after, upto) | self.right.due_in_graph(after, upto)
 
 
 def _positive(n: int, what: str) -> int:

@@ -21,10 +21,17 @@ SATURATED = 0.05
 
 
 class Arrays:
-    """Arrays of one shape, stacked to float32 [arrays, ...], and what several statistics need of them."""
+    """Arrays of one shape and type, stacked to [arrays, ...], and what several statistics need of them.
+
+    float64 stays float64, every other type becomes float32.
+    """
 
     def __init__(self, arrays: Sequence[tf.Tensor]) -> None:
-        self.stacked = tf.stack([tf.cast(array, tf.float32) for array in arrays])
+        self.stacked = tf.stack([tf.cast(array, _precision(array.dtype)) for array in arrays])
+
+    @property
+    def dtype(self) -> Any:
+        return self.stacked.dtype
 
     @cached_property
     def flat(self) -> tf.Tensor:
@@ -43,7 +50,7 @@ class Arrays:
     @cached_property
     def unit(self) -> tf.Tensor:
         """What to divide by: the largest magnitude, 1 where all entries are zero; [arrays]."""
-        return tf.where(self.largest > 0, self.largest, 1.0)
+        return tf.where(self.largest > 0, self.largest, tf.ones_like(self.largest))
 
     @cached_property
     def scaled(self) -> tf.Tensor:
@@ -53,7 +60,11 @@ class Arrays:
     @cached_property
     def zero(self) -> tf.Tensor:
         """bool [arrays, ...]."""
-        return tf.equal(self.stacked, 0.0)
+        return tf.equal(self.stacked, tf.zeros([], self.dtype))
+
+
+def _precision(dtype: Any) -> Any:
+    return tf.float64 if dtype == tf.float64 else tf.float32
 
 
 def _share(condition: tf.Tensor) -> tf.Tensor:
@@ -80,7 +91,7 @@ def maximum(arrays: Arrays) -> tf.Tensor:
     """max |x|."""
     # A compiled maximum passes over NaN.
     broken = tf.reduce_any(~tf.math.is_finite(arrays.flat), axis=1)
-    return tf.where(broken, float("nan"), arrays.largest)
+    return tf.where(broken, tf.constant(float("nan"), arrays.dtype), arrays.largest)
 
 
 def mean(arrays: Arrays) -> tf.Tensor:
@@ -90,12 +101,14 @@ def mean(arrays: Arrays) -> tf.Tensor:
 
 def std(arrays: Arrays) -> tf.Tensor:
     """Standard deviation over all entries."""
-    return arrays.unit * tf.math.reduce_std(arrays.scaled, axis=1)
+    # Measured from the first entry on, the deviation of equal entries is exactly zero.
+    return arrays.unit * tf.math.reduce_std(arrays.scaled - arrays.scaled[:, :1], axis=1)
 
 
 def std_across_samples(arrays: Arrays) -> tf.Tensor:
     """How much one unit differs between samples, [arrays, samples, ...]: sqrt(mean over units of its variance)."""
     samples = tf.reshape(arrays.scaled, [arrays.stacked.shape[0], tf.shape(arrays.stacked)[1], -1])
+    samples -= samples[:, :1]  # so that equal samples differ by exactly nothing
     return arrays.unit * tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(samples, axis=1), axis=1))
 
 
@@ -116,19 +129,20 @@ def dead_share(arrays: Arrays) -> tf.Tensor:
 
 def saturated_share(arrays: Arrays, limits: Sequence[tuple[float, float, float]]) -> tf.Tensor:
     """Share of entries near a limit of a bounded activation; `limits` = (at -infinity, at +infinity, range) of each."""
-    low, high, width = (tf.constant(column)[:, None] for column in zip(*limits, strict=True))
+    low, high, width = (tf.constant(column, arrays.dtype)[:, None] for column in zip(*limits, strict=True))
     near = tf.minimum(tf.abs(arrays.flat - low), tf.abs(arrays.flat - high)) < SATURATED * width
     return _share(near)
 
 
 def ratio(arrays: Arrays, reference: Arrays) -> tf.Tensor:
     """||x|| / ||reference||; 0 where x is 0."""
-    return tf.math.divide_no_nan(norm(arrays), tf.where(norm(arrays) == 0, 0.0, norm(reference)))
+    size = norm(arrays)
+    return tf.math.divide_no_nan(size, tf.where(size == 0, tf.zeros_like(size), norm(reference)))
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """One number of one subject; skipped where the subject, or one that stands `beside` it, does not exist."""
+    """One number of one subject; skipped if `subject` or any tensor in `beside` is missing."""
 
     subject: str
     function: Callable[..., tf.Tensor]
@@ -191,7 +205,7 @@ def choose(names: Iterable[str], subjects: Iterable[str]) -> dict[str, Statistic
 
 
 def evaluate(chosen: Mapping[str, Statistic], subjects: Subjects) -> tuple[list[str], tf.Tensor]:
-    """Every chosen statistic of everything whose subjects exist: tags `quantity/name` and float32 [tags]."""
+    """Every chosen statistic of everything whose subjects exist: tags `quantity/name` and float32 or float64 [tags]."""
     tags: list[str] = []
     values: list[tf.Tensor] = [tf.zeros([0])]
     for members in _alike(subjects):
@@ -201,11 +215,12 @@ def evaluate(chosen: Mapping[str, Statistic], subjects: Subjects) -> tuple[list[
             if all(key in stacked for key in needed):
                 values.append(statistic.function(*(stacked[key] for key in needed)))
                 tags.extend(f"{quantity}/{name}" for name in members)
-    return tags, tf.concat(values, axis=0)
+    widest = tf.float64 if any(value.dtype == tf.float64 for value in values) else tf.float32
+    return tags, tf.concat([tf.cast(value, widest) for value in values], axis=0)
 
 
 def _alike(subjects: Subjects) -> list[list[str]]:
-    """Names whose subjects agree in kind and shape."""
+    """Names whose subjects agree in kind, shape and precision."""
     groups: dict[Any, list[str]] = {}
     for name, of in subjects.items():
         groups.setdefault(tuple(_kind(name, key, value) for key, value in of.items()), []).append(name)
@@ -215,7 +230,8 @@ def _alike(subjects: Subjects) -> list[list[str]]:
 def _kind(name: str, key: str, value: Any) -> tuple[Any, ...]:
     if key == "limits":
         return (key,)
-    return (key, tuple(value.shape)) if value.shape.is_fully_defined() else (key, name)
+    shape = tuple(value.shape) if value.shape.is_fully_defined() else name
+    return (key, shape, _precision(value.dtype).name)
 
 
 def _stack(key: str, values: Sequence[Any]) -> Any:

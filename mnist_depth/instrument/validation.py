@@ -1,4 +1,4 @@
-"""What can be wrong with the arguments of a gauge, said as soon as it can be known."""
+"""Report what is wrong with the arguments of a gauge as soon as it can be known."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from mnist_depth.instrument.schedule import Schedule
 Gradients = Literal["probe", "applied", "both"]
 
 
-def whose(gradients: Gradients | None, has_probe: bool) -> Gradients:
-    """Whose gradients are written. Raises ValueError for another word, or where they need a probe."""
+def check_gradients(gradients: Gradients | None, has_probe: bool) -> None:
+    """Raises ValueError for another word, or where gradients need a probe."""
     if gradients not in (None, "probe", "applied", "both"):
         raise ValueError(f"unknown gradients {gradients!r}; valid: probe, applied, both")
     if gradients in ("probe", "both") and not has_probe:
         raise ValueError(f"gradients={gradients!r} needs a probe: probe=(x, y)")
-    return gradients or ("probe" if has_probe else "applied")
 
 
 def check_schedules(**given: Any) -> None:
@@ -43,7 +42,7 @@ def check_patterns(**given: str | None) -> None:
 def check_batch(probe: Sequence[Any] | None) -> None:
     """Raises ValueError where the arrays of a probe hold no examples, or not equally many."""
     arrays = [] if probe is None else keras.tree.flatten([part for part in probe if part is not None])
-    sizes = sorted({int(array.shape[0]) for array in arrays if len(getattr(array, "shape", ()))})
+    sizes = sorted({int(array.shape[0]) for array in arrays if len(getattr(array, "shape", None) or ())})
     if len(sizes) > 1 or 0 in sizes:
         found = " and ".join(map(str, sizes))
         raise ValueError(f"the arrays of a probe must hold equally many examples, at least one, not {found}")

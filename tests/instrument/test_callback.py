@@ -23,6 +23,7 @@ from mnist_depth.instrument import (
     every_steps,
 )
 from mnist_depth.instrument.names import trainable_variables
+from mnist_depth.instrument.step_clock import StepClock
 from tests.instrument.zoo import SAMPLES, ZOO, Specimen, specimen
 
 BATCH, EPOCHS = 8, 2
@@ -31,6 +32,7 @@ LAST = EPOCHS * PER_EPOCH
 EVERY_TWO = every_steps(2)
 ENDS = [PER_EPOCH, LAST]
 TAPPED = [2, 4, 6]
+OF_EPOCHS = {"epoch", "seconds", "learning_rate"}
 PROBED = [0, 2, 3, 4, 6]
 """Every second step, and the ends of the epochs, where the histograms are due."""
 
@@ -79,7 +81,7 @@ def _expected_scalars(s: Specimen, logs: set[str]) -> dict[str, list[int]]:
         expected[f"probe_gradient_zero_share/{variable}"] = [0, *ENDS]
         expected[f"weight_norm/{variable}"] = [0, *TAPPED]
         expected[f"update_ratio/{variable}"] = TAPPED
-    return expected | {"probe_loss": PROBED} | dict.fromkeys(logs, ENDS)
+    return expected | {"probe_loss": PROBED} | dict.fromkeys(logs | OF_EPOCHS, ENDS)
 
 
 def _expected_histograms(s: Specimen) -> dict[str, list[int]]:
@@ -155,32 +157,54 @@ def test_several_steps_per_execution() -> None:
 
 def test_the_step_is_read_only_where_something_may_be_due(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
-    read = DepthGauge._iterations
+    read = StepClock.read
 
-    def counted(gauge: DepthGauge) -> int:
-        reads.append(read(gauge))
-        return reads[-1]
+    def counted(clock: StepClock) -> int:
+        before = read(clock)
+        reads.append(clock.step)
+        return before
 
-    monkeypatch.setattr(DepthGauge, "_iterations", counted)
+    monkeypatch.setattr(StepClock, "read", counted)
     s = specimen("sequential")
     gauge, writer = _gauge(s, schedule=at_steps([17, 40]), histograms=at_steps([]))
     _fit(s, gauge, batch_size=1)
     assert sorted(writer.scalars["activation_std/one"]) == [17, 40]
-    assert reads == [0, 1, 17, SAMPLES, 40, 2 * SAMPLES]
+    # Ahead of the first batch and behind it; around every update that is due; at the ends of the epochs.
+    assert reads == [0, 1, 16, 17, SAMPLES, 39, 40, 2 * SAMPLES]
 
 
-def test_only_steps_that_may_be_due_pass_the_tap() -> None:
+def test_a_gauge_on_a_probe_leaves_the_training_step_alone() -> None:
+    """Updates are seen from outside: the train function and the optimizer are the model's own throughout."""
     s = specimen("sequential")
     _fit(s)
-    plain, through = s.model.train_function, []
+    plain, functions, shadowed = s.model.train_function, set(), set()
 
-    class Tape(keras.callbacks.Callback):
+    class Spy(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            through.append("plain" if s.model.train_function is plain else "tap")
+            functions.add(s.model.train_function)
+            shadowed.add("apply" in vars(s.model.optimizer))
+
+    gauge, writer = _gauge(s)
+    _fit(s, gauge, Spy())
+    assert functions == {plain}
+    assert shadowed == {False}
+    assert _steps(writer.scalars)["update_ratio/one/kernel"] == [8, 10, 12]
+
+
+def test_applied_gradients_take_one_train_function_from_the_first_batch_to_the_last() -> None:
+    s = specimen("sequential")
+    _fit(s)
+    plain, functions = s.model.train_function, []
+
+    class Spy(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            functions.append(s.model.train_function)
 
     gauge, writer = _gauge(s, applied=at_steps([LAST + 5]), gradients="applied", histograms=at_steps([LAST + 5]))
-    _fit(s, gauge, Tape())
-    assert through == ["tap", "plain", "plain", "tap", "tap", "plain"]  # each epoch's first, and step 5
+    _fit(s, gauge, Spy())
+    assert len(functions) == LAST
+    assert len(set(functions)) == 1
+    assert functions[0] is not plain
     assert s.model.train_function is plain
     assert _steps(writer.scalars)["gradient_norm/one/kernel"] == [LAST + 5]
 
@@ -230,6 +254,7 @@ def test_without_a_probe() -> None:
         "weight_norm",
         "update_ratio",
         "gradient_zero_share",
+        *OF_EPOCHS,
     }
     assert writer.graph is not None
 
@@ -287,7 +312,8 @@ def test_a_resumed_training_goes_on_where_it_stopped() -> None:
     assert _steps(writer.scalars) == _steps(expected.scalars)
     assert _steps(writer.histograms) == _steps(expected.histograms)
     for tag, points in expected.scalars.items():
-        assert writer.scalars[tag] == pytest.approx(points, rel=1e-5, abs=1e-7)
+        if tag != "seconds":
+            assert writer.scalars[tag] == pytest.approx(points, rel=1e-5, abs=1e-7)
 
 
 def test_one_gauge_for_several_trainings() -> None:
@@ -317,6 +343,8 @@ def test_restarted_for_another_run() -> None:
     second = OnceWriter()
     gauge.restart(second)
     _fit(s, gauge)
+    for writer in (first, second):
+        del writer.scalars["seconds"]
     assert second.scalars == first.scalars
     assert _steps(second.histograms) == _steps(first.histograms)
     assert second.graph is not None
@@ -368,7 +396,7 @@ def test_nothing_due_writes_nothing_of_the_inside() -> None:
     s = specimen("sequential")
     gauge, writer = _gauge(s, schedule=at_steps([]), histograms=at_steps([]))
     _fit(s, gauge)
-    assert set(writer.scalars) == {"loss"}
+    assert set(writer.scalars) == {"loss", *OF_EPOCHS}
     assert not writer.histograms
     assert writer.graph is None
 

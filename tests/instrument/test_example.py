@@ -12,10 +12,17 @@ from mnist_depth.examples import keras_fit
 
 def test_the_example_to_copy(tmp_path: Path) -> None:
     keras.utils.clear_session()  # so that the first layer is named `dense`
-    keras_fit.main(str(tmp_path), epochs=2)
-    assert {path.name for path in tmp_path.iterdir()} == {"train", "validation", "depth"}
-    train = EventAccumulator(str(tmp_path / "train")).Reload()
-    validation = EventAccumulator(str(tmp_path / "validation")).Reload()
+    folder = tmp_path / "mine"
+    keras_fit.main(str(folder), epochs=2)
+    assert {path.name for path in folder.iterdir()} == {
+        "train",
+        "validation",
+        "gauge.json",
+        "metrics.jsonl",
+        "histograms.jsonl",
+    }
+    train = EventAccumulator(str(folder / "train")).Reload()
+    validation = EventAccumulator(str(folder / "validation")).Reload()
     assert set(validation.Tags()["scalars"]) == {"loss", "accuracy"}
     assert {"loss", "accuracy", "probe_gradient_norm/dense/kernel"} <= set(train.Tags()["scalars"])
     assert train.Tags()["graph"]

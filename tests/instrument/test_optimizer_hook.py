@@ -12,8 +12,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mnist_depth.instrument import Schedule, at_steps, every_steps, never
+from mnist_depth.instrument.hooked_training import attach, detach, hooked, hooks_of
 from mnist_depth.instrument.names import trainable_variables
-from mnist_depth.instrument.optimizer_hook import CAPACITY, Row, Tap, attach, detach, tapped
+from mnist_depth.instrument.optimizer_hook import CAPACITY, OptimizerHook, Row
 
 STEPS, BATCH, FEATURES = 6, 5, 4
 X = np.random.default_rng(0).normal(size=(STEPS * BATCH, FEATURES)).astype(np.float32)
@@ -53,9 +54,9 @@ def _fit(model: Any) -> None:
     model.fit(X, Y, batch_size=BATCH, verbose=0, shuffle=False)
 
 
-def _tap(model: keras.Model, schedule: Schedule | None = None, **options: Any) -> Tap:
+def _hook(model: keras.Model, schedule: Schedule | None = None, **options: Any) -> OptimizerHook:
     schedule = schedule or every_steps(1)
-    return Tap(
+    return OptimizerHook(
         model,
         model.optimizer,
         STATISTICS,
@@ -106,17 +107,17 @@ def test_what_a_hand_written_loop_applies(name: str) -> None:
     model = _model(OPTIMIZERS[name](), run_eagerly=True)
     truth = _by_hand(OPTIMIZERS[name]())
     every = every_steps(1)
-    with tapped(_tap(model, snapshots=("gradient", "update"), snapshot_schedule=every)) as tap:
+    with hooked(_hook(model, snapshots=("gradient", "update"), snapshot_schedule=every)) as hook:
         for index, start in enumerate(range(0, len(X), BATCH)):
             model.train_on_batch(X[start : start + BATCH], Y[start : start + BATCH])
-            snapshot = tap.snapshot()
+            snapshot = hook.snapshot()
             assert snapshot is not None
             assert snapshot.step == index + 1
             for variable, (gradient, update, _) in truth[index].items():
                 np.testing.assert_array_equal(snapshot.arrays["gradient"][variable], gradient)
                 np.testing.assert_array_equal(snapshot.arrays["update"][variable], update)
-    assert tap.snapshot() is None
-    rows = tap.drain()
+    assert hook.snapshot() is None
+    rows = hook.drain()
     assert [row.step for row in rows] == list(range(1, STEPS + 1))
     for row, arrays in zip(rows, truth, strict=True):
         assert row.scalars == pytest.approx(_norms(arrays), rel=1e-6)
@@ -136,9 +137,9 @@ def _norms(arrays: dict[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]) -
 def test_the_same_in_a_traced_training(name: str) -> None:
     """Traced training against the same loop traced: float32 exactness, step by step."""
     model = _model(OPTIMIZERS[name]())
-    with tapped(_tap(model)) as tap:
+    with hooked(_hook(model)) as hook:
         _fit(model)
-    for row, arrays in zip(tap.drain(), _by_hand(OPTIMIZERS[name](), traced=True), strict=True):
+    for row, arrays in zip(hook.drain(), _by_hand(OPTIMIZERS[name](), traced=True), strict=True):
         assert row.scalars == pytest.approx(_norms(arrays), rel=1e-6, abs=1e-9)
 
 
@@ -149,9 +150,9 @@ def test_the_same_in_a_traced_training(name: str) -> None:
 def test_weights_are_bit_identical(name: str, jit: bool) -> None:
     plain, measured = (_model(OPTIMIZERS[name](), dropout=0.2, jit_compile=jit) for _ in range(2))
     _fit(plain)
-    with tapped(_tap(measured, every_steps(2), snapshots=("update",), snapshot_schedule=at_steps([3]))) as tap:
+    with hooked(_hook(measured, every_steps(2), snapshots=("update",), snapshot_schedule=at_steps([3]))) as hook:
         _fit(measured)
-    assert [row.step for row in tap.drain()] == [2, 4, 6]
+    assert [row.step for row in hook.drain()] == [2, 4, 6]
     for left, right in zip(_everything(plain), _everything(measured), strict=True):
         np.testing.assert_array_equal(left, right)
 
@@ -192,9 +193,9 @@ def _fit_blocks(model: Any) -> None:
 def test_many_updates_inside_one_call(jit: bool) -> None:
     plain, measured = _looping(jit), _looping(jit)
     _fit_blocks(plain)
-    with tapped(_tap(measured)) as tap:
+    with hooked(_hook(measured)) as hook:
         _fit_blocks(measured)
-    rows = tap.drain()
+    rows = hook.drain()
     assert [row.step for row in rows] == list(range(1, STEPS + 1))
     for row, truth in zip(rows, _by_hand(OPTIMIZERS["sgd"]()), strict=True):
         assert row.scalars == pytest.approx(_norms(truth), rel=1e-3, abs=1e-6)
@@ -205,56 +206,56 @@ def test_many_updates_inside_one_call(jit: bool) -> None:
 def test_steps_per_execution_and_eager() -> None:
     for options in ({"steps_per_execution": 4}, {"run_eagerly": True}):
         model = _model("sgd", **options)
-        with tapped(_tap(model, at_steps([2, 5]))) as tap:
+        with hooked(_hook(model, at_steps([2, 5]))) as hook:
             _fit(model)
-        assert [row.step for row in tap.drain()] == [2, 5]
+        assert [row.step for row in hook.drain()] == [2, 5]
 
 
 def test_a_resumed_step_count() -> None:
     model = _model("sgd")
     model.optimizer.iterations.assign(100)
-    with tapped(_tap(model, every_steps(3))) as tap:
+    with hooked(_hook(model, every_steps(3))) as hook:
         _fit(model)
-    assert [row.step for row in tap.drain()] == [102, 105]
+    assert [row.step for row in hook.drain()] == [102, 105]
 
 
-def test_an_armed_tap_measures_the_next_update() -> None:
+def test_an_armed_hook_measures_the_next_update() -> None:
     model = _model("sgd")
-    with tapped(_tap(model, never(), snapshots=("gradient",))) as tap:
+    with hooked(_hook(model, never(), snapshots=("gradient",))) as hook:
         for start in range(0, len(X), BATCH):
             if start == 2 * BATCH:
-                tap.arm(scalars=True, snapshot=True)
+                hook.arm(scalars=True, snapshot=True)
             model.train_on_batch(X[start : start + BATCH], Y[start : start + BATCH])
-        assert [row.step for row in tap.drain()] == [3]
-        snapshot = tap.snapshot()
+        assert [row.step for row in hook.drain()] == [3]
+        snapshot = hook.snapshot()
         assert snapshot is not None
         assert snapshot.step == 3
 
 
 def test_accumulated_gradients_count_as_one_update() -> None:
     model = _model(keras.optimizers.SGD(0.5, gradient_accumulation_steps=2))
-    with tapped(_tap(model)) as tap:
+    with hooked(_hook(model)) as hook:
         _fit(model)
-    rows = tap.drain()
+    rows = hook.drain()
     assert [row.step for row in rows] == [1, 2, 3]
     assert all(row.scalars["update_norm/one/kernel"] > 0 for row in rows)
 
 
 def test_some_variables_only() -> None:
     model = _model("sgd")
-    with tapped(_tap(model, variables="kernel")) as tap:
+    with hooked(_hook(model, variables="kernel")) as hook:
         _fit(model)
-    assert {tag.partition("/")[2] for tag in tap.drain()[0].scalars} == {"one/kernel", "two/kernel"}
+    assert {tag.partition("/")[2] for tag in hook.drain()[0].scalars} == {"one/kernel", "two/kernel"}
 
 
 def test_a_variable_without_gradient_has_weight_and_update() -> None:
     model = _model("sgd")
-    with tapped(_tap(model)) as tap:
+    with hooked(_hook(model)) as hook:
         variables = model.trainable_variables
         gradients = [tf.ones(v.shape) if v.name == "kernel" else None for v in variables]
         with pytest.warns(UserWarning, match="Gradients do not exist"):
             model.optimizer.apply(gradients, variables)
-    [row] = tap.drain()
+    [row] = hook.drain()
     assert row.scalars["update_norm/one/kernel"] > 0
     assert row.scalars["update_norm/one/bias"] == 0
     assert "gradient_norm/one/bias" not in row.scalars
@@ -262,19 +263,21 @@ def test_a_variable_without_gradient_has_weight_and_update() -> None:
 
 def test_a_full_buffer_says_so() -> None:
     model = _model("sgd")
-    with tapped(_tap(model, variables="two/bias")) as tap:
-        tap._count.assign(CAPACITY + 5)
+    with hooked(_hook(model, variables="two/bias")) as hook:
+        _fit(model)
+        hook._count.assign(CAPACITY + 5)
         with pytest.warns(UserWarning, match="5 measurements were lost"):
-            assert len(tap.drain()) == CAPACITY
+            assert len(hook.drain()) == CAPACITY
 
 
 def test_everything_is_left_as_found() -> None:
     model = _model("adam")
     _fit(model)
     function, optimizer = model.train_function, model.optimizer
-    first, second = _tap(model), _tap(model, at_steps([8]))
+    first, second = _hook(model), _hook(model, at_steps([8]))
     attach(first)
     attach(second)
+    hooks_of(model).install()
     assert model.train_function is not function
     _fit(model)
     detach(first)
@@ -283,12 +286,12 @@ def test_everything_is_left_as_found() -> None:
     detach(second)
     assert "apply" not in vars(optimizer)
     assert model.train_function is function
-    assert [len(tap.drain()) for tap in (first, second)] == [STEPS, 1]
+    assert [len(hook.drain()) for hook in (first, second)] == [STEPS, 1]
 
 
-def test_an_error_inside_training_leaves_no_tap() -> None:
+def test_an_error_inside_training_leaves_no_hook() -> None:
     model = _model("sgd")
-    with pytest.raises(ZeroDivisionError), tapped(_tap(model)):
+    with pytest.raises(ZeroDivisionError), hooked(_hook(model)):
         raise ZeroDivisionError
     assert "apply" not in vars(model.optimizer)
 
@@ -296,21 +299,21 @@ def test_an_error_inside_training_leaves_no_tap() -> None:
 def test_a_second_training_is_not_traced_again() -> None:
     model = _model("sgd")
     _fit(model)
-    tap = _tap(model)
-    with tapped(tap):
+    hook = _hook(model)
+    with hooked(hook):
         _fit(model)
         function = model.train_function
-    with tapped(tap):
+    with hooked(hook):
         assert model.train_function is function
         _fit(model)
-    assert [row.step for row in tap.drain()] == list(range(STEPS + 1, 3 * STEPS + 1))
+    assert [row.step for row in hook.drain()] == list(range(STEPS + 1, 3 * STEPS + 1))
 
 
 def test_rows_are_plain_numbers() -> None:
     model = _model("sgd")
-    with tapped(_tap(model)) as tap:
+    with hooked(_hook(model)) as hook:
         _fit(model)
-    row = tap.drain()[0]
+    row = hook.drain()[0]
     assert isinstance(row, Row)
     assert all(type(value) is float for value in row.scalars.values())
-    assert tap.drain() == []
+    assert hook.drain() == []

@@ -29,7 +29,7 @@ def test_steps(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_steps_in_graph(name: str) -> None:
     schedule, expected = CASES[name]
-    due = tf.function(lambda step: tf.convert_to_tensor(schedule.due_in_graph(step)), jit_compile=True)
+    due = tf.function(lambda step: tf.convert_to_tensor(schedule.due_in_graph(step - 1, step)), jit_compile=True)
     found = [step for step in range(17) if due(tf.constant(step, tf.int64)).numpy()]
     assert found == expected
 

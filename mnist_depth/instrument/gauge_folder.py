@@ -1,0 +1,212 @@
+"""The folder of a gauge: one training's event files, JSON lines and `gauge.json`, which says whose folder it is.
+
+A training is recognized by its weights: `gauge.json` keeps fingerprints of them at the ends of epochs. A training that
+starts with weights that the folder knows goes on in it, every other one gets a folder of its own, `logs/mine-2`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mnist_depth.instrument import names
+from mnist_depth.instrument.writers.events import EventWriter
+from mnist_depth.instrument.writers.jsonl import JsonLinesWriter
+from mnist_depth.instrument.writers.multi import MultiWriter
+
+FORMAT = 1
+RECORD = "gauge.json"
+TRAIN, VALIDATION = "train", "validation"
+
+MAX_FINGERPRINTS = 1000
+SAMPLED = 64
+"""Entries of every variable that a fingerprint is made of."""
+
+SAVE_SECONDS = 1.0
+"""Least time between two updates of `gauge.json` while a training runs."""
+
+Existing = Literal["new", "error"]
+
+
+class GaugeFolder:
+    """The place where one training at a time is written, below or beside the folder that was asked for."""
+
+    def __init__(self, target: str | os.PathLike[str], existing: Existing) -> None:
+        self.target = os.fspath(target)
+        self.path: str | None = None
+        """The folder in use; None before the first training."""
+        self._existing = existing
+        self._record: dict[str, Any] = {}
+        self._saved = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the training in the folder has taken."""
+        return float(self._record.get("seconds", 0.0))
+
+    def continues(self, fingerprint: str, updates: int) -> int | None:
+        """The step at which the training in the folder goes on with these weights; None for another training."""
+        for path in _candidates(self.target):
+            record = _read(path)
+            step = None if record is None else _step_of(record, fingerprint, updates)
+            if step is not None:
+                self.path, self._record = path, record or {}
+                return step
+        return None
+
+    def create(self, description: Mapping[str, Any]) -> None:
+        """Take the first free folder: the target, or one with a number. FileExistsError if that is not wanted."""
+        for path in _candidates(self.target, endless=True):
+            if _claim(path):
+                self.path = path
+                self._record = {**description, "identity": uuid.uuid4().hex, "created": _now()}
+                self._record |= {"step": 0, "finished": False, "fingerprints": {}}
+                self._write()
+                return
+            if self._existing == "error":
+                raise FileExistsError(
+                    f"{path} holds another training; give the gauge another folder, or leave out existing='error'"
+                )
+
+    def writers(self) -> tuple[MultiWriter, MultiWriter]:
+        """Those of training and validation."""
+        assert self.path is not None
+        return self._writer(TRAIN), self._writer(VALIDATION)
+
+    def _writer(self, run: str) -> MultiWriter:
+        assert self.path is not None
+        return MultiWriter(EventWriter(os.path.join(self.path, run)), JsonLinesWriter(self.path, run))
+
+    def note(self, model: keras.Model, step: int, *, finished: bool = False, **changes: Any) -> None:
+        """Remember how far the training is, at most once a second until it is finished."""
+        if not finished and time.monotonic() - self._saved < SAVE_SECONDS:
+            return
+        known = {**self._record["fingerprints"], fingerprint_of(model): step}
+        newest = dict(list(known.items())[-MAX_FINGERPRINTS:])
+        self._record |= {**changes, "step": step, "finished": finished, "fingerprints": newest}
+        self._write()
+
+    def _write(self) -> None:
+        assert self.path is not None
+        self._saved = time.monotonic()
+        _write_json(Path(self.path, RECORD), self._record)
+
+
+def _candidates(target: str, *, endless: bool = False) -> Iterator[str]:
+    """The target, then `target-2`, `target-3`, ..., as far as they exist."""
+    number = 1
+    path = target
+    while endless or os.path.isdir(path):
+        yield path
+        number += 1
+        path = f"{target}-{number}"
+
+
+def _claim(path: str) -> bool:
+    """Make a folder ours; False where it holds something already."""
+    os.makedirs(path, exist_ok=True)
+    if os.listdir(path):
+        return False
+    try:
+        with open(os.path.join(path, RECORD), "x", encoding="utf-8"):
+            return True
+    except FileExistsError:  # another process was faster
+        return False
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(Path(path, RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("fingerprints"), dict) else None
+
+
+def _step_of(record: Mapping[str, Any], fingerprint: str, updates: int) -> int | None:
+    """Where the recorded training goes on; None where these weights are not its own.
+
+    Weights of an interrupted training that were saved between two epochs are taken for its own.
+    """
+    last, known = record["step"], record["fingerprints"].get(fingerprint, 0)
+    if known:
+        return last if updates == last else known
+    return updates if not record["finished"] and 0 < updates <= last else None
+
+
+def fingerprint_of(model: keras.Model) -> str:
+    """A digest of a sample of the model's weights: equal for equal weights, of the same shapes."""
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        flat = tf.reshape(tf.convert_to_tensor(variable.value), [-1])
+        digest.update(f"{variable.shape}".encode())
+        sample = flat[:: max(1, int(np.prod(variable.shape)) // SAMPLED)]
+        digest.update(np.ascontiguousarray(sample.numpy()).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def describe(model: keras.Model, optimizer: Any, steps_per_epoch: int | None) -> dict[str, Any]:
+    """What a reader of the folder wants to know of the model and its training."""
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "layers": [_layer(name, layer) for name, layer in names.outer_layers(model).items()],
+        "optimizer": None if optimizer is None else type(optimizer).__name__,
+        "learning_rate": learning_rate(optimizer),
+        "loss": _name_of(getattr(model, "loss", None)),
+        "steps_per_epoch": steps_per_epoch,
+        "environment": {
+            "python": platform.python_version(),
+            "keras": keras.version(),
+            "tensorflow": tf.__version__,
+            "devices": [device.device_type for device in tf.config.list_physical_devices()],
+        },
+    }
+
+
+def _layer(name: str, layer: keras.Layer) -> dict[str, Any]:
+    described = {"name": name, "class": type(layer).__name__, "parameters": layer.count_params() if layer.built else 0}
+    activation = vars(layer).get("activation")
+    return {**described, "activation": _name_of(activation)} if callable(activation) else described
+
+
+def learning_rate(optimizer: Any) -> float | None:
+    """The rate of the next update, also of a schedule; None where there is no optimizer."""
+    rate = getattr(optimizer, "learning_rate", None)
+    return None if rate is None else float(np.asarray(rate))
+
+
+def _name_of(value: Any) -> Any:
+    """The name of a loss or an activation, as it would be written in code."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _name_of(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_name_of(item) for item in value]
+    return str(getattr(value, "name", None) or getattr(value, "__name__", None) or type(value).__name__)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a whole file or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,113 @@
+"""Write what was measured, and note the first value that is not finite."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
+from mnist_depth.instrument.nonfinite import first_nonfinite
+from mnist_depth.instrument.presets import Preset
+from mnist_depth.instrument.probe import PROBE
+from mnist_depth.instrument.writers.protocol import Writer
+
+MAX_ENTRIES = 100
+"""Entries of a vector in the logs of `fit` that are written, each under a tag of its own."""
+
+
+class Recording:
+    """One training's measurements on their way to a writer; `validation` gets what `fit` reports of validation."""
+
+    def __init__(self, writer: Writer, validation: Writer | None, preset: Preset) -> None:
+        self.writer, self.validation, self._preset = writer, validation, preset
+        self.first_nonfinite: tuple[int, str] | None = None
+        self.latest: dict[str, float] = {}
+        """The last value of every tag."""
+
+    def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        if not scalars:
+            return
+        self.writer.write_scalars(step, scalars)
+        self.latest.update(scalars)
+        bad = first_nonfinite(scalars) if self.first_nonfinite is None else None
+        if bad is not None:
+            self.first_nonfinite = (step, bad)
+            warnings.warn(f"first non-finite value at step {step}: {bad}", stacklevel=2)
+            self.writer.write_text(step, {"non_finite": f"first non-finite value at step {step}: `{bad}`"})
+
+    def histograms(self, step: int, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write arrays, subject -> name -> array, as histograms, and as shares what has no place on an axis."""
+        bars: dict[str, Histogram | None] = {}
+        shares: dict[str, float] = {}
+        for subject, of in arrays.items():
+            for name, values in of.items():
+                bars[f"{subject}/{name}"] = plain = histogram(values)
+                broken = plain.nonfinite / np.size(values) if plain else 1.0
+                if broken:
+                    shares[f"{subject}_nonfinite_share/{name}"] = broken
+                if subject.removeprefix(PROBE) == "gradient" and "gradient_log10" in self._preset.histograms:
+                    bars[f"{subject}_log10/{name}"] = log10_histogram(values)
+                    shares[f"{subject}_zero_share/{name}"] = 1 - np.count_nonzero(values) / np.size(values)
+        self.writer.write_histograms(step, {tag: value for tag, value in bars.items() if value is not None})
+        self.writer.write_scalars(step, {tag: value for tag, value in shares.items() if self._is_new(tag)})
+
+    def logs(self, step: int, logs: Mapping[str, Any]) -> None:
+        """Write what `fit` reports at the end of an epoch; every entry of a vector gets a tag `name/index`."""
+        numbers = {tag: number for name, value in logs.items() for tag, number in _numbers(name, value).items()}
+        training = {tag: value for tag, value in numbers.items() if not tag.startswith("val_")}
+        validation = {tag[4:]: value for tag, value in numbers.items() if tag.startswith("val_")}
+        self.scalars(step, training)
+        if self.validation is None:
+            self.scalars(step, {f"validation_{tag}": value for tag, value in validation.items()})
+        elif validation:
+            self.validation.write_scalars(step, validation)
+
+    def truncate_after(self, step: int) -> None:
+        """Drop the points after a step, which the training is about to write again."""
+        for writer in self._writers:
+            writer.truncate_after(step)
+
+    def flush(self) -> None:
+        for writer in self._writers:
+            writer.flush()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    @property
+    def _writers(self) -> list[Writer]:
+        return [writer for writer in (self.writer, self.validation) if writer is not None]
+
+    def _is_new(self, tag: str) -> bool:
+        """Whether the preset does not write this tag as a scalar of its own."""
+        return tag.partition("/")[0].removeprefix(PROBE) not in self._preset.statistics
+
+
+def _numbers(name: str, value: Any) -> dict[str, float]:
+    """The numbers of one entry of the logs; nothing, with a warning, where it holds none."""
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.size > MAX_ENTRIES:
+        kind = type(value).__name__ if array is None else f"an array of {array.size} numbers"
+        warnings.warn(
+            f"{name!r} in the logs of fit is {kind} and is not written; report single numbers, or give the gauge "
+            "epoch_scalars=False",
+            stacklevel=2,
+        )
+        return {}
+    if array.ndim == 0:
+        return {name: float(array)}
+    return {f"{name}/{index}": float(number) for index, number in enumerate(array.ravel())}
+
+
+def epoch_scalars(epoch: int, seconds: float, rate: float | None) -> dict[str, float]:
+    """What lets a reader turn steps into epochs and seconds, and the learning rate where there is one."""
+    scalars = {"epoch": float(epoch), "seconds": seconds}
+    return scalars if rate is None or not math.isfinite(rate) else {**scalars, "learning_rate": rate}

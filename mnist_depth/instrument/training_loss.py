@@ -1,0 +1,79 @@
+"""Whether the loss that a probe can compute is the one that `fit` minimizes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+import keras
+
+KNOWN = {"compute_loss", "_compute_loss", "compiled_loss"}
+"""What a train step calls where it minimizes the loss that a probe computes too."""
+
+
+def why_unknown(model: keras.Model) -> str | None:
+    """Why the loss of training cannot be computed from a batch; None where it can."""
+    if not getattr(model, "compiled", False):
+        return "the model is not compiled"
+    if not has_own_train_step(model):
+        return None
+    if getattr(model, "_compile_loss", None) is None and not _overrides(model, "compute_loss"):
+        return "the model computes its loss in a train_step of its own and is compiled without one"
+    if not _calls(type(model), "train_step") & KNOWN:
+        return "the model computes its loss in a train_step of its own"
+    return None
+
+
+def has_own_train_step(model: keras.Model) -> bool:
+    return _overrides(model, "train_step")
+
+
+def _overrides(model: keras.Model, method: str) -> bool:
+    """Whether the method is not Keras' own."""
+    return not getattr(type(model), method).__module__.startswith("keras.")
+
+
+def _calls(kind: type, method: str) -> set[str]:
+    """Every name that a method uses, and those that methods of its class use which it calls."""
+    found: set[str] = set()
+    waiting = [method]
+    while waiting:
+        used = _uses(kind, waiting.pop())
+        waiting.extend(name for name in used - found if inspect.isfunction(getattr(kind, name, None)))
+        found |= used
+    return found
+
+
+def _uses(kind: type, method: str) -> set[str]:
+    """The names in a method, and in the one that it extends by `super()`; those of KNOWN stand for Keras' own step."""
+    found: set[str] = set()
+    for owner in kind.__mro__:
+        function = inspect.unwrap(vars(owner)[method]) if method in vars(owner) else None
+        if not inspect.isfunction(function):
+            continue
+        if owner.__module__.startswith("keras."):
+            return found | KNOWN if method == "train_step" else found
+        used = set(_names_in(function.__code__))
+        found |= used
+        if not {"super", method} <= used:
+            break
+    return found
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def class_weights_of_fit(model: keras.Model) -> dict[int, Any] | None:
+    """The `class_weight` of the running `fit`, which Keras does not hand to callbacks."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return frame.f_locals.get("class_weight")
+        frame = frame.f_back
+    return None
