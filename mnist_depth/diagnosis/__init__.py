@@ -8,6 +8,7 @@ from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain, Rem
 from mnist_depth.diagnosis.gradients import fit_gain, layer_numbers
 from mnist_depth.diagnosis.judge import judge
 from mnist_depth.diagnosis.kinds import KINDS, Kind
+from mnist_depth.diagnosis.learning import next_factor
 from mnist_depth.diagnosis.measurements import Data, Layer, Measurements, Output, Trial
 from mnist_depth.diagnosis.rendering import render, summary_line
 
@@ -28,6 +29,7 @@ __all__ = [
     "fit_gain",
     "judge",
     "layer_numbers",
+    "next_factor",
     "render",
     "summary_line",
 ]

@@ -46,7 +46,7 @@ def judge(measured: Measurements) -> Diagnosis:
         predicted_gain=predicted,
         ratio=ratio,
         findings=findings,
-        notes=_notes(gain, predicted, quantity),
+        notes=(*_notes(gain, predicted, quantity), *(f"not measured: {reason}" for reason in measured.unseen)),
         remedies=remedies([finding.kind for finding in findings if finding.severity == "error"], measured.traits),
         loss=measured.loss,
     )

@@ -19,6 +19,10 @@ FALLEN = 0.7
 UPDATE_BAND = 100.0
 """How far from the usual update is reported: the rule of thumb itself spans an order of magnitude either way."""
 
+SMALLER = (10.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e2)
+LARGER = (10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7)
+"""Multiples of the learning rate in the order in which they are tried."""
+
 MIN_HISTORY = 4
 """Points of a loss curve from which on it is judged."""
 
@@ -56,6 +60,33 @@ def trial_learns(measured: Measurements) -> bool | None:
     return any(1 <= factor < threshold("learning rate too low") * 1.01 for factor in learning_factors(measured))
 
 
+def next_factor(measured: Measurements) -> float | None:
+    """The multiple of the learning rate to try next, None when the answer is known.
+
+    First the own rate and ten times it. Where the own rate hardly moves the loss, only larger ones can help; otherwise
+    smaller ones are tried, then one that is larger.
+    """
+    tried = {trial.factor: trial for trial in measured.trials}
+    if 1.0 not in tried:
+        return 1.0
+    if trial_learns(measured) or any(factor != 1 for factor in learning_factors(measured)):
+        return None
+    order = SMALLER if _moves(tried[1.0]) else LARGER
+    if any(factor > 1 and not _bounded(trial) for factor, trial in tried.items()):
+        order = tuple(factor for factor in order if factor < max(tried))
+    return next((factor for factor in order if factor not in tried), None)
+
+
+def _moves(trial: Trial) -> bool:
+    """Whether the steps change the loss by more than a hundredth."""
+    start = trial.losses[0]
+    return not all(abs(loss - start) <= 0.01 * abs(start) for loss in trial.losses)
+
+
+def _bounded(trial: Trial) -> bool:
+    return all(abs(loss) <= 10 * abs(trial.losses[0]) for loss in trial.losses)
+
+
 def is_learning(measured: Measurements) -> bool:
     """Whether the trial steps or the loss so far show that the network learns."""
     if trial_learns(measured):
@@ -78,8 +109,17 @@ def learning_findings(measured: Measurements) -> Iterator[Finding]:
 def _trials(measured: Measurements) -> Iterator[Finding]:
     if trial_learns(measured) is not False:
         return
+    first = measured.trials[0]
+    if len(measured.trials) == 1:
+        if not _bounded(first):
+            words = (
+                f"the loss grows from {first.losses[0]:.3g} to {first.losses[-1]:.3g} "
+                f"within {len(first.losses) - 1} steps"
+            )
+            yield find("learning rate too high", words, figure=1.0)
+        return
     factors = learning_factors(measured)
-    steps = len(measured.trials[0].losses) - 1
+    steps = len(first.losses) - 1
     lower, higher = [f for f in factors if f < 1], [f for f in factors if f > 1]
     if lower:
         words = (
@@ -93,7 +133,7 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
             f"rate of {min(higher):g} times this they do"
         )
         yield find("learning rate too low", words, figure=min(higher))
-    elif len(measured.trials) > 1:
+    else:
         tried = sorted(trial.factor for trial in measured.trials)
         words = (
             f"no learning rate from {tried[0]:g} to {tried[-1]:g} times this one "

@@ -123,3 +123,5 @@ class Measurements:
     history: tuple[float, ...] = ()
     """Training loss over time, up to this moment."""
     learning_rate: float | None = None
+    unseen: tuple[str, ...] = ()
+    """What could not be measured, and why."""

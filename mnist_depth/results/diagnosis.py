@@ -7,15 +7,18 @@ from typing import Any
 
 from mnist_depth.diagnosis import Diagnosis, judge, render
 from mnist_depth.records import RunRecord
-from mnist_depth.results.measurements import Moment, from_model, from_run
+from mnist_depth.results.measurements import Moment, from_run
+from mnist_depth.results.model_measurements import from_model
 
 
-def diagnose(model: Any, x: Any, y: Any) -> Diagnosis:
+def diagnose(model: Any, x: Any, y: Any, *, loss: Any = None) -> Diagnosis:
     """Diagnose any built Keras model on one batch: x as for `model.fit`, y the labels. The model is left unchanged.
+
+    `loss(y_true, y_pred)` replaces the model's own loss.
 
     Raises UserError when the model has no weight layer or the batch does not fit it.
     """
-    return judge(from_model(model, x, y))
+    return judge(from_model(model, x, y, loss=loss))
 
 
 def diagnose_run(record: RunRecord, moment: Moment = "start") -> Diagnosis:

@@ -18,7 +18,8 @@ from mnist_depth.diagnosis import judge, layer_numbers, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import diagnose
-from mnist_depth.results.measurements import from_files, from_model, from_run
+from mnist_depth.results.measurements import from_files, from_run
+from mnist_depth.results.model_measurements import from_model
 
 from .fabricated_runs import write_run
 

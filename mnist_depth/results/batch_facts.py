@@ -1,0 +1,128 @@
+"""Plain facts about one batch and about a model's output and loss, for the rules on data, labels and losses."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from mnist_depth.diagnosis import Data, Output
+
+SCALING_LAYERS = (
+    "Rescaling",
+    "Normalization",
+    "BatchNormalization",
+    "LayerNormalization",
+    "Embedding",
+    "UnitNormalization",
+)
+"""Layers before the first weight layer that make the scale of the input irrelevant."""
+
+
+def batch_data(model: Any, x: Any, y: Any) -> Data:
+    """What the rules ask of inputs and labels. Of several input arrays the one of the largest scale counts."""
+    arrays = [np.asarray(part) for part in _flat(x)]
+    floats = [array for array in arrays if array.dtype.kind in "fiu"]
+    fields: dict[str, Any] = {
+        "input_nonfinite": sum(int(np.sum(~np.isfinite(array))) for array in floats),
+        "input_identical": bool(arrays) and all(bool(np.all(array == array[:1])) for array in arrays),
+        "input_is_scaled": _is_scaled(model),
+    }
+    if floats:
+        largest = max(floats, key=_rms)
+        fields |= {"input_rms": _rms(largest), "input_min": float(largest.min()), "input_max": float(largest.max())}
+        fields["feature_scales"] = _feature_scales(largest)
+    labels = [np.asarray(part) for part in _flat(y)]
+    if len(labels) == 1 and labels[0].dtype.kind in "fiub" and labels[0].size:
+        fields |= _label_fields(labels[0])
+    return Data(examples=len(arrays[0]) if arrays else 0, **fields)
+
+
+def _flat(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [part for item in value.values() for part in _flat(item)]
+    if isinstance(value, (list, tuple)) and value and hasattr(value[0], "shape"):
+        return [part for item in value for part in _flat(item)]
+    return [value]
+
+
+def _rms(array: np.ndarray) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
+
+
+def _feature_scales(array: np.ndarray) -> float | None:
+    """For a table [n, features]; columns that do not vary are left out."""
+    if array.ndim != 2 or not np.isfinite(array).all():
+        return None
+    spreads = array.std(axis=0, dtype=np.float64)
+    spreads = spreads[spreads > 0]
+    return float(spreads.max() / spreads.min()) if len(spreads) > 1 and len(spreads) <= 256 else None
+
+
+def _label_fields(labels: np.ndarray) -> dict[str, Any]:
+    finite = labels[np.isfinite(labels)] if labels.dtype.kind == "f" else labels
+    if not finite.size:
+        return {"label_nonfinite": int(labels.size)}
+    whole = labels.dtype.kind in "iub" or bool(np.all(finite == np.round(finite)))
+    rows = labels.reshape(len(labels), -1)
+    return {
+        "label_nonfinite": int(labels.size - finite.size),
+        "label_min": float(finite.min()),
+        "label_max": float(finite.max()),
+        "label_rms": _rms(np.asarray(finite)),
+        "label_identical": bool(np.all(labels == labels[:1])),
+        "label_classes": len(np.unique(finite)) if whole else None,
+        "label_shape": tuple(labels.shape),
+        "label_rows_sum_to_one": labels.ndim > 1 and bool(np.allclose(np.sum(np.float64(rows), axis=1), 1, atol=1e-3)),
+    }
+
+
+def _is_scaled(model: Any) -> bool:
+    for layer in model._flatten_layers(include_self=False):
+        if type(layer).__name__ in SCALING_LAYERS:
+            return True
+        if any(getattr(layer, name, None) is not None for name in ("kernel", "cell", "depthwise_kernel")):
+            return False
+    return False
+
+
+def constant_loss(output: Output, y: Any) -> float | None:
+    """The loss of the best prediction that ignores the input; None for losses without a formula here."""
+    labels = np.asarray(y, np.float64) if y is not None and not isinstance(y, (dict, list, tuple)) else None
+    if labels is None or not labels.size or not np.isfinite(labels).all():
+        return None
+    units = output.units or 1
+    if output.loss == "sparse_categorical_crossentropy":
+        _, counts = np.unique(labels, return_counts=True)
+        return _entropy(counts / counts.sum())
+    if output.loss == "categorical_crossentropy" and labels.shape[-1] == units:
+        return _entropy(labels.reshape(-1, units).mean(axis=0))
+    if output.loss == "binary_crossentropy" and labels.min() >= 0 and labels.max() <= 1:
+        shares = labels.reshape(len(labels), -1).mean(axis=0)
+        return float(np.mean([_entropy(np.array([share, 1 - share])) for share in shares]))
+    if output.loss == "mean_squared_error":
+        return float(labels.reshape(len(labels), -1).var(axis=0).mean())
+    return None
+
+
+def _entropy(shares: np.ndarray) -> float:
+    positive = shares[shares > 0]
+    return float(-np.sum(positive * np.log(positive)))
+
+
+LOSS_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "logcosh": "log_cosh"}
+
+
+def loss_name(loss: Any) -> tuple[str, bool]:
+    """(snake-case name, from_logits) of a Keras loss given as name, function or object; ("", False) for others."""
+    function = getattr(loss, "fn", loss)
+    name = loss if isinstance(loss, str) else getattr(function, "__name__", "")
+    if not name and loss is not None:
+        name = type(loss).__name__
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    logits = getattr(loss, "_fn_kwargs", {}).get("from_logits", getattr(loss, "from_logits", False))
+    return LOSS_ALIASES.get(name, name), bool(logits)

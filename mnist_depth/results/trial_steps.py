@@ -1,0 +1,137 @@
+"""A few optimizer steps on one batch, on copies of the weights: does the loss fall, and at which learning rates?
+
+The model is called inside `keras.StatelessScope` with the values of copied variables, and a copy of the optimizer
+updates these copies, so the model itself is never written to. (Keras' `stateless_apply` does not exist for TensorFlow.)
+An update that is scaled by a factor is the update of a learning rate scaled by that factor, for every optimizer whose
+update is proportional to its rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mnist_depth.instrument import names
+from mnist_depth.instrument.forward import Loss, loss_of, predict
+
+STEPS = 32
+"""Steps per learning rate; the thresholds of the benchmark belong to this number."""
+
+FEW_STEPS = 3
+"""Steps of a model whose steps are slow."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What trial steps at one learning rate did."""
+
+    losses: tuple[float, ...]
+    """Without regularization: before the first step, and after every step."""
+    update_ratios: dict[str, float]
+    """Variable -> ||first update|| / ||weights||; nan for weights that are zero."""
+    weights: dict[str, np.ndarray]
+    """Variable -> its value at the end."""
+
+
+class TrialSteps:
+    """The compiled trial of one model; call it with a batch and a factor of the learning rate."""
+
+    def __init__(self, model: keras.Model, optimizer: Any, loss: Loss | None, steps: int) -> None:
+        self.model, self._loss, self._steps = model, loss, steps
+        self._variables = names.trainable_variables(model)
+        # From arrays: a Keras variable made from another one's `value` shares its storage.
+        self._copies = [keras.Variable(np.array(v), dtype=v.dtype, name=v.name) for v in self._variables.values()]
+        self._source = getattr(optimizer, "inner_optimizer", optimizer)
+        self._optimizer = type(self._source).from_config(self._source.get_config())
+        self._optimizer.build(self._copies)
+        self._fresh = [np.array(variable) for variable in self._optimizer.variables]
+        self._function = tf.function(self._run, autograph=False)
+
+    def __call__(self, x: Any, y: Any, factor: float) -> Steps:
+        self._reset()
+        others = [variable.value for variable in self.model.non_trainable_variables]
+        losses, ratios = self._function(others, tf.constant(factor, tf.float32), x, y)
+        return Steps(
+            tuple(np.asarray(losses, np.float64).tolist()),
+            dict(zip(self._variables, np.asarray(ratios, np.float64).tolist(), strict=True)),
+            dict(zip(self._variables, map(np.array, self._copies), strict=True)),  # copies: the next trial overwrites
+        )
+
+    def _reset(self) -> None:
+        """Weights and optimizer as they are now; an optimizer that has not trained yet starts as a new one."""
+        for copy, variable in zip(self._copies, self._variables.values(), strict=True):
+            copy.assign(variable.value)
+        own = self._source.variables
+        state = own if len(own) == len(self._fresh) else self._fresh
+        for variable, value in zip(self._optimizer.variables, state, strict=True):
+            variable.assign(value)
+        if isinstance(getattr(self._source, "_learning_rate", None), keras.Variable):
+            self._optimizer.learning_rate = np.asarray(self._source.learning_rate)
+
+    def _run(self, others: Any, factor: Any, x: Any, y: Any) -> tuple[Any, Any]:
+        count = self._steps + 1
+
+        def step(index: Any, others: Any, losses: Any, ratios: Any) -> tuple[Any, ...]:
+            theta = [tf.convert_to_tensor(copy.value) for copy in self._copies]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(theta)
+                total, loss, others = self._forward(theta, others, x, y)
+            gradients = [
+                tf.zeros_like(value) if gradient is None else tf.convert_to_tensor(gradient)
+                for value, gradient in zip(theta, tape.gradient(total, theta), strict=True)
+            ]
+            self._optimizer.apply(gradients, self._copies)
+            changes = [
+                tf.cast(factor, old.dtype) * (copy.value - old) for copy, old in zip(self._copies, theta, strict=True)
+            ]
+            for copy, old, change in zip(self._copies, theta, changes, strict=True):
+                copy.assign(old + change)
+            first = tf.stack([_ratio(change, old) for change, old in zip(changes, theta, strict=True)])
+            losses = losses.write(index, tf.cast(loss, tf.float32))
+            return index + 1, others, losses, tf.where(index == 0, first, ratios)
+
+        losses = tf.TensorArray(tf.float32, count, element_shape=[])
+        loop = (tf.constant(0), list(others), losses, tf.zeros([len(self._copies)]))
+        _, _, losses, ratios = tf.while_loop(lambda index, *_: index < count, step, loop, parallel_iterations=1)
+        return losses.stack(), ratios
+
+    def _forward(self, theta: Any, others: Any, x: Any, y: Any) -> tuple[Any, Any, list[Any]]:
+        """The loss to descend, the loss without regularization, and the new values of the other variables."""
+        fixed = self.model.non_trainable_variables
+        pairs = [*zip(self._variables.values(), theta, strict=True), *zip(fixed, others, strict=True)]
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            predicted = predict(self.model, x, training=True)
+            total = loss_of(self.model, self._loss, x, y, predicted, None, training=True)
+            if total is None:
+                raise ValueError("the model has no loss on this batch")
+            extra = [tf.cast(value, total.dtype) for value in self.model.losses]
+        after = [scope.get_current_value(variable) for variable in fixed]
+        kept = [old if new is None else new for old, new in zip(others, after, strict=True)]
+        return total, total - tf.add_n(extra) if extra else total, kept
+
+
+def _ratio(change: Any, value: Any) -> Any:
+    return tf.cast(tf.norm(change) / tf.norm(value), tf.float32)
+
+
+def movement(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> float:
+    """||after - before|| / ||before|| over all arrays; infinite for a movement away from zero."""
+    change = math.sqrt(sum(float(np.sum((np.float64(b) - a) ** 2)) for a, b in zip(before, after, strict=True)))
+    size = math.sqrt(sum(float(np.sum(np.float64(a) ** 2)) for a in before))
+    return change / size if size else (math.inf if change else 0.0)
+
+
+def identical_share(kernel: np.ndarray) -> float:
+    """Share of units (last axis) whose incoming weights equal those of another unit, to seven digits."""
+    columns = np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1]).T
+    scale = np.abs(columns).max() or 1.0
+    if not np.isfinite(scale) or columns.shape[1] < 2:
+        return 0.0
+    _, inverse, counts = np.unique(np.round(columns / scale, 7), axis=0, return_inverse=True, return_counts=True)
+    return float(np.mean(counts[np.ravel(inverse)] > 1))
