@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mnist_depth import records
@@ -44,6 +45,7 @@ def theory(words: list[str], values: flags.FlagValues) -> int:
 
 def report(words: list[str], values: flags.FlagValues) -> int:
     """Write a self-contained HTML report on every run at or below a folder."""
+    from mnist_depth.results.exports import TableOptions
     from mnist_depth.results.overview import Overview, Story
     from mnist_depth.results.report import read, write_overview
 
@@ -54,7 +56,10 @@ def report(words: list[str], values: flags.FlagValues) -> int:
         name = os.path.basename(os.path.realpath(folder))
         chosen = STUDIES.get(name)
         story = chosen.story(name, _answers(chosen, runs, values.data_dir)) if chosen else Story()
-        page = write_overview(Overview(runs, story), folder, out, notes)
+        columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
+        story = replace(story, columns=columns) if columns else story
+        table = TableOptions(columns, values.caption or "", values.label or "")
+        page = write_overview(Overview(runs, story), folder, out, notes, table)
     print(page)
     return 0
 

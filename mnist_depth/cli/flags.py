@@ -57,7 +57,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "bind_all",
         "i_know_this_board_has_no_password",
     ),
-    PAGES: ("out", "data_dir"),
+    PAGES: ("out", "columns", "caption", "label", "data_dir"),
     BATCH: ("data",),
 }
 """Every flag, under what it is about; a command takes the flags of some groups and refuses all others."""
@@ -118,6 +118,10 @@ def _define_board(values: FlagValues) -> None:
     text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)
     _define_search(values)
     text("out", None, "report: a folder for the page, or a file that ends in .html", flag_values=values)
+    columns = "report: final figures of the table, separated by commas, such as best_test_accuracy,train_loss"
+    text("columns", None, columns, flag_values=values)
+    text("caption", None, "report: caption of the LaTeX table", flag_values=values)
+    text("label", None, "report: label of the LaTeX table, such as tab:depth", flag_values=values)
 
 
 def _define_search(values: FlagValues) -> None:

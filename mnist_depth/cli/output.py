@@ -278,9 +278,7 @@ def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None)
 
 def scores_of(run: RunRecord) -> str:
     """The final figures of one run in a line; nan for one that its record does not hold."""
-    from mnist_depth.results.groups import final_metrics
-
-    figures = defaultdict(lambda: math.nan, final_metrics(run))
+    figures = defaultdict(lambda: math.nan, run.figures)
     return _(
         "test loss {loss:.4f}, test accuracy {accuracy:.2%} (best {best:.2%}), {seconds:.1f} s",
         loss=figures["test_loss"],

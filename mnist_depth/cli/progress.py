@@ -16,6 +16,7 @@ from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.files import read_json
 from mnist_depth.plan import Plan
+from mnist_depth.runtime.notebook import in_notebook
 
 POLL_SECONDS = 0.5
 
@@ -94,13 +95,6 @@ def watch(folders: Sequence[Path]) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook (Jupyter, Colab, VS Code)."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return shell is not None and hasattr(shell, "kernel")
 
 
 def name_of(folder: Path) -> str:

@@ -1,18 +1,15 @@
-"""What leaves a report for a paper or a notebook: the table over seeds, one row for every run, and every number."""
+"""Files for a paper or another program: the table over seeds as CSV and LaTeX, every run and every measurement."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mnist_depth.errors import UserError, printable
+from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
-from mnist_depth.records import RunRecord
-from mnist_depth.results.groups import final_metrics
-from mnist_depth.results.tables import Table
+from mnist_depth.results.frames import Runs
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -25,108 +22,115 @@ LATEX = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "–": "--",
 }
 
 
-def write_tables(runs: Sequence[RunRecord], table: Table, folder: Path) -> None:
-    """Write table.csv, table.tex, runs.csv and runs.parquet. Raises UserError where that cannot be done."""
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
+class TableOptions(NamedTuple):
+    """What a user asks of table.csv and table.tex: final figures (default: the usual ones), caption and label."""
 
-    rows = pa.Table.from_pylist(_aligned([_row(run) for run in runs]))
+    columns: Sequence[str] = ()
+    caption: str = ""
+    label: str = ""
+
+
+NO_OPTIONS = TableOptions()
+
+
+def write_tables(runs: Runs, folder: Path, options: TableOptions = NO_OPTIONS) -> None:
+    """Write table.csv, table.tex, runs.csv and runs.parquet. Raises UserError if that cannot be done."""
+    columns = options.columns or None
+    table, frame = runs.summary(columns=columns), runs.to_frame()
     try:
-        write_atomic(folder / "table.csv", _csv(table))
-        write_atomic(folder / "table.tex", latex(table))
-        pyarrow.csv.write_csv(rows, folder / "runs.csv")
-        pyarrow.parquet.write_table(rows, folder / "runs.parquet")
+        write_atomic(folder / "table.csv", table.to_csv(index=table.index.names[0] is not None))
+        write_atomic(folder / "table.tex", latex(runs, None, columns, options.caption, options.label))
+        frame.to_csv(folder / "runs.csv", index=False)
+        frame.to_parquet(folder / "runs.parquet", index=False)
     except OSError as error:
         raise UserError(f"cannot write the tables to {folder}: {error}") from None
 
 
-def write_metrics(runs: Sequence[RunRecord], folder: Path) -> int:
-    """Write metrics.csv and metrics.parquet, one row per (run, step, tag), and return the number of rows.
-
-    Columns: study, slug, seed, run, tag, step, wall_time, value.
-    """
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("study", "slug")]
-        + [("seed", pa.int64()), ("run", pa.string()), ("tag", pa.string()), ("step", pa.int64())]
-        + [("wall_time", pa.float64()), ("value", pa.float64())]
-    )
-    table = pa.concat_tables([schema.empty_table(), *[pa.table(_columns(run), schema) for run in runs]])
+def write_metrics(runs: Runs, folder: Path) -> int:
+    """Write metrics.csv and metrics.parquet, one row per measurement (`Runs.points`), and return their number."""
+    frame = runs.points()
     try:
-        pyarrow.csv.write_csv(table, folder / "metrics.csv")
-        pyarrow.parquet.write_table(table, folder / "metrics.parquet")
+        frame.to_csv(folder / "metrics.csv", index=False)
+        frame.to_parquet(folder / "metrics.parquet", index=False)
     except OSError as error:
         raise UserError(f"cannot write the metrics to {folder}: {error}") from None
-    return table.num_rows
+    return len(frame)
 
 
-def _columns(record: RunRecord) -> dict[str, list[object]]:
-    points = record.points
-    return {
-        "study": [record.study] * len(points),
-        "slug": [record.slug] * len(points),
-        "seed": [record.seed] * len(points),
-        "run": [point.split for point in points],
-        "tag": [point.tag for point in points],
-        "step": [point.step for point in points],
-        "wall_time": [point.wall_time for point in points],
-        "value": [point.value for point in points],
-    }
+def latex(
+    runs: Runs,
+    by: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    caption: str = "",
+    label: str = "",
+) -> str:
+    """Mean and sample standard deviation over seeds as a `tabular` with the rules of the booktabs package.
 
-
-def latex(table: Table) -> str:
-    r"""A `tabular` with the rules of the booktabs package.
-
-    >>> print(latex(Table(["", "seeds"], [["he_normal", "3"]])))
-    \begin{tabular}{lr}
-    \toprule
-     & seeds \\
-    \midrule
-    he\_normal & 3 \\
-    \bottomrule
-    \end{tabular}
-    <BLANKLINE>
+    Accuracies and shares are in percent. A caption or a label puts it into a `table`.
     """
-    columns = "l" + "r" * (len(table.header) - 1)
-    head, *rows = [" & ".join(map(_escaped, line)) + r" \\" for line in [table.header, *table.rows]]
+    table = runs.summary(by, columns)
+    fields = [name for name in table.index.names if name]
+    figures = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
+    head = [*map(_heading, fields), *(_heading(name) + (r" (\%)" if _is_share(name) else "") for name in figures)]
+    rows = []
+    for key, found in table.iterrows():
+        row: Mapping[str, Any] = found.to_dict()
+        values = key if isinstance(key, tuple) else (key,)
+        cells = [_cell(float(row[f"{name}_mean"]), float(row[f"{name}_sd"]), _is_share(name)) for name in figures]
+        rows.append([*(_escaped(str(value)) for value in values[: len(fields)]), *cells])
     lines = [
-        rf"\begin{{tabular}}{{{columns}}}",
+        rf"\begin{{tabular}}{{{'l' * len(fields)}{'r' * len(figures)}}}",
         r"\toprule",
-        head,
+        *_lines([head]),
         r"\midrule",
-        *rows,
+        *_lines(rows),
         r"\bottomrule",
         r"\end{tabular}",
     ]
+    if caption or label:
+        inside = [r"\centering", *([rf"\caption{{{caption}}}"] if caption else [])]
+        inside += [rf"\label{{{label}}}"] if label else []
+        lines = [r"\begin{table}", *inside, *lines, r"\end{table}"]
     return "\n".join([*lines, ""])
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [" & ".join(row) + r" \\" for row in rows]
+
+
+def _heading(name: str) -> str:
+    return _escaped(name.replace("_", " "))
+
+
+def _is_share(name: str) -> bool:
+    return name.endswith(("accuracy", "share"))
+
+
+def _cell(mean: float, deviation: float, percent: bool) -> str:
+    r"""A mean with its deviation, to the digit that the deviation (two significant digits) determines.
+
+    >>> print(_cell(0.9761, 0.0012, True), _cell(1.153e-5, 4.3e-7, False), _cell(0.25, float("nan"), False))
+    $97.61 \pm 0.12$ $(1.153 \pm 0.043) \times 10^{-5}$ $0.25$
+    """
+    if not math.isfinite(mean):
+        return "--"
+    scale = 100 if percent else 1
+    mean, deviation = scale * mean, scale * deviation
+    power = math.floor(math.log10(abs(mean))) if mean else 0
+    power = power if not -3 < power < 5 else 0
+    mean, deviation = mean / 10**power, deviation / 10**power
+    if not math.isfinite(deviation):
+        text = f"{mean:.2f}" if percent else f"{mean:.4g}"
+    else:
+        digits = max(0, 1 - math.floor(math.log10(deviation))) if deviation else 2
+        text = rf"{mean:.{digits}f} \pm {deviation:.{digits}f}"
+    if not power:
+        return f"${text}$"
+    return rf"$({text}) \times 10^{{{power}}}$" if r"\pm" in text else rf"${text} \times 10^{{{power}}}$"
 
 
 def _escaped(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
-
-
-def _csv(table: Table) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([table.header, *table.rows])
-    return stream.getvalue()
-
-
-def _row(run: RunRecord) -> dict[str, Any]:
-    """What a run was told, how it ended, and its final figures."""
-    named = {"study": run.study, "slug": run.slug, "folder": printable(str(run.folder)), "status": run.status}
-    return {**named, **run.config.to_dict(), **final_metrics(run)}
-
-
-def _aligned(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every column in every row, empty where a run has no such figure."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return [{name: row.get(name) for name in columns} for row in rows]

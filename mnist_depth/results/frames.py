@@ -12,27 +12,25 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from mnist_depth.errors import UserError, unknown
-from mnist_depth.records import SHOWN_FIGURES, TrainingRecord, find_trainings
+from mnist_depth.records import SHOWN_FIGURES, RunRecord, TrainingRecord, find_trainings
+from mnist_depth.results.groups import figures_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIGURES = (
-    "best_test_accuracy",
-    "test_accuracy",
-    "test_loss",
-    "train_loss",
-    "gradient_norm_first",
-    "gradient_norm_last",
-    "gradient_ratio",
-)
+FIGURES = ("best_test_accuracy", "test_accuracy", "test_loss", "train_loss", "dz_first", "dz_last", "dz_ratio")
 """Final figures of a summary when none are asked for, as far as the runs have them."""
+
+POINT_COLUMNS = ("study", "run", "seed", "split", "step", "epoch", "quantity", "layer", "variable", "value")
+"""Of a frame of measurements. `epoch` is fractional and missing where the steps per epoch are not known; `layer` and
+`variable` are missing where a quantity has none."""
 
 MAX_ROWS = 200
 """Rows of the table that a notebook shows; frames hold all."""
@@ -103,6 +101,16 @@ class Runs(Sequence[TrainingRecord]):
                 values.setdefault(name, set()).add(repr(value))
         return [name for name, found in values.items() if len(found) > 1 and name not in ("seed", "status")]
 
+    @cached_property
+    def _figures_of(self) -> list[dict[str, float]]:
+        """The final figures of every training, in order."""
+        return [figures_of(one) if isinstance(one, RunRecord) and one.done else one.figures for one in self]
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the final figures that these trainings have."""
+        return list(dict.fromkeys(name for figures in self._figures_of for name in figures))
+
     def where(self, **fields: Any) -> Runs:
         """The trainings whose fields (or study, seed, status) have these values; a list means any of its values.
 
@@ -117,8 +125,8 @@ class Runs(Sequence[TrainingRecord]):
         import pandas as pd
 
         rows = [
-            {**_described(record), "name": record.name, **record.figures, "folder": str(record.folder)}
-            for record in self
+            {**_described(record), "name": record.name, **figures, "folder": str(record.folder)}
+            for record, figures in zip(self, self._figures_of, strict=True)
         ]
         frame = pd.DataFrame(rows)
         front = [name for name in ("study", "name", "seed", "status") if name in frame]
@@ -127,23 +135,13 @@ class Runs(Sequence[TrainingRecord]):
     def points(
         self, quantity: str | Collection[str] | None = None, split: str | Collection[str] | None = None
     ) -> pd.DataFrame:
-        """One row per measured scalar, all of them or those of some quantities and splits.
-
-        Columns: study, run, seed, split, step, epoch (fractional; missing where the steps per epoch are not known),
-        quantity, layer and variable (missing where the quantity has none), value.
-        """
+        """One row per measured scalar, all of them or those of some quantities and splits; columns: POINT_COLUMNS."""
         import pandas as pd
 
-        parts = [
-            part
-            for record in self
-            for (found, tag), series in record.measured.items()
-            if _wanted(found, split) and _wanted(tag.partition("/")[0], quantity)
-            for part in [_points(record, found, tag, series.steps, series.values)]
-        ]
-        columns = ["study", "run", "seed", "split", "step", "epoch", "quantity", "layer", "variable", "value"]
-        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-        return frame.reindex(columns=columns)
+        parts = [_points(record, quantity, split) for record in self]
+        parts = [part for part in parts if len(part)]
+        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        return frame.reindex(columns=POINT_COLUMNS)
 
     def summary(
         self,
@@ -162,7 +160,7 @@ class Runs(Sequence[TrainingRecord]):
 
         fields = self.varying if by is None else [by] if isinstance(by, str) else list(by)
         frame = self.to_frame()
-        chosen = self._figures(frame, columns)
+        chosen = self._chosen(columns)
         for name in fields:
             self._check_field(name)
         groups = frame.groupby(fields, sort=False, dropna=False) if fields else [((), frame)]
@@ -175,6 +173,18 @@ class Runs(Sequence[TrainingRecord]):
             rows.append(row)
         table = pd.DataFrame(rows)
         return table.set_index(fields) if fields else table
+
+    def to_latex(
+        self,
+        by: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        caption: str = "",
+        label: str = "",
+    ) -> str:
+        """`summary` as a LaTeX table for a paper, mean ± sample standard deviation; it needs the booktabs package."""
+        from mnist_depth.results.exports import latex
+
+        return latex(self, by, columns, caption, label)
 
     def compare(
         self,
@@ -211,18 +221,22 @@ class Runs(Sequence[TrainingRecord]):
     def _by_seed(self, selection: Mapping[str, Any], column: str) -> dict[int, float]:
         """seed -> figure of the runs that a selection names."""
         chosen = self.where(**selection)
-        self._figures(self.to_frame(), column)
+        self._chosen(column)
         twice = [seed for seed, count in Counter(record.seed for record in chosen).items() if count > 1]
         if twice:
             raise UserError(
                 f"{_words(selection)} selects {len(chosen)} runs that differ in {', '.join(chosen.varying)}; "
                 "name the values of these fields too"
             )
-        return {record.seed: record.figures.get(column, math.nan) for record in chosen if record.seed is not None}
+        return {
+            record.seed: figures.get(column, math.nan)
+            for record, figures in zip(chosen, chosen._figures_of, strict=True)
+            if record.seed is not None
+        }
 
-    def _figures(self, frame: pd.DataFrame, columns: str | Sequence[str] | None) -> list[str]:
+    def _chosen(self, columns: str | Sequence[str] | None) -> list[str]:
         """The final figures that were asked for, or the usual ones."""
-        known = list(dict.fromkeys(name for record in self for name in record.figures))
+        known = self.figures
         if columns is None:
             return [name for name in FIGURES if name in known]
         chosen = [columns] if isinstance(columns, str) else list(columns)
@@ -329,25 +343,31 @@ def split_tag(tag: str, layers: Collection[str]) -> tuple[str, str | None, str |
     return quantity, layer or None, rest[len(layer) + 1 :] or None
 
 
-def _points(
-    record: TrainingRecord, split: str, tag: str, steps: Sequence[int], values: Sequence[float]
-) -> pd.DataFrame:
+def _points(record: TrainingRecord, quantity: Any, split: Any) -> pd.DataFrame:
+    """The chosen points of one training; columns are repeated per tag, because a frame per tag takes minutes."""
     import pandas as pd
 
-    quantity, layer, variable = split_tag(tag, record.layers)
-    numbers = np.asarray(steps)
+    chosen = {
+        (found, *split_tag(tag, record.layers)): series
+        for (found, tag), series in record.measured.items()
+        if _wanted(found, split) and _wanted(tag.partition("/")[0], quantity)
+    }
+    lengths = [len(series.steps) for series in chosen.values()]
+    steps = np.concatenate([np.asarray(series.steps) for series in chosen.values()] or [np.empty(0)])
+    named = zip(*chosen, strict=True) if chosen else ([], [], [], [])
+    columns = {
+        name: np.repeat(np.array(values, object), lengths)
+        for name, values in zip(("split", "quantity", "layer", "variable"), named, strict=True)
+    }
     return pd.DataFrame(
         {
             "study": record.study,
             "run": record.name,
             "seed": record.seed,
-            "split": split,
-            "step": numbers,
-            "epoch": numbers / record.steps_per_epoch if record.steps_per_epoch else np.nan,
-            "quantity": quantity,
-            "layer": layer,
-            "variable": variable,
-            "value": np.asarray(values),
+            **columns,
+            "step": steps,
+            "epoch": steps / record.steps_per_epoch if record.steps_per_epoch else np.nan,
+            "value": np.concatenate([np.asarray(series.values) for series in chosen.values()] or [np.empty(0)]),
         }
     )
 

@@ -77,7 +77,7 @@ class Group:
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
         """The final figures of every run that has any, with training time and gradients before training."""
-        return [{**final_metrics(run), **gradient_figures(run)} for run in self.runs if run.done]
+        return [figures_of(run) for run in self.runs if run.done]
 
     @cached_property
     def scalars(self) -> list[dict[tuple[str, str], NDArray[np.float64]]]:
@@ -108,14 +108,13 @@ class Group:
         return _over_seeds([points for points in series if points is not None])
 
 
-def final_metrics(record: RunRecord) -> dict[str, float]:
-    """The figures of done.json as numbers; what is not a number is left out."""
-    given = {"seconds": record.done.get("seconds"), **record.done.get("metrics", {})}
-    return {name: float(value) for name, value in records.numbers_of(given).items()}
-
-
 SIGNAL = "pre_activation_gradient_norm/"
 """Tags of ||dL/dz|| on a fixed batch, the norm that theory predicts and that tables and verdicts use."""
+
+
+def figures_of(record: RunRecord) -> dict[str, float]:
+    """The final figures of a run, and its gradients before training."""
+    return {**record.figures, **gradient_figures(record)}
 
 
 def gradient_figures(record: RunRecord) -> dict[str, float]:

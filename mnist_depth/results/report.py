@@ -18,6 +18,7 @@ from mnist_depth.files import write_atomic
 from mnist_depth.records import RunRecord
 from mnist_depth.results import exports, figures, rendering
 from mnist_depth.results.diagnosis import Diagnosis
+from mnist_depth.results.frames import Runs
 from mnist_depth.results.groups import read_runs
 from mnist_depth.results.overview import REPRODUCED, Overview, Story, verdicts
 from mnist_depth.results.rendering import Picture
@@ -76,13 +77,20 @@ def left_out(root: Path, runs: Sequence[RunRecord]) -> list[str]:
     return [text] if others > 0 else []
 
 
-def write_overview(overview: Overview, root: Path, out: Path | None = None, notes: Sequence[str] = ()) -> Path:
+def write_overview(
+    overview: Overview,
+    root: Path,
+    out: Path | None = None,
+    notes: Sequence[str] = (),
+    table: exports.TableOptions = exports.NO_OPTIONS,
+) -> Path:
     """Write the page of an overview, its figures and its data; the path of the HTML file. Raises UserError."""
     target, files = _places(root, out)
     if not overview.story.name:
         overview = replace(overview, story=replace(overview.story, name=root.resolve().name))
-    exports.write_tables(overview.runs, overview.table, files)
-    rows = exports.write_metrics(overview.runs, files)
+    runs = Runs(overview.runs)
+    exports.write_tables(runs, files, table)
+    rows = exports.write_metrics(runs, files)
     page = _figures(overview)
     for picture in [*page["grids"], *page["gradients"], *page["curves"], *page["spreads"], *page["first"]]:
         rendering.save(picture, files / "figures")

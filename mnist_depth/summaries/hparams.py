@@ -15,7 +15,6 @@ from tensorboard.plugins.hparams import metadata
 
 from mnist_depth.config import RunConfig
 from mnist_depth.records import RunRecord, event_tag
-from mnist_depth.results.groups import final_metrics
 from mnist_depth.summaries.events import replace_events, scalars, tensor
 from mnist_depth.summaries.protos import Message, SummaryMetadata, hparams, hparams_data
 from mnist_depth.summaries.series import RUNS, Series, last_wall_time
@@ -42,7 +41,7 @@ def write_best_figures(record: RunRecord, series: Mapping[tuple[str, str], Serie
                 best = choose(finite, key=points.values.__getitem__)
                 values = {f"summary/best_{run}_{tag}": points.values[best]}
                 events.append(scalars(points.steps[best], values, points.wall_times[best]))
-    figures = final_metrics(record)
+    figures = record.figures
     last = max((event.step for event in events), default=0)
     whole = {f"summary/{name}": figures[name] for name in WHOLE_RUN if name in figures}
     if whole:
