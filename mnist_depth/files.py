@@ -1,12 +1,16 @@
-"""Files that are written whole or not at all, and JSON that is checked when it is read."""
+"""Files that are written whole or not at all, that are checked when they are read, and that lock a folder."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import math
 import os
+import stat
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +19,12 @@ from mnist_depth.errors import UserError
 
 MAX_DEPTH = 50
 """Nesting that a JSON file may have, so that recursive readers come to an end; run folders need three levels."""
+
+MAX_JSON_BYTES, MAX_LINES_BYTES = 64 << 20, 1 << 30
+"""Size of a JSON file and of a JSON lines file that is still read; those of runs have kilobytes and megabytes."""
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer: some NFS, FUSE and cluster mounts."""
 
 
 @contextlib.contextmanager
@@ -45,10 +55,87 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
+def open_regular(path: Path, max_bytes: int) -> BinaryIO:
+    """Open a file for reading. Raises UserError for what is no regular file, or larger than `max_bytes`.
+
+    A pipe would wait for a writer for ever, and a device never ends. Raises OSError where the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(descriptor, "rb") if _is_regular(descriptor) else None
+    if file is None:
+        os.close(descriptor)
+        raise UserError(f"{path} is not a regular file; remove it")
+    size = os.fstat(descriptor).st_size
+    if size > max_bytes:
+        file.close()
+        raise UserError(f"{path} has {size / 1e6:,.0f} MB, more than the {max_bytes / 1e6:,.0f} MB that are read of it")
+    return file
+
+
+def _is_regular(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def check_archive(path: Path, max_bytes: int) -> None:
+    """Raise UserError for a zip file (.npz, .keras) that is no regular file or would unpack to more than `max_bytes`.
+
+    A file that is no zip file passes; its reader says what is wrong. Raises OSError where the file cannot be opened.
+    """
+    with open_regular(path, 1 << 62) as file, contextlib.suppress(zipfile.BadZipFile, ValueError):
+        size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
+        if size > max_bytes:
+            room = f"{max_bytes / 1e9:.1f} GB of memory are left"
+            raise UserError(f"{path} unpacks to {size / 1e9:.1f} GB, and {room}; give a smaller file")
+
+
+def open_lock(path: Path) -> int:
+    """The descriptor of a lock file, which is made where it is missing. Raises UserError for anything else there."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link, which a run never makes; remove it") from None
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another --logdir") from None
+    if not _is_regular(descriptor):
+        os.close(descriptor)
+        raise UserError(f"{path} is not a regular file; remove it")
+    return descriptor
+
+
+def lock(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file until it is closed or this process ends; False where another process holds it.
+
+    True also on a file system without locks, which `locks_missing` reports. Raises OSError on other errors.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return True
+
+
+def locks_missing(folder: Path) -> str:
+    """Why files in a folder cannot be locked; empty where they can."""
+    path = folder / f".{uuid.uuid4().hex}.tmp"
+    descriptor = open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+    return ""
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises UserError that names the file when it is missing or damaged."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path, MAX_JSON_BYTES) as file:
+            values = json.loads(file.read().decode())
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except (OSError, ValueError, RecursionError) as error:

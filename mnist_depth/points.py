@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from array import array
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from mnist_depth.errors import UserError, printable
+from mnist_depth.files import MAX_LINES_BYTES, open_regular
 
 METRICS, HISTOGRAMS = "metrics.jsonl", "histograms.jsonl"
 SPLITS = ("train", "validation", "test")
@@ -127,7 +129,7 @@ def read_lines(path: Path, convert: Callable[[dict[str, Any]], T]) -> Iterator[T
     in another way.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with io.TextIOWrapper(open_regular(path, MAX_LINES_BYTES), "utf-8") as file:
             for text in file:
                 try:
                     line = json.loads(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import shutil
@@ -17,7 +16,7 @@ from typing import Any
 
 from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.errors import UserError, printable
-from mnist_depth.files import read_json
+from mnist_depth.files import lock, open_lock, open_regular, read_json
 from mnist_depth.plan import Plan
 from mnist_depth.points import HISTOGRAMS, METRICS, HistogramPoint, Point, Points, Series, is_number, read_histograms
 
@@ -28,6 +27,9 @@ CONFIG, GAUGE, DONE, LOCK = "config.json", "gauge.json", "done.json", ".lock"
 CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
 STATUSES = ("finished", "diverged")
 """How a run can end."""
+
+MAX_OWNER_BYTES = 1_000
+"""Size of a lock file with the name of its owner."""
 
 SHOWN_FIGURES = ("test_accuracy", "best_test_accuracy", "train_loss", "train_accuracy", "validation_accuracy")
 """Final figures in a short representation."""
@@ -342,28 +344,30 @@ def claim(folder: Path, owner: str = "") -> Iterator[None]:
     Raises Busy when another process owns it, UserError when the folder cannot be made or written.
     """
     make_folder(folder)
-    if (folder / LOCK).is_symlink():
-        raise UserError(f"{folder / LOCK} is a link, which a run never makes; remove it")
+    descriptor = open_lock(folder / LOCK)
     try:
-        file = (folder / LOCK).open("a")
+        if not lock(descriptor):
+            raise Busy(f"another process is training {folder}")
+        os.truncate(descriptor, 0)
+        os.write(descriptor, owner.encode())
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --logdir") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"another process is training {folder}") from None
-        file.truncate(0)
-        file.write(owner)
-        file.flush()
+        os.close(descriptor)
+        raise UserError(f"cannot write {folder / LOCK}: {error.strerror}") from None
+    except Busy:
+        os.close(descriptor)
+        raise
+    try:
         yield
+    finally:
+        os.close(descriptor)
 
 
 def owner_of(folder: Path) -> str:
     """What the last owner of a run folder left in its lock file; empty where there was none."""
     try:
-        return (folder / LOCK).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        with open_regular(folder / LOCK, MAX_OWNER_BYTES) as file:
+            return file.read().decode(errors="replace")
+    except (OSError, UserError):
         return ""
 
 
@@ -388,11 +392,13 @@ def state(folder: Path, config: RunConfig) -> str:
 
 
 def _check_unfinished(record: RunRecord) -> None:
-    """Raises UserError for a link, through which the run would write elsewhere, and for damaged files."""
+    """Raises UserError for a link, through which the run would write elsewhere, for pipes, and for damaged files."""
     for folder, folders, files in os.walk(record.folder):
         for path in (Path(folder, name) for name in (*folders, *files)):
             if path.is_symlink():
                 raise UserError(f"{path} is a link, which a run never makes; remove it or pass --overwrite")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise UserError(f"{path} is not a regular file; remove it or pass --overwrite")
     if not isinstance(record.metadata.get("dataset", {}), dict):
         raise UserError(f"{record.folder / CONFIG} is damaged (no dataset); remove the run folder to train it again")
     _ = record.measured

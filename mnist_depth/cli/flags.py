@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -63,6 +64,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Every flag, under what it is about; a command takes the flags of some groups and refuses all others."""
 
 WIDEST = 24
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def define() -> FlagValues:
@@ -146,6 +149,9 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
     if not values.logdir:
         raise UserError("--logdir is empty; name a folder")
+    for name in ("logdir", "out"):
+        if URL.match(values[name].value or ""):
+            raise UserError(f"--{name} takes a folder of this machine, not the address {values[name].value}; mount it")
     return values, words[1:]
 
 

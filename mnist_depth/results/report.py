@@ -15,7 +15,7 @@ from urllib.parse import quote
 from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
-from mnist_depth.records import RunRecord
+from mnist_depth.records import RunRecord, is_inside
 from mnist_depth.results import exports, figures, rendering
 from mnist_depth.results.diagnosis import Diagnosis
 from mnist_depth.results.frames import Runs
@@ -101,10 +101,12 @@ def write_overview(
 
 def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
     """The HTML file to write and the folder for what it links to, which is made, and the figures' in it."""
-    out = root / "report" if out is None else out
+    given, out = out, root / "report" if out is None else out
     if out.suffix not in ("", ".html") and not out.is_dir():
         raise UserError(f"the page is HTML: name a folder, or a file that ends in .html, not {out}")
     target, files = (out, out.with_name(f"{out.stem}_files")) if out.suffix == ".html" else (out / "report.html", out)
+    if not is_inside(files / "figures", files if given else root):
+        raise UserError(f"{files / 'figures'} leads elsewhere through a link; remove the link or name another folder")
     try:
         (files / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -36,7 +36,7 @@ def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
     content = _records(events)
     old = sorted(folder.glob(f"{_PREFIX}.*.{_OWNER}.{kind}"))
     try:
-        if content and len(old) == 1 and old[0].read_bytes() == content:
+        if content and len(old) == 1 and old[0].is_file() and old[0].read_bytes() == content:
             return
         if content:
             folder.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ ended or once at the end. Both may be repeated at will: what has not changed is 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mnist_depth.config import layer_name
 from mnist_depth.errors import UserError
+from mnist_depth.files import lock, open_lock
 from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
 from mnist_depth.summaries import text
@@ -68,13 +69,12 @@ def _runs(root: Path, pattern: str) -> list[RunRecord]:
 
 @contextlib.contextmanager
 def _turn(study: Path) -> Iterator[None]:
+    descriptor = open_lock(study / LOCK)
     try:
-        file = (study / LOCK).open("a")
-    except OSError as error:
-        raise UserError(f"cannot write to {study}: {error.strerror}") from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _texts(record: RunRecord, series: AllSeries) -> list[Message]:
@@ -109,6 +109,8 @@ def _first_kernel(path: Path) -> NDArray[np.float64] | None:
     """[inputs, units]; None where there are no readable weights."""
     import h5py
 
+    if not path.is_file():
+        return None
     try:
         with h5py.File(path, "r") as file:
             kernel = np.asarray(file[FIRST_KERNEL], float)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.errors import UserError
+
+MAX_RUNS = 10_000
+"""Runs of one command; a thousand fill gigabytes."""
 
 
 def parse_choices(text: str) -> dict[str, list[Any]]:
@@ -37,6 +41,9 @@ def grid(fields: Mapping[str, Any], choices: Mapping[str, Collection[Any]], seed
     >>> [config.slug for config in grid({"dataset": "digits"}, {"depth": [3, 5]})]
     ['relu-d3-digits', 'relu-d5-digits']
     """
+    count = seeds * math.prod(map(len, choices.values()))
+    if count > MAX_RUNS:
+        raise UserError(f"these choices make {count:,} combinations, more than {MAX_RUNS:,}; leave some out")
     first = fields.get("seed", 0)
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
     found = [

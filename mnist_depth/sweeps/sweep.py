@@ -23,9 +23,12 @@ from typing import TYPE_CHECKING, Any
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.files import locks_missing
 from mnist_depth.runtime.environment import cores
+from mnist_depth.runtime.streams import print_error
 from mnist_depth.sweeps.backends import engine
 from mnist_depth.sweeps.cost import megabytes
+from mnist_depth.sweeps.memory import workers_that_fit
 from mnist_depth.sweeps.stop import StopRequest, stop_requests
 from mnist_depth.sweeps.worker import Options, Outcome, Task, work
 
@@ -85,7 +88,9 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     if todo:
         records.make_folder(options.logdir)
         _check_room(todo, options)
-    workers = min(options.workers or cores(), max(1, len(todo)))
+        if missing := locks_missing(options.logdir):
+            print_error(f"Note: {options.logdir} knows no locks ({missing}): give one command at a time in it.")
+    workers = _workers(todo, options)
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_requests(options.logdir))
@@ -111,6 +116,23 @@ def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
     if needed > free:
         lack = f"{len(configs)} runs need about {needed:.0f} MB and {options.logdir} has {free:.0f} MB left"
         raise UserError(f"{lack}; make room, choose another --logdir, or pass --instruments=light")
+
+
+def _workers(configs: Sequence[RunConfig], options: Options) -> int:
+    """How many workers to start: as many as asked for, or as there are processors and as fit into memory.
+
+    Raises UserError when the runs do not fit into memory.
+    """
+    workers = min(options.workers or cores(), max(1, len(configs)))
+    if options.engine != "local":
+        return workers
+    fitting = workers_that_fit(configs, workers)
+    if fitting < workers:
+        lack = f"only {fitting} of {workers} runs fit into memory at the same time"
+        if options.workers:
+            raise UserError(f"{lack}; pass --workers={fitting}")
+        print_error(f"Note: {lack}; so many workers are started.")
+    return fitting
 
 
 def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -1,0 +1,89 @@
+"""How much memory runs will take, and how much this machine has, before anything is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from mnist_depth.config import RunConfig
+from mnist_depth.datasets import DATASETS
+from mnist_depth.errors import UserError
+from mnist_depth.registry import split_name
+from mnist_depth.sweeps.cost import SIZES, SLOTS, Sizes, plan_of, weights
+
+WORKER_BYTES = 700e6
+"""A worker with TensorFlow and a small network, as measured (docs/reliability.md)."""
+
+ADDRESSES_PER_WORKER = 3_500e6
+"""Address space that a worker reserves beyond what it uses, which a limit of `ulimit -v` counts."""
+
+COPIES, COPIES_PER_SLOT = 6.0, 3.0
+"""Copies of the weights at the peak, as measured, and of each number that the optimizer keeps per weight.
+
+There are the compiled network and its source, gradients, results of the compiled step, and what is written.
+"""
+
+ACTIVATION_COPIES = 4
+"""Arrays per layer and example of a minibatch: outputs, inputs of the activation, and the gradients of both."""
+
+FLOAT_BYTES = 4
+
+CONTAINERS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Control groups, version 2 and 1: folder, what a container may use, what it uses, and what of that is only cache."""
+
+
+def needed(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
+    """Bytes of the process that trains a run, at its peak."""
+    slots = SLOTS.get(split_name(config.optimizer)[0], 2)
+    stored = (COPIES + COPIES_PER_SLOT * slots) * FLOAT_BYTES * weights(config)
+    batch = plan_of(config, sizes).minibatch
+    scored = max(sizes[config.dataset])
+    examples = batch * config.depth * ACTIVATION_COPIES + scored * 2
+    images = sum(sizes[config.dataset]) * DATASETS[config.dataset].features
+    return WORKER_BYTES + stored + FLOAT_BYTES * examples * config.width + images
+
+
+def available() -> float:
+    """Bytes that processes started now can use: of the machine, or of the container that this one runs in."""
+    free = float(psutil.virtual_memory().available)
+    for folder, limit, used, cache in CONTAINERS:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            allowed, taken = (int(Path(folder, name).read_text(encoding="ascii")) for name in (limit, used))
+            lines = Path(folder, "memory.stat").read_text(encoding="ascii").splitlines()
+            free = min(free, allowed - taken + int(dict(map(str.split, lines))[cache]))
+    return max(0.0, free)
+
+
+def workers_that_fit(configs: Sequence[RunConfig], workers: int) -> int:
+    """How many of so many workers can train the largest runs at the same time.
+
+    Raises UserError when one cannot.
+    """
+    largest = sorted((needed(config) for config in configs), reverse=True)[:workers]
+    if not largest:
+        return workers
+    _check_limit(largest[0])
+    left = available()
+    if largest[0] > left:
+        lack = f"a run needs about {_gb(largest[0])} of memory and {_gb(left)} are left"
+        raise UserError(f"{lack}; choose a smaller --width or --depth")
+    return next(count for count in range(len(largest), 0, -1) if sum(largest[:count]) <= left)
+
+
+def _check_limit(largest: float) -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = largest + ADDRESSES_PER_WORKER
+    if limit != resource.RLIM_INFINITY and wanted > limit:
+        lack = f"a run needs about {_gb(wanted)} of address space and the limit is {_gb(limit)}"
+        raise UserError(f"{lack}; raise it with `ulimit -v unlimited`")
+
+
+def _gb(count: float) -> str:
+    return f"{count / 1e9:.1f} GB"
