@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Literal, NamedTuple
 
 from mnist_depth.diagnosis.measurements import Layer
@@ -47,7 +48,7 @@ class Finding:
     """What to change."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The verdict on one network, the findings that it is based on, and the remedies."""
 
@@ -72,6 +73,19 @@ class Diagnosis:
     """Measured facts that are no findings, such as the gain per layer."""
     remedies: tuple[Remedy, ...]
     loss: float | None = None
+
+    def __repr__(self) -> str:
+        """The sentence and the kinds of findings; `diagnosis.render` prints everything."""
+        found = ", ".join(dict.fromkeys(f"{one.kind} ({one.severity})" for one in self.findings)) or "none"
+        return f"Diagnosis: {self.sentence}\n  findings: {found}\n  .findings  .remedies  .layers  .gradients"
+
+    def _repr_html_(self) -> str:
+        """A row per finding, for a notebook."""
+        head = "".join(f"<th>{name}</th>" for name in ("severity", "layer", "finding", "what to change"))
+        rows = [(one.severity, one.layer or "", one.sentence, one.remedy) for one in self.findings]
+        cells = ["".join(f"<td>{escape(text)}</td>" for text in row) for row in rows]
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<p>{escape(self.sentence)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     @property
     def has_errors(self) -> bool:

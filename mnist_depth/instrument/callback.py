@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any, cast
 
 import keras
@@ -118,6 +119,21 @@ class DepthGauge(keras.callbacks.Callback):
             twin.settings = Settings(**settings)
         twin._reset()
         return twin
+
+    def __repr__(self) -> str:
+        return f"DepthGauge: {', '.join(f'{name} {value}' for name, value in self._described().items())}"
+
+    def _repr_html_(self) -> str:
+        rows = [f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in self._described().items()]
+        return f"<table>{''.join(rows)}</table>"
+
+    def _described(self) -> dict[str, str]:
+        """What it writes where, and how far it is, in a few words."""
+        target = self.folder or type(self.settings.target).__name__
+        state = f"step {self._clock.step}" if self._began else "no training yet"
+        found = self.first_nonfinite
+        trouble = {} if found is None else {"not finite": f"{found[1]} at step {found[0]}"}
+        return {"target": target, "preset": self.settings.preset_name, "state": state, **trouble}
 
     @property
     def folder(self) -> str | None:

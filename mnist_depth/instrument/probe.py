@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 from typing import Any, cast
 
 import keras
@@ -31,7 +32,7 @@ PROBE = "probe_"
 """Prefix of a gradient that was measured on a probe, not applied by training."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Measurement:
     """One measurement of one model."""
 
@@ -45,6 +46,31 @@ class Measurement:
     def quantity(self, name: str) -> dict[str, float]:
         """One quantity of all layers or variables that have it, by their names."""
         return {tag.partition("/")[2]: value for tag, value in self.scalars.items() if tag.partition("/")[0] == name}
+
+    def __repr__(self) -> str:
+        quantities = {tag.partition("/")[0] for tag in self.scalars}
+        span = f" ({self.layers[0]} to {self.layers[-1]})" if self.layers else ""
+        return (
+            f"Measurement: {len(quantities)} quantities of {len(self.layers)} layers{span}\n"
+            "  .quantity(name)  .scalars  .layers  .arrays"
+        )
+
+    def _repr_html_(self) -> str:
+        """A row per layer with every quantity of layers, for a notebook."""
+        columns = list(
+            dict.fromkeys(tag.partition("/")[0] for tag in self.scalars if tag.partition("/")[2] in self.layers)
+        )
+        values = {name: self.quantity(name) for name in columns}
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("layer", *columns))
+        rows = [
+            f"<tr><th>{escape(layer)}</th>"
+            + "".join(
+                f"<td>{values[name][layer]:.3g}</td>" if layer in values[name] else "<td></td>" for name in columns
+            )
+            + "</tr>"
+            for layer in self.layers
+        ]
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def measure(
