@@ -98,7 +98,7 @@ class ModelMeasurer:
     # The pass
 
     def _measure_once(self, x: Any, y: Any, loss: Any) -> Any:
-        from mnist_depth.instrument.forward import as_tensors
+        from mnist_depth.instrument.probe_batch import as_tensors
         from mnist_depth.instrument.probe import Probe
 
         self._reason = ""
@@ -119,7 +119,7 @@ class ModelMeasurer:
 
     def _with_trials(self, measured: Measurements, x: Any, y: Any, loss: Any) -> Measurements:
         """The measurements with trial steps at the own rate and, where these do not learn, at other rates."""
-        from mnist_depth.instrument.forward import as_tensors
+        from mnist_depth.instrument.probe_batch import as_tensors
         from mnist_depth.results import trial_steps
 
         large = self.model.count_params() > LARGE
@@ -323,7 +323,7 @@ def _moved(model: Any, measured: Measurements, steps: Any) -> Measurements:
 
 def _with_time(model: Any, layers: tuple[Layer, ...], x: Any) -> tuple[Layer, ...]:
     from mnist_depth.instrument import names
-    from mnist_depth.instrument.forward import as_tensors
+    from mnist_depth.instrument.probe_batch import as_tensors
     from mnist_depth.results.recurrent import time_gains
 
     gains = time_gains(model, names.outer_layers(model), as_tensors((x,))[0])
@@ -356,7 +356,7 @@ def _output(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given_loss: A
 def _first(x: Any, count: int = 256) -> Any:
     import tensorflow as tf
 
-    from mnist_depth.instrument.forward import as_tensors
+    from mnist_depth.instrument.probe_batch import as_tensors
 
     return tf.nest.map_structure(lambda part: part[:count], as_tensors((x,))[0])
 
