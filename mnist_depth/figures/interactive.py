@@ -1,0 +1,423 @@
+"""Figures that plotly draws, in the Depth tab and in notebooks, as the plain data that plotly's JSON is made of.
+
+Importing plotly takes seconds and the tab needs it only in the browser, so functions return dictionaries; `figure`
+makes a `plotly.graph_objects.Figure` of one. Every figure has `data` and `layout`; one with a slider has `moments`
+too, a list of {"step", "title", "update"}, where `update` maps a place in `data` to what changes there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_depth.figures.data import (
+    CURVES,
+    QUANTITIES,
+    SPLITS,
+    SUBJECTS,
+    Distributions,
+    LayerByStep,
+    Profile,
+    Training,
+    distributions,
+    epoch_of,
+    layer_by_step,
+    profile,
+)
+from mnist_depth.figures.style import Line, lines, plain
+
+Figure = dict[str, Any]
+Floats = NDArray[np.float64]
+
+MAX_LAYER_NAMES = 40
+"""Layers of which each has its name on the axis."""
+
+MAX_MAPS = 6
+"""Heat maps side by side."""
+
+MAX_DISTRIBUTIONS = 3
+"""Trainings whose distributions are drawn over each other."""
+
+DASHES = {"train": "solid", "validation": "dot", "test": "dash"}
+
+COLOR_SCALE = "Viridis"
+
+
+def figure(drawn: Figure) -> Any:
+    """A `plotly.graph_objects.Figure` for notebooks, at its last moment."""
+    import plotly.graph_objects as go
+
+    made = go.Figure(drawn["data"], drawn["layout"])
+    for place, changes in (drawn["moments"][-1]["update"] if drawn.get("moments") else {}).items():
+        made.data[int(place)].update(changes)
+    return made
+
+
+# Profile
+
+
+def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
+    """A quantity against the layer: a line per configuration, the range over its seeds as a band, theory dashed."""
+    found, groups = profile(trainings, quantity), lines(trainings, color_by)
+    spec, places = QUANTITIES[quantity], list(range(1, len(found.layers) + 1))
+    low, high = _limits(found, spec.logarithmic)
+    data: list[Figure] = []
+    updates: list[dict[str, Any]] = [{} for _ in found.steps]
+    for line in groups:
+        values = np.array([found.values[place] for place in line.members])
+        mean, least, most = _over_seeds(values, spec.logarithmic)
+        if len(line.members) > 1:
+            band = _band(places, line)
+            for moment, update in enumerate(updates):
+                update[str(len(data))] = {
+                    "x": [*places, *places[::-1]],
+                    "y": _outline(least[moment], most[moment], low),
+                }
+            data.append(band)
+        for moment, update in enumerate(updates):
+            update[str(len(data))] = {
+                "y": _drawn(mean[moment], low),
+                "text": [_hover(name, value) for name, value in zip(found.layers, mean[moment], strict=True)],
+            }
+        data.append(_line(places, line))
+        theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
+        if theory is not None:
+            data.append(_theory(places, theory, line, low))
+    layout = _layout() | {
+        "xaxis": _layer_axis(found.layers),
+        "yaxis": _value_axis(spec.title, spec.logarithmic, low, high),
+        "legend": {"itemsizing": "constant", "orientation": "v"},
+    }
+    per_epoch = _steps_per_epoch(trainings)
+    steps = [
+        {"step": step, "title": moment_title(step, per_epoch), "update": update}
+        for step, update in zip(found.steps, updates, strict=True)
+    ]
+    return {"data": data, "layout": layout, "moments": steps}
+
+
+def _over_seeds(values: Floats, logarithmic: bool) -> tuple[Floats, Floats, Floats]:
+    """Mean, least and most over the seeds: `values` is [seeds, moments, layers]. Geometric mean on a log axis.
+
+    Where a seed has no positive value, which has no logarithm, the mean is the arithmetic one.
+    """
+    with np.errstate(all="ignore"):
+        some = np.isfinite(values).any(axis=0)
+        count = np.isfinite(values).sum(axis=0)
+        mean = np.where(some, np.nansum(values, axis=0) / np.maximum(count, 1), math.nan)
+        if logarithmic:
+            geometric = np.exp(np.nansum(np.log(values), axis=0) / np.maximum(count, 1))
+            mean = np.where(np.nan_to_num(values, nan=1.0).min(axis=0) > 0, np.where(some, geometric, math.nan), mean)
+        least = np.where(some, np.nanmin(np.where(np.isnan(values), np.inf, values), axis=0), math.nan)
+        most = np.where(some, np.nanmax(np.where(np.isnan(values), -np.inf, values), axis=0), math.nan)
+    return mean, least, most
+
+
+def _limits(found: Profile, logarithmic: bool) -> tuple[float, float]:
+    """The ends of the value axis, the same at every moment so that play does not make it jump."""
+    tables = [*found.values, *(one for one in found.predicted if one is not None)]
+    values = np.concatenate([table.ravel() for table in tables]) if tables else np.empty(0)
+    values = values[np.isfinite(values) & (values > 0 if logarithmic else True)]
+    if not len(values):
+        return (1e-3, 1.0) if logarithmic else (0.0, 1.0)
+    low, high = float(values.min()), float(values.max())
+    if logarithmic:
+        return low / 2, high * 2
+    margin = (high - low) * 0.05 or abs(high) * 0.05 or 0.05
+    return low - margin, high + margin
+
+
+def _drawn(values: Iterable[float], low: float) -> list[float | None]:
+    """Values for a line: zeros, which have no place on a logarithmic axis, lie on its lower end."""
+    return [None if not math.isfinite(value) else max(float(value), low) for value in values]
+
+
+def _outline(least: Floats, most: Floats, low: float) -> list[float | None]:
+    return [*_drawn(most, low), *_drawn(least, low)[::-1]]
+
+
+def _hover(name: str, value: float) -> str:
+    return f"{plain(name)}: {value:.3g}"
+
+
+def _line(places: list[int], line: Line) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": plain(line.label),
+        "legendgroup": plain(line.label),
+        "x": places,
+        "y": [],
+        "text": [],
+        "line": {"color": line.color, "width": 2},
+        "marker": {"symbol": line.marker, "size": 7},
+        "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
+        "connectgaps": True,
+    }
+
+
+def _band(places: list[int], line: Line) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": plain(line.label),
+        "legendgroup": plain(line.label),
+        "showlegend": False,
+        "x": [*places, *places[::-1]],
+        "y": [],
+        "fill": "toself",
+        "fillcolor": line.color + "33",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+    }
+
+
+def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"{plain(line.label)}, theory",
+        "legendgroup": plain(line.label),
+        "x": places,
+        "y": _drawn(theory, low),
+        "line": {"color": line.color, "width": 1.5, "dash": "dash"},
+        "hovertemplate": "%{y:.3g}<extra>%{fullData.name}</extra>",
+        "connectgaps": True,
+    }
+
+
+# Map
+
+
+def map_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
+    """A quantity over layer and step, the first seed of each configuration, side by side on one color scale."""
+    groups = lines(trainings, color_by)[:MAX_MAPS]
+    tables = [layer_by_step(trainings[line.members[0]], quantity) for line in groups]
+    logarithmic = QUANTITIES[quantity].logarithmic
+    drawn = [_logs(table.values) if logarithmic else table.values for table in tables]
+    finite = np.concatenate([values[np.isfinite(values)].ravel() for values in drawn] or [np.empty(0)])
+    ends = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    layout, data = _layout() | {"annotations": []}, []
+    for number, (line, table, values) in enumerate(zip(groups, tables, drawn, strict=True), 1):
+        data.append(_heat_map(table, values, ends, number, QUANTITIES[quantity].title, logarithmic))
+        _panel(layout, number, len(groups), plain(line.label))
+        layout[_axis("xaxis", number)] |= {"title": {"text": "step"}}
+        layout[_axis("yaxis", number)] |= _layer_axis(table.layers, title="layer" if number == 1 else "")
+    return {"data": data, "layout": layout}
+
+
+def _logs(values: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        return np.where(values > 0, np.log10(values), math.nan)
+
+
+def _heat_map(
+    table: LayerByStep, values: Floats, ends: tuple[float, float], number: int, title: str, logarithmic: bool
+) -> Figure:
+    return {
+        "type": "heatmap",
+        "x": table.steps,
+        "y": list(range(1, len(table.layers) + 1)),
+        "z": _rows(values),
+        "text": [[_hover(name, value) for value in row] for name, row in zip(table.layers, table.values, strict=True)],
+        "hovertemplate": "%{text}, step %{x}<extra></extra>",
+        "zmin": ends[0],
+        "zmax": ends[1],
+        "colorscale": COLOR_SCALE,
+        "showscale": number == 1,
+        "colorbar": {"title": {"text": f"log10 {title}" if logarithmic else title, "side": "right"}},
+        "xaxis": f"x{number}" if number > 1 else "x",
+        "yaxis": f"y{number}" if number > 1 else "y",
+    }
+
+
+def _rows(values: Floats) -> list[list[float | None]]:
+    return [[float(value) if math.isfinite(value) else None for value in row] for row in values]
+
+
+# Distributions
+
+
+def distributions_figure(trainings: Sequence[Training], subject: str, color_by: str = "activation") -> Figure:
+    """How a subject's entries spread, a ridge per layer, one or a few configurations over each other."""
+    groups = [line for line in lines(trainings, color_by) if _has(trainings[line.members[0]], subject)]
+    groups = groups[:MAX_DISTRIBUTIONS]
+    found = [distributions(trainings[line.members[0]], subject) for line in groups]
+    layers = max((one.layers for one in found), key=len, default=[])
+    steps = sorted({step for one in found for step in one.steps})
+    data = [_ridge(layer, line, first=place == 0) for line in groups for place, layer in enumerate(layers)]
+    per_epoch = _steps_per_epoch(trainings)
+    moments = [
+        {
+            "step": step,
+            "title": moment_title(step, per_epoch),
+            "update": {
+                str(number * len(layers) + place): _ridge_at(one, layer, step, place)
+                for number, one in enumerate(found)
+                for place, layer in enumerate(layers)
+            },
+        }
+        for step in steps
+    ]
+    layout = _layout() | {
+        "xaxis": {"title": {"text": SUBJECTS[subject][0]}, "zeroline": False},
+        "yaxis": _layer_axis(layers) | {"range": [0.5, len(layers) + 1.2]},
+    }
+    return {"data": data, "layout": layout, "moments": moments}
+
+
+def _has(training: Training, subject: str) -> bool:
+    return any(tag.startswith(f"{subject}/") for tag in training.histograms)
+
+
+def _ridge(layer: str, line: Line, first: bool) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": plain(line.label),
+        "legendgroup": plain(line.label),
+        "showlegend": first,
+        "x": [],
+        "y": [],
+        "fill": "toself",
+        "fillcolor": line.color + "55",
+        "line": {"color": line.color, "width": 1},
+        "hoverinfo": "text",
+        "text": f"{plain(layer)}, {plain(line.label)}",
+    }
+
+
+def _ridge_at(found: Distributions, layer: str, step: int, place: int) -> Figure:
+    """The outline of one histogram, its highest bar 0.9 of the distance between two layers."""
+    at = max((index for index, one in enumerate(found.steps) if one <= step), default=None)
+    bars = found.bars[at][found.layers.index(layer)] if at is not None and layer in found.layers else None
+    if bars is None or not bars.counts.sum():
+        return {"x": [], "y": []}
+    density = bars.counts / np.diff(bars.edges)
+    heights = place + 1 + 0.9 * density / density.max()
+    x = np.concatenate([[bars.edges[0]], np.repeat(bars.edges[1:-1], 2), [bars.edges[-1]]])
+    y = np.repeat(heights, 2)
+    base = float(place + 1)
+    return {
+        "x": [float(bars.edges[0]), *map(float, x), float(bars.edges[-1])],
+        "y": [base, *map(float, y), base],
+    }
+
+
+# Curves
+
+
+def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -> Figure:
+    """Loss and accuracy against the step, mean over seeds: training solid, validation dotted, test dashed."""
+    layout, data = _layout(), []
+    for number, name in enumerate(CURVES, 1):
+        _panel(layout, number, len(CURVES), name, rows=True)
+        for line in lines(trainings, color_by):
+            for split in SPLITS:
+                series = [trainings[place].curve(name, split) for place in line.members]
+                x, y = _mean_curve([(one.steps, one.values) for one in series if len(one.steps)])
+                if len(x):
+                    data.append(_curve(line, split, x, y, number))
+    layout[_axis("xaxis", len(CURVES))] |= {"title": {"text": "step"}}
+    for number, line_trace in enumerate(data):
+        line_trace["showlegend"] = line_trace["name"] not in {one["name"] for one in data[:number]}
+    return {"data": data, "layout": layout}
+
+
+def _mean_curve(series: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    if not series:
+        return np.empty(0), np.empty(0)
+    steps, where, counts = np.unique(
+        np.concatenate([steps for steps, _ in series]), return_inverse=True, return_counts=True
+    )
+    return steps, np.bincount(where, np.concatenate([values for _, values in series])) / counts
+
+
+def _curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
+    name = f"{plain(line.label)}, {split}"
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(x) == 1 else "lines",
+        "name": name,
+        "legendgroup": name,
+        "x": [float(step) for step in x],
+        "y": [float(value) if math.isfinite(value) else None for value in y],
+        "line": {"color": line.color, "width": 1.5, "dash": DASHES[split]},
+        "hovertemplate": "step %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+        "xaxis": f"x{number}" if number > 1 else "x",
+        "yaxis": f"y{number}" if number > 1 else "y",
+    }
+
+
+# Common parts
+
+
+def moment_title(step: int, steps_per_epoch: int) -> str:
+    """A moment in steps and epochs.
+
+    >>> moment_title(0, 550), moment_title(1100, 550), moment_title(30, 0)
+    ('step 0, before training', 'step 1,100, epoch 2', 'step 30')
+    """
+    if step == 0:
+        return "step 0, before training"
+    epoch = epoch_of(step, steps_per_epoch)
+    return f"step {step:,}" if epoch is None else f"step {step:,}, epoch {epoch}"
+
+
+def _steps_per_epoch(trainings: Sequence[Training]) -> int:
+    """That of all trainings; 0 where they differ."""
+    found = {training.steps_per_epoch for training in trainings}
+    return found.pop() if len(found) == 1 else 0
+
+
+def _layout() -> Figure:
+    return {"margin": {"l": 70, "r": 10, "t": 24, "b": 44}, "hovermode": "closest", "uirevision": "kept"}
+
+
+def _layer_axis(layers: Sequence[str], title: str = "layer (1 is next to the input)") -> Figure:
+    """Ticks at layers: numbers for `layer_01` and the like or where there are many, names otherwise."""
+    numbered = all(name.startswith("layer_") for name in layers) or len(layers) > MAX_LAYER_NAMES
+    every = math.ceil(len(layers) / 12) if numbered else 1
+    places = list(range(1, len(layers) + 1))[::every]
+    axis: Figure = {
+        "title": {"text": title},
+        "range": [0.5, len(layers) + 0.5],
+        "tickvals": places,
+        "ticktext": [str(place) if numbered else plain(layers[place - 1]) for place in places],
+        "zeroline": False,
+    }
+    return axis if numbered else axis | {"automargin": True}
+
+
+def _value_axis(title: str, logarithmic: bool, low: float, high: float) -> Figure:
+    if not logarithmic:
+        return {"title": {"text": title}, "range": [low, high], "zeroline": False}
+    ends = [math.log10(low), math.log10(high)]
+    return {"title": {"text": title}, "type": "log", "range": ends, "exponentformat": "power", "dtick": _decades(ends)}
+
+
+def _decades(ends: Sequence[float]) -> int:
+    """Powers of ten between ticks, so that there are about eight."""
+    return max(1, math.ceil((ends[1] - ends[0]) / 8))
+
+
+def _axis(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}{number}"
+
+
+def _panel(layout: Figure, number: int, count: int, title: str, rows: bool = False) -> None:
+    """The axes of panel `number` of `count`, side by side or one below the other, with a title above."""
+    gap = 0.14 if rows else 0.06
+    size = (1 - gap * (count - 1)) / count
+    start = (number - 1) * (size + gap)
+    span = [start, start + size] if not rows else [1 - start - size, 1 - start]
+    anchor_x, anchor_y = ("x" if number == 1 else f"x{number}"), ("y" if number == 1 else f"y{number}")
+    layout[_axis("xaxis", number)] = {"domain": [0, 1] if rows else span, "anchor": anchor_y, "zeroline": False}
+    layout[_axis("yaxis", number)] = {"domain": span if rows else [0, 1], "anchor": anchor_x, "zeroline": False}
+    place = {"x": 0.5 if rows else sum(span) / 2, "y": span[1] if rows else 1.0}
+    note = {"text": title, "showarrow": False, "xref": "paper", "yref": "paper", "xanchor": "center"}
+    layout.setdefault("annotations", []).append(note | {"yanchor": "bottom"} | place)

@@ -1,0 +1,147 @@
+"""Which trainings are one line, in which color, under which name."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mnist_depth.figures.data import Training
+
+COLOR_OF: dict[str, str] = {
+    "sigmoid": "#d1495b",
+    "relu": "#1b73b3",
+    "tanh": "#2a9d5c",
+    "leaky_relu": "#6f5fb5",
+    "very_leaky_relu": "#a06cc4",
+    "elu": "#e08e2b",
+    "selu": "#8c6d3f",
+    "softplus": "#d977ad",
+    "gelu": "#14a3a3",
+    "swish": "#7f8c2a",
+    "maxout": "#6b7280",
+    "linear": "#444b57",
+}
+"""The same activation has the same color in every figure."""
+
+COLORS = (
+    "#1b73b3", "#d1495b", "#2a9d5c", "#e08e2b", "#6f5fb5", "#14a3a3", "#d977ad", "#8c6d3f", "#7f8c2a", "#6b7280",
+)  # fmt: skip
+
+MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "triangle-down", "pentagon", "hexagon")
+
+SELF_EXPLAINING = ("activation", "initializer", "optimizer", "dataset", "wiring", "pretraining")
+"""Fields whose values need no name before them."""
+
+FOLLOWS = {"learning_rate": "optimizer", "epochs": "dataset", "pretraining_epochs": "dataset"}
+"""Fields whose usual value follows from another one."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One configuration: its trainings differ only in the seed."""
+
+    label: str
+    color: str
+    marker: str
+    members: tuple[int, ...]
+    """Places in the list of trainings."""
+    study: str = ""
+
+
+def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[Line]:
+    """One line per configuration, colored by one field; lines of one color have different markers.
+
+    Trainings without fields are lines of their own.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, training in enumerate(trainings):
+        config = {name: value for name, value in training.fields.items() if name != "seed"}
+        key = json.dumps(config, sort_keys=True, default=str) if config else training.name
+        groups.setdefault(key, []).append(place)
+    firsts = [trainings[places[0]] for places in groups.values()]
+    labels, colors = _labels(firsts), _colors([str(one.fields.get(color_by, one.name)) for one in firsts])
+    used: dict[str, int] = {}
+    found = []
+    for places, label, color in zip(groups.values(), labels, colors, strict=True):
+        marker = MARKERS[used.get(color, 0) % len(MARKERS)]
+        used[color] = used.get(color, 0) + 1
+        study = str(trainings[places[0]].fields.get("study", ""))
+        found.append(Line(label, color, marker, tuple(places), study))
+    return found
+
+
+def _colors(values: Sequence[str]) -> list[str]:
+    """A color per value: the usual one of an activation, the next free one otherwise."""
+    chosen: dict[str, str] = {value: COLOR_OF[value] for value in values if value in COLOR_OF}
+    free = [color for color in COLORS if color not in chosen.values()] or list(COLORS)
+    for value in values:
+        if value not in chosen:
+            chosen[value] = free[(len(chosen)) % len(free)]
+    return [chosen[value] for value in values]
+
+
+def _labels(firsts: Sequence[Training]) -> list[str]:
+    """What tells each configuration from the others; the name of a training that has no fields."""
+    telling = telling_fields(firsts)
+    labels = []
+    for training in firsts:
+        words = [_word(name, training.fields[name]) for name in telling if name in training.fields]
+        labels.append(", ".join(words) or training.name)
+    return [
+        label if labels.count(label) == 1 else f"{label} ({one.name})"
+        for label, one in zip(labels, firsts, strict=True)
+    ]
+
+
+def telling_fields(trainings: Sequence[Training]) -> list[str]:
+    """The fields in which trainings differ, without the seed, the activation first."""
+    names = list(dict.fromkeys(name for training in trainings for name in training.fields if name != "seed"))
+    differing = [name for name in names if len({str(one.fields.get(name)) for one in trainings}) > 1]
+    differing = [name for name in differing if not _follows(trainings, name)]
+    return sorted(differing, key=lambda name: (name != "activation", names.index(name)))
+
+
+def _follows(trainings: Sequence[Training], name: str) -> bool:
+    """Whether a field has the usual value of another one in all trainings, as an optimizer's usual learning rate."""
+    if name not in FOLLOWS:
+        return False
+    pairs = {(str(one.fields.get(FOLLOWS[name])), str(one.fields.get(name))) for one in trainings}
+    return len(pairs) == len({cause for cause, _ in pairs})
+
+
+def _word(name: str, value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if name in SELF_EXPLAINING else f"{name.replace('_', ' ')} {text}"
+
+
+def plain(text: str) -> str:
+    """Text that plotly draws as it is: it would take `<b>` and links for markup."""
+    return html.escape(text, quote=False)
+
+
+def matches(training: Training, words: str) -> bool:
+    """Whether every word of a filter is in the name or in a field; `field=value` must be equal, `-word` must not match.
+
+    >>> training = Training("depth9/relu/seed_0", {}, {"activation": "relu", "depth": 9})
+    >>> [matches(training, words) for words in ("relu", "depth=9 seed_0", "-relu", "tanh")]
+    [True, True, False, False]
+    """
+    return all(_matches_word(training, word) for word in words.split())
+
+
+def _matches_word(training: Training, word: str) -> bool:
+    if word.startswith("-") and len(word) > 1:
+        return not _matches_word(training, word[1:])
+    name, equals, value = word.partition("=")
+    if equals and name in training.fields:
+        return _as_text(training.fields, name) == value
+    texts = [training.name, *(_as_text(training.fields, one) for one in training.fields)]
+    return any(word.lower() in text.lower() for text in texts)
+
+
+def _as_text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields[name]
+    return f"{value:g}" if isinstance(value, float) else str(value)
