@@ -180,7 +180,7 @@ def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": f"{plain(line.label)}, theory",
+        "name": f"{plain(line.label)}, theory at the start",
         "legendgroup": plain(line.label),
         "x": places,
         "y": _drawn(theory, low),
@@ -201,7 +201,8 @@ def map_figure(trainings: Sequence[Training], quantity: str, color_by: str = "ac
     drawn = [_logs(table.values) if logarithmic else table.values for table in tables]
     finite = np.concatenate([values[np.isfinite(values)].ravel() for values in drawn] or [np.empty(0)])
     ends = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    layout, data = _layout() | {"annotations": []}, []
+    layout: Figure = _layout()
+    data: list[Figure] = []
     for number, (line, table, values) in enumerate(zip(groups, tables, drawn, strict=True), 1):
         data.append(_heat_map(table, values, ends, number, QUANTITIES[quantity].title, logarithmic))
         _panel(layout, number, len(groups), plain(line.label))
@@ -313,7 +314,8 @@ def _ridge_at(found: Distributions, layer: str, step: int, place: int) -> Figure
 
 def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -> Figure:
     """Loss and accuracy against the step, mean over seeds: training solid, validation dotted, test dashed."""
-    layout, data = _layout(), []
+    layout: Figure = _layout()
+    data: list[Figure] = []
     for number, name in enumerate(CURVES, 1):
         _panel(layout, number, len(CURVES), name, rows=True)
         for line in lines(trainings, color_by):

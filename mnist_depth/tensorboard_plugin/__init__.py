@@ -1,0 +1,1 @@
+"""The Depth tab of TensorBoard."""

@@ -1,0 +1,204 @@
+"""The Depth tab as TensorBoard's plugin: the routes of the page and of its figures.
+
+TensorBoard loads this module at its start, so it imports nothing heavy; the figures are imported with the first one.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tensorboard import plugin_util
+from tensorboard.backend import http_util
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers
+
+from mnist_depth.tensorboard_plugin.texts import TEXTS
+
+if TYPE_CHECKING:
+    from mnist_depth.figures.data import Training
+    from mnist_depth.tensorboard_plugin.data import Found, Source
+
+STATIC = Path(__file__).with_name("static")
+FILES = {"index.js": "application/javascript", "style.css": "text/css"}
+SECONDS_CACHED = 24 * 3600
+
+Answer = Callable[[wrappers.Request], Any]
+
+
+class DepthPlugin(base_plugin.TBPlugin):
+    """Gradient against depth, over all runs of the logdir."""
+
+    plugin_name = "depth"
+
+    def __init__(self, context: base_plugin.TBContext) -> None:
+        self._provider, self._logdir = context.data_provider, context.logdir or ""
+        self._made: Source | None = None
+
+    def is_active(self) -> bool:
+        """Whether to show the tab; `data_plugin_names` answers in its place where there are scalars."""
+        return False
+
+    def data_plugin_names(self) -> Any:
+        return ("scalars",)
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Depth")
+
+    def get_plugin_apps(self) -> dict[str, Any]:
+        """Every route; all of them only read."""
+        static = {f"/{name}": self._static(name) for name in FILES}
+        answers = {"/state": self._state, "/figure": self._figure, "/table.csv": self._table}
+        return {**static, "/plotly.min.js": _plotly, **{path: _route(answer) for path, answer in answers.items()}}
+
+    def _static(self, name: str) -> Any:
+        @wrappers.Request.application
+        def serve(request: wrappers.Request) -> Any:
+            return http_util.Respond(request, (STATIC / name).read_bytes(), FILES[name])
+
+        return serve
+
+    @property
+    def _source(self) -> Source:
+        if self._made is None:
+            from mnist_depth.tensorboard_plugin.data import Source
+
+            self._made = Source(self._provider, self._logdir)
+        return self._made
+
+    def _chosen(self, request: wrappers.Request) -> tuple[list[Found], list[Training], int]:
+        """The trainings that match the filter, and how many there are in all."""
+        from mnist_depth.figures.style import matches
+
+        where = _where(request)
+        found = self._source.find(*where)
+        trainings = self._source.describe(found, *where)
+        words = request.args.get("filter", "")
+        pairs = [pair for pair in zip(found, trainings, strict=True) if matches(pair[1], words)]
+        return [one for one, _ in pairs], [training for _, training in pairs], len(found)
+
+    def _state(self, request: wrappers.Request) -> dict[str, Any]:
+        """What there is to choose from, and a card per configuration."""
+        from mnist_depth.figures.data import QUANTITIES, SUBJECTS
+
+        found, trainings, count = self._chosen(request)
+        where = _where(request)
+        quantities = [name for name in QUANTITIES if any(name in training.quantities for training in trainings)]
+        return {
+            "version": self._source.version(*where),
+            "texts": TEXTS,
+            "all": count,
+            "shown": len(trainings),
+            "fields": _fields(trainings),
+            "quantities": [[name, QUANTITIES[name].title] for name in quantities],
+            "subjects": [[name, SUBJECTS[name][0]] for name in self._source.subjects(found, *where)],
+            "cards": self._cards(found, trainings, request),
+        }
+
+    def _cards(self, found: list[Found], trainings: list[Training], request: wrappers.Request) -> list[dict[str, Any]]:
+        from mnist_depth.figures.style import lines
+        from mnist_depth.tensorboard_plugin.data import VERDICT
+
+        texts = self._source.texts(found, VERDICT, *_where(request)) if found else {}
+        return [
+            {
+                "label": line.label,
+                "color": line.color,
+                "seeds": len(line.members),
+                "run": found[line.members[0]].home,
+                "verdict": next((texts[name] for p in line.members if (name := found[p].name) in texts), ""),
+            }
+            for line in lines(trainings, request.args.get("color", "activation"))
+        ]
+
+    def _figure(self, request: wrappers.Request) -> dict[str, Any]:
+        """One figure as the plain data of plotly's JSON; an empty object where nothing was measured."""
+        from mnist_depth.figures import interactive
+        from mnist_depth.figures.data import CURVES, QUANTITIES, SUBJECTS, layer_of
+
+        found, trainings, _ = self._chosen(request)
+        view, color = request.args.get("view", "profile"), request.args.get("color", "activation")
+        name, where = request.args.get("quantity", ""), _where(request)
+        if view == "distributions" and name in SUBJECTS:
+            filled = self._source.with_histograms(found, trainings, name, *where)
+            return interactive.distributions_figure(filled, name, color)
+        if view == "curves":
+            tags = {tag for names in CURVES.values() for tag in names}
+            wanted = self._source.with_points(found, trainings, lambda tag: tag in tags, *where)
+            return interactive.curves_figure(wanted, color)
+        if name not in QUANTITIES:
+            return {}
+        measured = [
+            (one, training) for one, training in zip(found, trainings, strict=True) if name in training.quantities
+        ]
+        filled = self._source.with_points(
+            [one for one, _ in measured],
+            [training for _, training in measured],
+            lambda tag: tag.startswith(f"{name}/") and layer_of(tag) is not None,
+            *where,
+        )
+        draw = interactive.map_figure if view == "map" else interactive.profile_figure
+        return draw(filled, name, color) if filled else {}
+
+    def _table(self, request: wrappers.Request) -> str:
+        """Every measured point of the quantity that is shown, as CSV."""
+        from mnist_depth.figures.data import QUANTITIES, layer_of
+
+        name, where = request.args.get("quantity", ""), _where(request)
+        found, trainings, _ = self._chosen(request)
+        if name in QUANTITIES:
+            trainings = self._source.with_points(
+                found, trainings, lambda tag: tag.startswith(f"{name}/") and layer_of(tag) is not None, *where
+            )
+        file = io.StringIO()
+        writer = csv.writer(file)
+        writer.writerow(["training", "quantity", "layer", "step", "value"])
+        for training in trainings if name in QUANTITIES else ():
+            for layer in training.layers:
+                for step, value in zip(*training.of_layer(name, layer), strict=True):
+                    writer.writerow([training.name, name, layer, int(step), value])
+        return file.getvalue()
+
+
+def _where(request: wrappers.Request) -> tuple[Any, str]:
+    return plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+
+
+def _fields(trainings: Iterable[Training]) -> list[str]:
+    """The fields to color by, those that differ first."""
+    from mnist_depth.figures.style import telling_fields
+
+    listed = list(trainings)
+    telling = telling_fields(listed)
+    names = list(dict.fromkeys(name for training in listed for name in training.fields))
+    return [*telling, *(name for name in names if name not in telling)]
+
+
+def _route(answer: Answer) -> Any:
+    """An answer as JSON, or as CSV where it is text."""
+
+    @wrappers.Request.application
+    def serve(request: wrappers.Request) -> Any:
+        content = answer(request)
+        if isinstance(content, str):
+            return http_util.Respond(request, content, "text/csv")
+        return http_util.Respond(request, json.dumps(content, allow_nan=False), "application/json")
+
+    return serve
+
+
+@wrappers.Request.application
+def _plotly(request: wrappers.Request) -> Any:
+    """plotly.js out of the installed package, found without importing it."""
+    spec = importlib.util.find_spec("plotly")
+    folders = (spec and spec.submodule_search_locations) or []
+    for folder in folders:
+        path = Path(folder, "package_data", "plotly.min.js")
+        if path.is_file():
+            return http_util.Respond(request, path.read_bytes(), "application/javascript", expires=SECONDS_CACHED)
+    return http_util.Respond(request, "plotly is not installed", "text/plain", code=404)

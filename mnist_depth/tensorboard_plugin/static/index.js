@@ -1,0 +1,416 @@
+// The Depth tab. Figures come ready from Python (mnist_depth/figures); this module shows them and moves the slider.
+// Text from runs is only ever set as textContent, so that a name is never markup.
+
+const HERE = new URL('.', import.meta.url);
+const VIEWS = ['profile', 'map', 'distributions'];
+const DEFAULTS = {view: 'profile', quantity: '', subject: '', color: 'activation', filter: '', step: ''};
+const SECONDS_BETWEEN_LOOKS = 5;
+const MILLISECONDS_PER_MOMENT = 200;
+const MILLISECONDS_OF_TYPING = 300;
+
+let state = {...DEFAULTS};
+let offered = null; // what the server offers: texts, fields, quantities, cards
+let figure = null; // the figure on show
+let moment = 0; // place of the slider in figure.moments
+let playing = null;
+let wanted = 0; // number of the newest request; answers to older ones are dropped
+const part = {}; // elements by name
+
+export async function render() {
+  state = {...DEFAULTS, ...readAddress()};
+  addStyle();
+  await addScript('plotly.min.js');
+  build();
+  followTheme();
+  await refresh();
+  setInterval(lookForNews, SECONDS_BETWEEN_LOOKS * 1000);
+  window.parent.addEventListener('hashchange', () => {
+    const read = {...DEFAULTS, ...readAddress()};
+    if (isOurs() && JSON.stringify(read) !== JSON.stringify(state)) {
+      state = read;
+      refresh();
+    }
+  });
+}
+
+// The address: #depth&filter=study%3Ddepth9&view=map. The tab is a frame, the address is that of its parent.
+
+function isOurs() {
+  return window.parent.location.hash.slice(1).split('&')[0] === 'depth';
+}
+
+function readAddress() {
+  const found = {};
+  for (const word of window.parent.location.hash.slice(1).split('&').slice(1)) {
+    const [name, ...rest] = word.split('=');
+    if (name in DEFAULTS) found[name] = decodeURIComponent(rest.join('='));
+  }
+  return found;
+}
+
+function writeAddress() {
+  if (!isOurs()) return;
+  const words = Object.keys(DEFAULTS)
+    .filter((name) => state[name] !== DEFAULTS[name])
+    .map((name) => `${name}=${encodeURIComponent(state[name])}`);
+  const address = new URL(window.parent.location.href);
+  address.hash = ['depth', ...words].join('&');
+  window.parent.history.replaceState(window.parent.history.state, '', address);
+}
+
+// Building the page
+
+function addStyle() {
+  const link = make('link', {rel: 'stylesheet', href: new URL('style.css', HERE).href});
+  document.head.append(link);
+}
+
+function addScript(name) {
+  return new Promise((resolve, reject) => {
+    const script = make('script', {src: new URL(name, HERE).href});
+    script.onload = resolve;
+    script.onerror = () => reject(new Error(name));
+    document.head.append(script);
+  });
+}
+
+function make(tag, attributes = {}, text = '') {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text) element.textContent = text;
+  return element;
+}
+
+function build() {
+  document.documentElement.lang = 'en';
+  part.bar = make('div', {class: 'bar', role: 'toolbar'});
+  part.views = make('div', {class: 'views', role: 'tablist'});
+  part.filter = make('input', {type: 'search', id: 'filter'});
+  part.quantity = make('select', {id: 'quantity'});
+  part.color = make('select', {id: 'color'});
+  part.count = make('span', {class: 'count', 'aria-live': 'polite'});
+  part.saves = make('div', {class: 'saves'});
+  part.cards = make('div', {class: 'cards'});
+  part.message = make('p', {class: 'message', role: 'status'});
+  part.figures = make('div', {class: 'figures'});
+  part.main = make('div', {class: 'main', id: 'main', role: 'img'});
+  part.curves = make('div', {class: 'curves', id: 'curves', role: 'img'});
+  part.slider = make('div', {class: 'slider'});
+  part.play = make('button', {id: 'play'});
+  part.step = make('input', {type: 'range', id: 'step', min: '0', value: '0'});
+  part.moment = make('output', {id: 'moment', for: 'step'});
+  part.slider.append(part.play, part.step, part.moment);
+  part.figures.append(part.main, part.curves);
+  document.body.append(part.bar, part.cards, part.message, part.figures, part.slider);
+  part.filter.addEventListener('input', later(() => choose({filter: part.filter.value}), MILLISECONDS_OF_TYPING));
+  part.quantity.addEventListener('change', () =>
+    choose(state.view === 'distributions' ? {subject: part.quantity.value} : {quantity: part.quantity.value}),
+  );
+  part.color.addEventListener('change', () => choose({color: part.color.value}));
+  part.step.addEventListener('input', () => show(Number(part.step.value)));
+  part.play.addEventListener('click', togglePlay);
+  document.addEventListener('keydown', onKey);
+  new ResizeObserver(later(resize, 100)).observe(part.figures);
+}
+
+function label(text, control) {
+  const element = make('label', {for: control.id}, text);
+  element.append(control);
+  return element;
+}
+
+function fillBar() {
+  const texts = offered.texts;
+  part.views.replaceChildren(
+    ...VIEWS.map((view) => {
+      const chosen = view === state.view;
+      const button = make('button', {role: 'tab', id: view, 'aria-selected': String(chosen)}, texts[view]);
+      button.addEventListener('click', () => choose({view, step: ''}));
+      return button;
+    }),
+  );
+  part.filter.placeholder = texts.filter_help;
+  part.filter.title = texts.filter_help;
+  if (part.bar.childElementCount === 0) {
+    part.bar.append(part.views, label(texts.quantity, part.quantity), label(texts.color, part.color));
+    part.bar.append(label(texts.filter, part.filter), part.count, part.saves);
+    for (const format of ['png', 'svg']) {
+      const button = make('button', {id: format}, texts[format]);
+      button.addEventListener('click', () => save(format));
+      part.saves.append(button);
+    }
+    part.csv = make('a', {id: 'csv', download: 'depth.csv'}, texts.csv);
+    part.saves.append(part.csv);
+    part.play.textContent = texts.play;
+    part.step.setAttribute('aria-label', texts.moment);
+    part.curves.setAttribute('aria-label', texts.curves);
+  }
+  if (document.activeElement !== part.filter) part.filter.value = state.filter;
+  const choices = state.view === 'distributions' ? offered.subjects : offered.quantities;
+  fill(part.quantity, choices, state.view === 'distributions' ? state.subject : state.quantity);
+  fill(part.color, offered.fields.map((name) => [name, name.replaceAll('_', ' ')]), state.color);
+  part.count.textContent = texts.count.replace('{shown}', offered.shown).replace('{all}', offered.all);
+}
+
+function fill(select, choices, chosen) {
+  select.replaceChildren(
+    ...choices.map(([value, text]) => {
+      const option = make('option', {value}, text);
+      option.selected = value === chosen;
+      return option;
+    }),
+  );
+  select.disabled = choices.length === 0;
+}
+
+function fillCards() {
+  part.cards.replaceChildren(...offered.cards.map(makeCard));
+}
+
+function makeCard(card) {
+  const element = make('section', {class: 'card'});
+  element.style.borderLeftColor = card.color;
+  const head = make('h2', {}, card.label);
+  if (card.seeds > 1) head.append(make('small', {}, offered.texts.seeds.replace('{count}', card.seeds)));
+  const links = make('nav');
+  for (const [plugin, text] of [['graphs', 'graph'], ['hparams', 'hparams']]) {
+    const link = make('a', {href: '#'}, offered.texts[text]);
+    link.addEventListener('click', (event) => {
+      event.preventDefault();
+      const run = plugin === 'graphs' ? `&run=${encodeURIComponent(card.run)}` : '';
+      window.parent.location.hash = plugin + run;
+    });
+    links.append(link);
+  }
+  head.append(links);
+  element.append(head);
+  const lines = (card.verdict || offered.texts.no_verdict).split('\n').map(plain).filter(Boolean);
+  lines.forEach((line, place) => element.append(make('p', place === 0 ? {class: 'verdict'} : {}, line)));
+  return element;
+}
+
+function plain(markdown) {
+  return markdown.replace(/\*\*/g, '').replace(/\\(.)/g, '$1').trim();
+}
+
+// Showing
+
+function choose(changes) {
+  state = {...state, ...changes};
+  writeAddress();
+  return refresh();
+}
+
+async function ask(path, parameters) {
+  const address = new URL(path, HERE);
+  for (const [name, value] of Object.entries(parameters)) address.searchParams.set(name, value);
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+  return answer.json();
+}
+
+async function refresh() {
+  const request = ++wanted;
+  stop();
+  try {
+    const common = {filter: state.filter, color: state.color};
+    const found = await ask('state', common);
+    if (request !== wanted) return;
+    offered = found;
+    settle();
+    fillBar();
+    fillCards();
+    const name = state.view === 'distributions' ? state.subject : state.quantity;
+    part.csv.href = link('table.csv', {...common, quantity: state.quantity});
+    if (!offered.shown || !name) return showNothing();
+    const [main, curves] = await Promise.all([
+      ask('figure', {...common, view: state.view, quantity: name}),
+      ask('figure', {...common, view: 'curves'}),
+    ]);
+    if (request === wanted) await draw(main, curves);
+  } catch (error) {
+    if (request === wanted) say((offered ? offered.texts.failed : '{reason}').replace('{reason}', error.message));
+  }
+}
+
+// What the address does not say, or what is not offered here, becomes the first of what is.
+function settle() {
+  const names = (choices) => choices.map(([name]) => name);
+  if (!VIEWS.includes(state.view)) state.view = VIEWS[0];
+  if (!names(offered.quantities).includes(state.quantity)) state.quantity = names(offered.quantities)[0] || '';
+  if (!names(offered.subjects).includes(state.subject)) state.subject = names(offered.subjects)[0] || '';
+}
+
+function link(path, parameters) {
+  const address = new URL(path, HERE);
+  for (const [name, value] of Object.entries(parameters)) address.searchParams.set(name, value);
+  return address.href;
+}
+
+function showNothing() {
+  const texts = offered.texts;
+  say(offered.all === 0 ? texts.nothing : !offered.shown ? texts.no_match : texts.nothing);
+}
+
+function say(message) {
+  figure = null;
+  part.message.textContent = message;
+  part.message.hidden = !message;
+  part.figures.hidden = part.slider.hidden = Boolean(message);
+}
+
+async function draw(main, curves) {
+  if (!main.data || !main.data.length) return say(offered.texts.no_figure);
+  say('');
+  figure = main;
+  const moments = figure.moments || [];
+  part.slider.hidden = moments.length < 2;
+  part.step.max = String(Math.max(0, moments.length - 1));
+  moment = placeOf(state.step);
+  apply(moment);
+  const options = {responsive: false, displaylogo: false, displayModeBar: false};
+  await Plotly.react(part.main, figure.data, themed(figure.layout, part.main), options);
+  await Plotly.react(part.curves, curves.data, themed({...curves.layout, showlegend: false}, part.curves), options);
+  part.main.setAttribute('aria-label', part.quantity.selectedOptions[0]?.textContent || '');
+  mark();
+}
+
+// The moment at or before a step; the last one by default.
+function placeOf(step) {
+  const moments = figure.moments || [];
+  if (step === '') return Math.max(0, moments.length - 1);
+  return Math.max(0, moments.findLastIndex((one) => one.step <= Number(step)));
+}
+
+function apply(place) {
+  const at = (figure.moments || [])[place];
+  if (!at) return;
+  for (const [trace, changes] of Object.entries(at.update)) figure.data[trace] = {...figure.data[trace], ...changes};
+}
+
+async function show(place) {
+  if (!figure || !figure.moments) return;
+  moment = place;
+  apply(place);
+  state.step = place === figure.moments.length - 1 ? '' : String(figure.moments[place].step);
+  writeAddress();
+  mark();
+  await Plotly.react(part.main, figure.data, part.main.layout);
+}
+
+// The moment in words, and where it is on the curves.
+function mark() {
+  const at = (figure.moments || [])[moment];
+  part.step.value = String(moment);
+  part.moment.textContent = at ? at.title : '';
+  const line = (axis) => ({
+    type: 'line', xref: axis, yref: 'paper', x0: at.step, x1: at.step, y0: 0, y1: 1,
+    line: {width: 1, color: 'rgba(128,128,128,0.8)'},
+  });
+  if (part.curves.data) Plotly.relayout(part.curves, {shapes: at ? [line('x'), line('x2')] : []});
+}
+
+function togglePlay() {
+  if (playing) return stop();
+  if (!figure || !figure.moments) return;
+  if (moment >= figure.moments.length - 1) moment = -1;
+  part.play.textContent = offered.texts.pause;
+  playing = setInterval(() => {
+    if (moment >= figure.moments.length - 1) return stop();
+    show(moment + 1);
+  }, MILLISECONDS_PER_MOMENT);
+}
+
+function stop() {
+  clearInterval(playing);
+  playing = null;
+  if (offered) part.play.textContent = offered.texts.play;
+}
+
+function onKey(event) {
+  if (['INPUT', 'SELECT', 'BUTTON', 'A'].includes(event.target.tagName) || event.ctrlKey || event.metaKey) return;
+  const last = ((figure && figure.moments) || []).length - 1;
+  const actions = {
+    ArrowLeft: () => show(Math.max(0, moment - 1)),
+    ArrowRight: () => show(Math.min(last, moment + 1)),
+    Home: () => show(0),
+    End: () => show(last),
+    ' ': togglePlay,
+    '/': () => part.filter.focus(),
+    1: () => choose({view: VIEWS[0], step: ''}),
+    2: () => choose({view: VIEWS[1], step: ''}),
+    3: () => choose({view: VIEWS[2], step: ''}),
+  };
+  if (event.key in actions) {
+    event.preventDefault();
+    actions[event.key]();
+  }
+}
+
+async function lookForNews() {
+  if (document.hidden || playing || !offered) return;
+  try {
+    const found = await ask('state', {filter: state.filter, color: state.color});
+    if (found.version !== offered.version) await refresh();
+  } catch {
+    // The board has ended; the page stays as it is.
+  }
+}
+
+function save(format) {
+  if (!figure) return;
+  const size = {width: part.main.clientWidth, height: part.main.clientHeight};
+  Plotly.downloadImage(part.main, {format, filename: `depth_${state.view}`, scale: format === 'png' ? 2 : 1, ...size});
+}
+
+function resize() {
+  if (!figure) return;
+  for (const element of [part.main, part.curves]) {
+    if (element.data) Plotly.relayout(element, {width: element.clientWidth, height: element.clientHeight});
+  }
+}
+
+// Light and dark, as TensorBoard is
+
+function isDark() {
+  return window.parent.document.body.classList.contains('dark-mode');
+}
+
+function followTheme() {
+  const set = () => {
+    document.body.classList.toggle('dark', isDark());
+    if (figure) {
+      for (const element of [part.main, part.curves]) Plotly.relayout(element, themed(element.layout, element));
+    }
+  };
+  set();
+  new MutationObserver(set).observe(window.parent.document.body, {attributeFilter: ['class']});
+}
+
+function themed(layout, element) {
+  const [ink, grid] = isDark() ? ['#e4e6ea', '#45484d'] : ['#24292f', '#dfe3e8'];
+  const result = {
+    ...layout,
+    width: element.clientWidth,
+    height: element.clientHeight,
+    paper_bgcolor: 'rgba(0,0,0,0)',
+    plot_bgcolor: 'rgba(0,0,0,0)',
+    font: {color: ink, size: 12, family: 'Roboto, Helvetica, Arial, sans-serif'},
+  };
+  if (element.clientWidth < 500) {
+    result.legend = {...layout.legend, orientation: 'h', y: -0.2};
+    result.margin = {...layout.margin, l: 50};
+  }
+  for (const name of Object.keys(layout).filter((one) => /^[xy]axis\d*$/.test(one))) {
+    result[name] = {...layout[name], gridcolor: grid, linecolor: grid};
+  }
+  return result;
+}
+
+function later(action, milliseconds) {
+  let waiting;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(action, milliseconds);
+  };
+}

@@ -1,0 +1,32 @@
+"""Every text of the Depth tab."""
+
+from __future__ import annotations
+
+TEXTS: dict[str, str] = {
+    "profile": "Profile",
+    "map": "Map",
+    "distributions": "Distributions",
+    "quantity": "Quantity",
+    "subject": "Of",
+    "color": "Color",
+    "filter": "Filter",
+    "filter_help": "Words that name or settings contain: relu  depth=9  -sigmoid",
+    "play": "Play",
+    "pause": "Pause",
+    "moment": "Moment",
+    "count": "{shown} of {all} trainings",
+    "png": "PNG",
+    "svg": "SVG",
+    "csv": "CSV",
+    "graph": "Graph",
+    "hparams": "HParams",
+    "seeds": "{count} seeds",
+    "no_verdict": "No diagnosis yet: it is written when the training ends.",
+    "nothing": "No training here has figures of its layers. Train one with `python -m mnist_depth`, or give your own "
+    "Keras model the callback mnist_depth.instrument.DepthGauge.",
+    "no_match": "No training matches the filter.",
+    "no_figure": "Nothing of this kind was measured.",
+    "failed": "The figure could not be loaded: {reason}",
+    "curves": "Loss and accuracy",
+}
+"""Key -> text; braces are filled in by the page."""
