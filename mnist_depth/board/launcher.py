@@ -19,6 +19,8 @@ from typing import Any
 
 MARK = "mnist_depth-board "
 PORTS_TRIED = 100
+FIRST_TAB = "depth"
+"""The tab that a board opens with, where its plugin is installed; TensorBoard puts plugins of packages last."""
 
 
 def scan_ports(server_class: Any, in_use: type[Exception], first_port: int) -> Callable[[Any, Any], Any]:
@@ -44,7 +46,8 @@ def start_tensorboard(arguments: list[str], first_port: int) -> str:
     from tensorboard import default, program
 
     server_class = scan_ports(program.WerkzeugServer, program.TensorBoardPortInUseError, first_port)
-    board = program.TensorBoard(plugins=default.get_plugins(), server_class=server_class)
+    plugins = sorted(default.get_plugins(), key=lambda plugin: getattr(plugin, "plugin_name", "") != FIRST_TAB)
+    board = program.TensorBoard(plugins=plugins, server_class=server_class)
     board.configure(["tensorboard", *arguments])
     return board.launch()
 

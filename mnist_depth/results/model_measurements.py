@@ -98,8 +98,8 @@ class ModelMeasurer:
     # The pass
 
     def _measure_once(self, x: Any, y: Any, loss: Any) -> Any:
-        from mnist_depth.instrument.probe_batch import as_tensors
         from mnist_depth.instrument.probe import Probe
+        from mnist_depth.instrument.probe_batch import as_tensors
 
         self._reason = ""
         with warnings.catch_warnings(record=True) as caught:

@@ -19,10 +19,16 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from mnist_depth.figures.data import QUANTITIES, Profile
+from mnist_depth.figures.style import Line
+
 Pixels = NDArray[np.uint8]
 
 WIDTH, BORDER, DOTS_PER_INCH = 350, 2, 100
+PROFILE_WIDTH, PROFILE_HEIGHT = 700, 400
 MOST_FILTERS = 64
+MAX_LINES = 20
+"""Configurations in one picture, as far as its legend can name them."""
 DRAWABLE = (1e-60, 1e60)
 """Norms of float32 lie well between these, and Matplotlib's color bars overflow further out."""
 STYLE: Any = {"font.size": 7, "axes.titlesize": 8}
@@ -74,6 +80,19 @@ def heat_map(steps: Sequence[float], values: ArrayLike, title: str) -> Pixels:
     return result[0]
 
 
+def profile(of_layers: Profile, configurations: Sequence[Line]) -> Pixels:
+    """A quantity against the layer at the last moment: a line per configuration, the mean over its seeds."""
+    places = np.arange(1, len(of_layers.layers) + 1)
+    with _figure(PROFILE_HEIGHT, PROFILE_WIDTH) as (axes, result):
+        for line in configurations[:MAX_LINES]:
+            values = np.array([of_layers.values[member][-1] for member in line.members])
+            mean = np.exp(np.log(np.where(values > DRAWABLE[0], values, np.nan)).mean(axis=0))
+            axes.plot(places, mean, color=line.color, marker=".", label=line.label)
+        axes.set(xlabel="layer (1 is next to the input)", ylabel=QUANTITIES[of_layers.quantity].title, yscale="log")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return result[0]
+
+
 def _edges(steps: Sequence[float]) -> NDArray[np.float64]:
     """Borders half-way between the steps."""
     centers = np.asarray(steps, float)
@@ -102,11 +121,11 @@ def confusion(counts: ArrayLike) -> Pixels:
 
 
 @contextmanager
-def _figure(height: int) -> Iterator[tuple[Axes, list[Pixels]]]:
-    """Axes to draw on; the picture stands in the list when the block is left."""
+def _figure(height: int, width: int = WIDTH) -> Iterator[tuple[Axes, list[Pixels]]]:
+    """Axes to draw on; the picture is in the list when the block is left."""
     result: list[Pixels] = []
     with matplotlib.rc_context(STYLE):
-        size = (WIDTH / DOTS_PER_INCH, height / DOTS_PER_INCH)
+        size = (width / DOTS_PER_INCH, height / DOTS_PER_INCH)
         figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
         yield figure.add_subplot(), result
         canvas = FigureCanvasAgg(figure)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from mnist_depth.config import RunConfig
+from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.records import RunRecord
 
 
@@ -39,6 +40,26 @@ def _command(config: RunConfig) -> str:
     usual = RunConfig(dataset=config.dataset).to_dict() | {"dataset": None}
     flags = [f"--{name}={value}" for name, value in config.to_dict().items() if value != usual[name]]
     return shlex.join(["python", "-m", "mnist_depth", "train", *flags])
+
+
+def verdict(diagnosis: Diagnosis) -> str:
+    """The verdict in a sentence, the figure that it rests on, and what to try first: a paragraph each."""
+    parts = [f"**{diagnosis.verdict.upper()}**: {_escape(diagnosis.sentence)}."]
+    worst = next((one for one in diagnosis.findings if one.kind == diagnosis.verdict), None)
+    if worst is not None and worst.figure is not None and worst.threshold is not None:
+        threshold = f"threshold {worst.threshold:g} ({worst.source})"
+        parts.append(_escape(f"Measured {worst.figure:.3g}, {threshold}."))
+    if diagnosis.remedies:
+        first = diagnosis.remedies[0]
+        parts.append(_escape(f"Try first: {first.action} (study {first.study})."))
+    return "\n\n".join(parts)
+
+
+def verdicts(of_lines: Mapping[str, Diagnosis]) -> str:
+    """One line per configuration, by label."""
+    return "\n".join(
+        f"- {_escape(label)}: **{one.verdict.upper()}**: {_escape(one.sentence)}" for label, one in of_lines.items()
+    )
 
 
 def preformatted(plain: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from mnist_depth.config import layer_name
 from mnist_depth.errors import UserError
+from mnist_depth.figures.data import Training, profile
+from mnist_depth.figures.style import lines
+from mnist_depth.figures.trainings import PREDICTED, from_record
 from mnist_depth.files import lock, open_lock
 from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
@@ -27,6 +30,7 @@ from mnist_depth.summaries.events import text as text_event
 from mnist_depth.summaries.hparams import write_best_figures, write_experiment, write_sessions
 from mnist_depth.summaries.protos import Message
 from mnist_depth.summaries.series import Series, last_wall_time, series_of
+from mnist_depth.summaries.tags import PROFILE, VERDICT
 
 LOCK = ".summaries.lock"
 FIRST_KERNEL = "layers/block/vars/0"
@@ -47,13 +51,15 @@ def write_run(record: RunRecord) -> None:
 
 
 def write_study(study: Path) -> None:
-    """Write the HParams of all runs of one study's folder. Raises UserError.
+    """Write the answer in a picture and a text, and the HParams, of all runs of one study's folder. Raises UserError.
 
     Runs that cannot be read are left out. The HParams columns are those of the whole logdir, the folder above. Two
     processes that do this at once take turns.
     """
     with _turn(study):
-        write_sessions(_runs(study, "*/seed_*"))
+        runs = _runs(study, "*/seed_*")
+        write_sessions(runs)
+        replace_events(study, "page", _answer([run for run in runs if run.done]))
         write_experiment(_runs(study.parent, "*/*/seed_*"))
 
 
@@ -77,12 +83,34 @@ def _turn(study: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _answer(runs: Sequence[RunRecord]) -> list[Message]:
+    """Gradient against layer of all configurations, and a verdict on each; nothing where no layer was measured."""
+    from mnist_depth.summaries import images  # matplotlib takes a while to import
+
+    measured: list[tuple[RunRecord, Training]] = []
+    for run in runs:
+        with contextlib.suppress(UserError):
+            training = from_record(run)
+            if PREDICTED in training.quantities:
+                measured.append((run, training))
+    if not measured:
+        return []
+    trainings = [training for _, training in measured]
+    configurations = lines(trainings)
+    diagnoses = {line.label: diagnose_run(measured[line.members[0]][0], "end") for line in configurations}
+    when = max(run.measured.last_wall_time for run, _ in measured)
+    picture = images.profile(profile(trainings, PREDICTED), configurations)
+    return [text_event(VERDICT, text.verdicts(diagnoses), when), image(PROFILE, picture, when)]
+
+
 def _texts(record: RunRecord, series: AllSeries) -> list[Message]:
     when = last_wall_time(series)
     found = {"config": text.config_table(record.config), "reproduce": text.reproduce(record)}
     for moment in ("start", "end"):
         with contextlib.suppress(UserError):
-            found[f"diagnosis/{moment}"] = text.preformatted(render(diagnose_run(record, moment)))
+            diagnosis = diagnose_run(record, moment)
+            found[f"diagnosis/{moment}"] = text.preformatted(render(diagnosis))
+            found[VERDICT] = text.verdict(diagnosis)
     return [text_event(tag, markdown, when) for tag, markdown in found.items()]
 
 

@@ -33,9 +33,6 @@ SPLIT_FOLDERS = ("train", "validation", "test")
 DERIVED_0_1 = re.compile(r"(^|/)(mean|p10|p90)(/|$)|/depth/[^/]+$|/(pretraining|time)$")
 """Runs that version 0.1 wrote beside those of a training."""
 
-VERDICT = "0_verdict"
-"""The tag of the text that says how the training is doing; it sorts first in the Text tab."""
-
 MAX_POINTS, MAX_HISTOGRAMS = 1000, 100
 SECONDS_KEPT = 1.0
 """How long the list of tags is used again."""

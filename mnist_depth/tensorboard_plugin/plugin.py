@@ -102,7 +102,7 @@ class DepthPlugin(base_plugin.TBPlugin):
 
     def _cards(self, found: list[Found], trainings: list[Training], request: wrappers.Request) -> list[dict[str, Any]]:
         from mnist_depth.figures.style import lines
-        from mnist_depth.tensorboard_plugin.data import VERDICT
+        from mnist_depth.summaries.tags import VERDICT
 
         texts = self._source.texts(found, VERDICT, *_where(request)) if found else {}
         return [

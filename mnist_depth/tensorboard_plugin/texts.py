@@ -10,7 +10,7 @@ TEXTS: dict[str, str] = {
     "subject": "Of",
     "color": "Color",
     "filter": "Filter",
-    "filter_help": "Words that name or settings contain: relu  depth=9  -sigmoid",
+    "filter_help": "relu depth=9 -tanh",
     "play": "Play",
     "pause": "Pause",
     "moment": "Moment",
