@@ -252,8 +252,8 @@ class RunConfig:
 
         >>> RunConfig(activation="sigmoid", seed=7).slug
         'sigmoid'
-        >>> RunConfig(depth=5, initializer="normal:0.5", batch_norm="before", dropout=0.3).slug
-        'relu-normal=0.5-bn_before-drop0.3-d5'
+        >>> RunConfig(depth=5, initializer="normal:0.5", dropout=0.3).slug
+        'relu-normal=0.5-drop0.3-d5'
         """
         shown = [name for name in SLUG_ORDER if name == "activation" or not self.is_default(name)]
         shown += [name for name in FIELDS if name not in (*SLUG_ORDER, "seed") and not self.is_default(name)]

@@ -43,7 +43,7 @@ def launcher_input(
     return base64.b64encode(source) + b"\n" + json.dumps(order).encode() + b"\n"
 
 
-class Leash:
+class ChildProcess:
     """A process that ends when its standard input closes; as a context manager it ends with the block.
 
     `detached` moves the child out of the terminal's reach, so that Ctrl-C reaches only us. `die_with_us` asks Linux to
@@ -96,7 +96,7 @@ class Leash:
                 insist()
         return self.process.wait()
 
-    def __enter__(self) -> Leash:
+    def __enter__(self) -> ChildProcess:
         return self
 
     def __exit__(

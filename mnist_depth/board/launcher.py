@@ -1,7 +1,7 @@
 """Run TensorBoard in this process for as long as somebody holds the other end of standard input.
 
 The file stands alone (standard library and TensorBoard, Python 3.8 or later): its source is sent to the interpreter
-that is to serve the board, here or on a machine that need not know this package. Standard input is the leash: when the
+that is to serve the board, here or on a machine that need not know this package. When the
 holder ends, however it ends, the kernel closes the pipe, and the board goes with it. Nothing can be left behind.
 """
 
@@ -84,7 +84,7 @@ def wait_for_release(patience: float | None) -> None:
 
 
 def main(logdir: str, port: int, arguments: list[str], patience: float | None, tensorflow: bool) -> None:
-    """Serve `logdir`, report the address in one line on standard output, and end with the leash.
+    """Serve `logdir`, report the address in one line on standard output, and end when standard input is closed.
 
     `arguments` go to TensorBoard; `tensorflow` says whether it needs the real one to read the logdir.
     """

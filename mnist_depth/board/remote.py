@@ -18,7 +18,7 @@ import webbrowser
 from collections.abc import Iterator, Sequence
 
 from mnist_depth.board.address import Address, parse_address
-from mnist_depth.board.child_process import BOOT, Leash, launcher_input
+from mnist_depth.board.child_process import BOOT, ChildProcess, launcher_input
 from mnist_depth.board.launcher import MARK, PORTS_TRIED
 from mnist_depth.board.server import PORT, Board, check_port, environment, exit_on_sigterm
 from mnist_depth.errors import UserError
@@ -98,19 +98,19 @@ def open_remote(
         raise UserError(f"the remote interpreter {python!r} is refused: it holds a line break")
     with tempfile.TemporaryDirectory(prefix="board-") as folder:
         ssh = _Ssh(there.host, os.path.join(folder, "ssh"), ssh_config)
-        with ssh.open(_SERVE_THERE if attach is None else _HOLD_THERE) as leash:
+        with ssh.open(_SERVE_THERE if attach is None else _HOLD_THERE) as child:
             if attach is None:
-                leash.send(os.fsencode(f"{there.path}\n{python}\n"))
-                leash.send(launcher_input(0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE))
-            report = leash.report()
+                child.send(os.fsencode(f"{there.path}\n{python}\n"))
+                child.send(launcher_input(0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE))
+            report = child.report()
             if report is None:
-                raise UserError(_why_ended(leash.close(), address, connected=False, python=python))
+                raise UserError(_why_ended(child.close(), address, connected=False, python=python))
             if not report.get("events", True):
                 print(f"Warning: no event files below {there.path} on {there.host} yet", file=sys.stderr, flush=True)
             local = ssh.forward(attach or int(report["port"]), port or PORT)
             url = f"http://127.0.0.1:{local}/"
-            shows = _folder_shown(url, leash, there.host)
-            yield Board(url, local, leash, f"{there.host}:{shows}")
+            shows = _folder_shown(url, child, there.host)
+            yield Board(url, local, child, f"{there.host}:{shows}")
 
 
 class _Ssh:
@@ -120,7 +120,7 @@ class _Ssh:
         self._host = host
         self._base = ["ssh", *(["-F", os.path.abspath(config)] if config else []), "-S", control]
 
-    def open(self, script: str) -> Leash:
+    def open(self, script: str) -> ChildProcess:
         """Run `script` there with `sh`; password, passphrase and host key are asked by `ssh` itself on the terminal."""
         options = {
             "ControlPersist": "no",
@@ -133,7 +133,7 @@ class _Ssh:
         settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         command = [*self._base, "-M", "-T", *settings, "--", self._host, f"exec sh -c {shlex.quote(script)}"]
         try:
-            return Leash(command, die_with_us=True)
+            return ChildProcess(command, die_with_us=True)
         except FileNotFoundError:
             raise UserError("there is no `ssh` on this machine; install the OpenSSH client") from None
 
@@ -162,10 +162,10 @@ def _options(there: Address) -> Sequence[str]:
     return ["--host=127.0.0.1", f"--window_title={there.host}:{there.path}"]
 
 
-def _folder_shown(url: str, leash: Leash, host: str) -> str:
+def _folder_shown(url: str, child: ChildProcess, host: str) -> str:
     """What the board over there says that it serves. It listens by now: asked once, for ssh complains at every time."""
     try:
-        return str(environment(url, leash, refusal=0).get("data_location"))
+        return str(environment(url, child, refusal=0).get("data_location"))
     except UserError:
         raise UserError(
             f"no board answers through the connection to {host}: nothing runs on that port there, or its SSH server "
@@ -180,16 +180,16 @@ def _keep_alive(board: Board, attached: int | None) -> int:
     """
     while True:
         try:
-            return board.leash.process.wait(SECONDS_BETWEEN_BEATS)
+            return board.child.process.wait(SECONDS_BETWEEN_BEATS)
         except subprocess.TimeoutExpired:
-            board.leash.send(b"\n")
+            board.child.send(b"\n")
         if attached is not None and not _answers(board):
             raise UserError(f"the board on port {attached} over there has ended; start it there again")
 
 
 def _answers(board: Board) -> bool:
     with contextlib.suppress(UserError):
-        return bool(environment(board.url, board.leash, refusal=0))
+        return bool(environment(board.url, board.child, refusal=0))
     return False
 
 

@@ -19,22 +19,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from mnist_depth.board.child_process import BOOT, Leash, launcher_input
+from mnist_depth.board.child_process import BOOT, ChildProcess, launcher_input
+from mnist_depth.board.links import PORT, depth_tab
 from mnist_depth.board.logdir import check_logdir, empty_warning
 from mnist_depth.errors import UserError
 
-PORT = 6006
 SECONDS_TO_ANSWER = 60
 SECONDS_OF_REFUSAL = 5
 
 
 @dataclass(frozen=True)
 class Board:
-    """A running board: where it answers, and the leash of the process that serves it."""
+    """A running board: where it answers, and the process that serves it."""
 
     url: str
     port: int
-    leash: Leash
+    child: ChildProcess
     shows: str = ""
     """The folder, as the board itself names it."""
 
@@ -47,23 +47,26 @@ def serve(
     bind_all: bool = False,
     acknowledged: bool = False,
     reload_interval: float = 5.0,
+    words: str = "",
 ) -> None:
     """Serve `logdir` until Ctrl-C or SIGTERM; print the address and the SSH line for another machine.
 
-    Takes the first free port from `port` on (0: any). `reload_interval` is in seconds. Raises UserError for a logdir
-    that is not there, for `bind_all` that is not `acknowledged`, and when the board cannot start or ends by itself.
+    Takes the first free port from `port` on (0: any). `reload_interval` is in seconds, `words` filter the trainings of
+    the Depth tab. Raises UserError for a logdir that is not there, for `bind_all` that is not `acknowledged`, and when
+    the board cannot start or ends by itself.
     """
     with (
         contextlib.suppress(KeyboardInterrupt),
         exit_on_sigterm(),
         start_board(logdir, port, bind_all, acknowledged, reload_interval) as board,
     ):
-        print(f"TensorBoard: {board.url}")
+        address = depth_tab(words, board.url)
+        print(f"TensorBoard: {address}")
         print(f"From another machine: {ssh_line(board.port)}  and open http://127.0.0.1:{board.port}/ there")
         print("Ctrl-C ends the board.", flush=True)
         if open_browser:
-            webbrowser.open(board.url)
-        status = board.leash.process.wait()
+            webbrowser.open(address)
+        status = board.child.process.wait()
         raise UserError(f"TensorBoard ended by itself (exit status {status}); start it again")
     print("The board is closed.")
 
@@ -92,17 +95,17 @@ def start_board(
     )
     with (
         tempfile.TemporaryFile() as log,
-        Leash([sys.executable, "-c", BOOT, path], stderr=log, detached=True) as leash,
+        ChildProcess([sys.executable, "-c", BOOT, path], stderr=log, detached=True) as child,
     ):
-        leash.send(start)
-        report = leash.report()
+        child.send(start)
+        report = child.report()
         if report is None:
             raise UserError(f"TensorBoard did not start: {_last_line(log)}")
-        environment(f"http://127.0.0.1:{report['port']}/", leash)
-        yield Board(report["url"], report["port"], leash)
+        environment(f"http://127.0.0.1:{report['port']}/", child)
+        yield Board(report["url"], report["port"], child)
 
 
-def environment(url: str, leash: Leash, refusal: float = SECONDS_OF_REFUSAL) -> dict[str, Any]:
+def environment(url: str, child: ChildProcess, refusal: float = SECONDS_OF_REFUSAL) -> dict[str, Any]:
     """Wait until the board at `url` answers and return what it says of itself.
 
     It has bound its port by now, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse for long (`refusal`
@@ -110,7 +113,7 @@ def environment(url: str, leash: Leash, refusal: float = SECONDS_OF_REFUSAL) -> 
     """
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
     limit = time.monotonic() + refusal
-    while leash.process.poll() is None:
+    while child.process.poll() is None:
         try:
             with direct.open(f"{url}data/environment", timeout=SECONDS_TO_ANSWER) as answer:
                 return json.load(answer)

@@ -43,6 +43,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "deterministic",
         "keep_going",
         "quiet",
+        "port",
+        "open_browser",
     ),
     STUDYING: ("seeds", "quick"),
     CHOICES: ("choose", "seeds"),
@@ -115,7 +117,9 @@ def _define_board(values: FlagValues) -> None:
     whole("attach", None, "port of a board that already runs on the other machine", flag_values=values)
     text("remote_python", "", "interpreter to use on the other machine (default: found there)", flag_values=values)
     text("ssh_config", None, "configuration file for ssh, as ssh -F takes it", flag_values=values)
-    switch("open_browser", False, "open the board in a browser", flag_values=values)
+    switch(
+        "open_browser", False, "open the board in a browser; study and train serve it until Ctrl-C", flag_values=values
+    )
     switch("bind_all", False, "serve the board to the whole network", flag_values=values)
     switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
     text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)

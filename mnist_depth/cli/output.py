@@ -292,7 +292,7 @@ def scores_of(run: RunRecord) -> str:
 
 
 def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str:
-    """The command that opens the board, and the chart that answers the question."""
+    """The command that opens the board, and the address of the tab that answers the question."""
     board = shlex.join([*python(), "board", "--logdir", str(logdir)])
     tensorboard = f"tensorboard --logdir {shlex.quote(str(logdir))}"
     head = _("Look:  ")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mnist_depth import datasets, records
+from mnist_depth.board.links import depth_tab
 from mnist_depth.cli import flags, output, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
@@ -53,7 +54,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     print(f"Study {name}: {chosen.question}", flush=True)
     result = _sweep(configs, options, values)
     with _whatever_the_disk_holds(result):
-        _conclude(chosen, _read(configs, options), options)
+        _conclude(chosen, _read(configs, options), options, values)
     return _ending(result, options)
 
 
@@ -77,7 +78,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
         if len(runs) > 1:
             print(f"\n{output.results_table(output.overview_of(runs), output.terminal_width())}\n")
         _write_pages(options)
-        print(output.where_to_look(options.logdir))
+        _look(options, values)
     return _ending(result, options)
 
 
@@ -114,7 +115,7 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
     with _whatever_the_disk_holds(*results):
-        _conclude(chosen, _read([trial.config for trial in trials], options), options)
+        _conclude(chosen, _read([trial.config for trial in trials], options), options, values)
     return max(_ending(result, options) for result in results)
 
 
@@ -127,7 +128,7 @@ def _winner(config: RunConfig, options: sweep.Options) -> str:
     return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
 
 
-def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options) -> None:
+def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, values: flags.FlagValues) -> None:
     """The table, the verdicts, the report and the board's summaries of the runs that have finished."""
     from mnist_depth.results.report import left_out, write_overview
 
@@ -141,7 +142,17 @@ def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options) 
         _write_pages(options)
         page = write_overview(overview, folder, notes=left_out(folder, runs))
     print(_("Report: {path}", path=page))
-    print(output.where_to_look(options.logdir, chosen.look, width))
+    _look(options, values)
+
+
+def _look(options: sweep.Options, values: flags.FlagValues) -> None:
+    """Say where the answer is to be seen; with --open_browser serve the board and open it there."""
+    words = f"study={options.study}"
+    print(output.where_to_look(options.logdir, depth_tab(words), output.terminal_width()), flush=True)
+    if values.open_browser:
+        from mnist_depth.board.server import serve
+
+        serve(options.logdir, values.port, open_browser=True, words=words)
 
 
 def _write_pages(options: sweep.Options) -> None:

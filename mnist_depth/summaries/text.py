@@ -47,8 +47,7 @@ def verdict(diagnosis: Diagnosis) -> str:
     parts = [f"**{diagnosis.verdict.upper()}**: {_escape(diagnosis.sentence)}."]
     worst = next((one for one in diagnosis.findings if one.kind == diagnosis.verdict), None)
     if worst is not None and worst.figure is not None and worst.threshold is not None:
-        threshold = f"threshold {worst.threshold:g} ({worst.source})"
-        parts.append(_escape(f"Measured {worst.figure:.3g}, {threshold}."))
+        parts.append(_escape(f"Measured {worst.figure:.2g}, threshold {worst.threshold:g}."))
     if diagnosis.remedies:
         first = diagnosis.remedies[0]
         parts.append(_escape(f"Try first: {first.action} (study {first.study})."))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_depth.board.child_process import Leash
+from mnist_depth.board.child_process import ChildProcess
 
 from .boards import processes_on
 
@@ -15,14 +15,14 @@ HOLDER = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {HELP
 
 def test_what_the_child_started_is_gone_with_it(tmp_path: Path) -> None:
     """Like TensorBoard's data server: a helper that ends by itself a little after the process that started it."""
-    with Leash([sys.executable, "-c", HOLDER, str(tmp_path)]) as leash:
+    with ChildProcess([sys.executable, "-c", HOLDER, str(tmp_path)]) as child:
         pass
-    assert leash.process.returncode == 0
+    assert child.process.returncode == 0
     assert processes_on(tmp_path) == []
 
 
 def test_a_child_that_ignores_its_input_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnist_depth.board.child_process.SECONDS_TO_END", 0.2)
-    with Leash([sys.executable, "-c", "import time; time.sleep(600)"]) as leash:
+    with ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"]) as child:
         pass
-    assert leash.process.returncode == -15
+    assert child.process.returncode == -15

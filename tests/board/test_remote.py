@@ -137,7 +137,7 @@ def test_a_lost_connection_is_reported(logdir: Path, ssh_config: Path) -> None:
 def test_silence_ends_the_board_over_there(logdir: Path, ssh_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SECONDS_OF_SILENCE", 1)
     with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
-        board.leash.process.wait(60)
+        board.child.process.wait(60)
     assert eventually(lambda: processes_on(logdir) == [])
 
 
@@ -155,10 +155,10 @@ def test_the_end_of_a_board_that_is_attached_to_is_noticed(
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_BEATS", 0.2)
     with start_board(logdir) as there, open_remote("there", attach=there.port, ssh_config=ssh_config) as board:
-        threading.Timer(1, there.leash.process.kill).start()
+        threading.Timer(1, there.child.process.kill).start()
         with pytest.raises(UserError, match=f"the board on port {there.port} over there has ended"):
             module._keep_alive(board, there.port)
-        assert board.leash.process.poll() is None
+        assert board.child.process.poll() is None
 
 
 def test_an_interrupted_board_over_there_leaves_no_traceback(
@@ -167,7 +167,7 @@ def test_an_interrupted_board_over_there_leaves_no_traceback(
     with open_remote(f"there:{logdir}", python=PYTHON, ssh_config=ssh_config) as board:
         for process in processes_on(logdir):
             os.kill(process, signal.SIGINT)
-        board.leash.process.wait(30)
+        board.child.process.wait(30)
     assert "Traceback" not in capfd.readouterr().err
 
 

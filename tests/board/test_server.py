@@ -57,7 +57,7 @@ def test_a_taken_port_is_passed_over(logdir: Path) -> None:
 
 def test_the_board_does_not_load_tensorflow(logdir: Path) -> None:
     with start_board(logdir) as board:
-        maps = Path(f"/proc/{board.leash.process.pid}/maps").read_text()
+        maps = Path(f"/proc/{board.child.process.pid}/maps").read_text()
     assert "tensorboard" in maps or "grpc" in maps
     assert "libtensorflow" not in maps
 
@@ -89,7 +89,8 @@ def command(logdir: Path, *, detached: bool = True) -> Iterator[tuple[subprocess
 
 def test_it_prints_the_address_and_the_ssh_line(logdir: Path) -> None:
     with command(logdir) as (_, lines):
-        url = lines[0].split()[-1]
+        url, _, tab = lines[0].split()[-1].partition("#")
+        assert tab == "depth"
         port = url.rstrip("/").rpartition(":")[2]
         assert url == f"http://127.0.0.1:{port}/"
         assert f"ssh -N -L {port}:127.0.0.1:{port} " in lines[1]
@@ -131,7 +132,7 @@ def test_bind_all_acknowledged(logdir: Path) -> None:
 
 
 def test_a_missing_logdir_ends_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "Leash", None)
+    monkeypatch.setattr(server, "ChildProcess", None)
     with pytest.raises(UserError, match="there is no folder"):
         serve(tmp_path / "nowhere")
 

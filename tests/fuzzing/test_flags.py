@@ -89,8 +89,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TFDS_DATA_DIR", str(root / "nothing"))
         patch.setattr(datasets, "_reachable", lambda url: False)
         patch.setattr(sweep, "run", _train_nothing)
-        patch.setattr(server, "Leash", FakeLeash)
-        patch.setattr(remote, "Leash", FakeLeash)
+        patch.setattr(server, "ChildProcess", FakeChildProcess)
+        patch.setattr(remote, "ChildProcess", FakeChildProcess)
         patch.setattr(remote, "PORTS_TRIED", 2)
         patch.setattr(remote, "subprocess", FakeSubprocess)
         yield root
@@ -100,10 +100,10 @@ def _train_nothing(configs: Sequence[RunConfig], options: sweep.Options, watch: 
     return sweep.Result([sweep.Outcome(options.logdir, "failed", "not trained here") for _ in configs])
 
 
-class FakeLeash:
+class FakeChildProcess:
     """Stands for `ssh` and for TensorBoard: keeps what it is started with and sent, and reports a port."""
 
-    started: list[FakeLeash] = []  # noqa: RUF012  one list for all
+    started: list[FakeChildProcess] = []  # noqa: RUF012  one list for all
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
         self.command, self.sent, self.report = [*command], b"", lambda: {"port": 7} if "ssh" in command else None
@@ -116,7 +116,7 @@ class FakeLeash:
     def close(self) -> int:
         return 255
 
-    def __enter__(self) -> FakeLeash:
+    def __enter__(self) -> FakeChildProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,7 +130,7 @@ class FakeSubprocess:
 
     @staticmethod
     def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        FakeLeash(command, **options)
+        FakeChildProcess(command, **options)
         return subprocess.CompletedProcess([*command], 255, "", "refused")
 
 
@@ -158,12 +158,12 @@ hosts = st.one_of(
 @reproducible(300)
 @given(address=hosts, python=texts, config=texts, attach=st.sampled_from([None, None, None, 7, 7, 0, -1, 2**16]))
 def test_no_address_reaches_a_shell(home: Path, address: str, python: str, config: str, attach: int | None) -> None:
-    FakeLeash.started.clear()
+    FakeChildProcess.started.clear()
     line = ["board", f"--remote={address}", f"--remote_python={python}", f"--ssh_config={config}"]
     assert call(*line, *([f"--attach={attach}"] if attach is not None else [])).code == 2
-    assert not address.startswith("-") or not FakeLeash.started
+    assert not address.startswith("-") or not FakeChildProcess.started
     script = remote._SERVE_THERE if attach is None else remote._HOLD_THERE
-    for ssh in FakeLeash.started:
+    for ssh in FakeChildProcess.started:
         options, (host, *command) = _split(ssh.command)
         assert options[0] == "ssh"
         assert host in (address[: len(host)], address.replace("[", "").replace("]", "")[: len(host)])
@@ -172,8 +172,8 @@ def test_no_address_reaches_a_shell(home: Path, address: str, python: str, confi
         assert command in ([], [f"exec sh -c {shlex.quote(script)}"])
         assert ("-F" in options) == bool(config)
         assert not config or os.path.isabs(options[options.index("-F") + 1])
-    if attach is None and FakeLeash.started:
-        path, interpreter, _, _ = FakeLeash.started[0].sent.split(b"\n", 3)
+    if attach is None and FakeChildProcess.started:
+        path, interpreter, _, _ = FakeChildProcess.started[0].sent.split(b"\n", 3)
         assert os.fsencode(address).endswith(path)
         assert interpreter == os.fsencode(python)
 

@@ -34,7 +34,9 @@ def test_a_run_shows_exactly_this(tmp_path: Path) -> None:
     with h5py.File(record.folder / "weights.weights.h5", "w") as file:
         file[FIRST_KERNEL] = np.random.default_rng(0).normal(size=(784, 20))
     write_run(record)
-    assert tags_of(record.folder, "text") == {"config", "reproduce", "diagnosis/start", "diagnosis/end"}
+    assert tags_of(record.folder, "text") == {
+        "0_verdict", "config", "reproduce", "diagnosis/start", "diagnosis/end",
+    }  # fmt: skip
     assert tags_of(record.folder, "images") == {
         "filters/layer_01",
         "gradient_norm/layer_by_step",
