@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_depth.version import __version__
 
 if TYPE_CHECKING:
-    from mnist_depth import theory
+    from mnist_depth import figures, theory
     from mnist_depth.api import train, train_many
     from mnist_depth.config import RunConfig
     from mnist_depth.instrument import DepthGauge, measure
@@ -25,6 +25,7 @@ EXPORTS = {
     "Runs": "mnist_depth.results.frames",
     "diagnose": "mnist_depth.results.diagnosis",
     "diagnose_run": "mnist_depth.results.diagnosis",
+    "figures": "mnist_depth.figures",
     "grid": "mnist_depth.sweeps.grid",
     "measure": "mnist_depth.instrument",
     "runs": "mnist_depth.results.frames",
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "diagnose",
     "diagnose_run",
+    "figures",
     "grid",
     "measure",
     "runs",

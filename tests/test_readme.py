@@ -80,6 +80,7 @@ def _saved_model(folder: Path, words: Sequence[str]) -> None:
 
 KNOWN = (
     Known(("scripts/run",), ("--dry_run", "--dataset=digits"), "logs/depth9:"),
+    Known(("scripts/check",)),
     Known(("scripts/test",), ("-n0", "--no-header", "-p", "no:cacheprovider"), " passed"),
     Known((*PROGRAM, "study"), ("--dataset=digits", "--dry_run"), " runs, "),
     Known((*PROGRAM, "train"), (*TINY, "--width=16", "--instruments=none"), "finished, test loss"),
@@ -128,7 +129,7 @@ STUB = '#!/bin/sh\necho "$0 $*" >>"$(dirname "$0")/calls.txt"\n'
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the diffs of CONTRIBUTING.md in it, and a `.venv` that need not be installed.
 
-    Its `python` is the one that runs the tests; ruff and pyright only note that they were called.
+    Its `python` is the one that runs the tests; the static checks only note that they were called.
     """
     folder = tmp_path_factory.mktemp("copy") / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "images")
@@ -144,7 +145,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     _script(programs / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    for name in ("ruff", "basedpyright"):
+    for name in ("ruff", "basedpyright", "lint-imports", "deptry"):
         _script(programs / name, STUB)
     for extras in ("base", "test"):
         (folder / ".venv" / f".installed-{extras}").touch()
@@ -184,11 +185,14 @@ def test_every_command_in_the_pages_runs(command: str, checkout: Path, tmp_path:
     folder = checkout if at_home else tmp_path
     if kind.needs:
         kind.needs(folder, words)
-    more = [*kind.more, "tests/test_config.py"] if words == ["scripts/test"] else kind.more
+    whole = words[0] == "scripts/test" and not any(word.startswith("tests/") for word in words)
+    more = [*kind.more, "tests/test_config.py"] if whole else kind.more
     found = (_until_interrupted if "board" in words else run)([*words, *more], folder)
     assert kind.prints in found
-    if words[0] == "scripts/test":
-        assert _checks(checkout) == ["ruff check .", "ruff format --check .", "basedpyright"]
+    if words[0] in ("scripts/test", "scripts/check"):
+        assert [call.partition(" ")[0] for call in _checks(checkout)] == [
+            *("ruff", "ruff", "basedpyright", "lint-imports", "deptry"),
+        ]
 
 
 def _checks(checkout: Path) -> list[str]:
@@ -277,7 +281,6 @@ def test_the_page_for_python_runs_from_top_to_bottom(tmp_path: Path) -> None:
     program = tmp_path / "mine.py"
     program.write_text("\n".join(['if __name__ == "__main__":', *(f"    {line}" for line in lines)]), encoding="utf-8")
     program.write_text(program.read_text() + "\n    print(table.to_csv(), page)\n", encoding="utf-8")
-    pytest.importorskip("pandas")
     done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^tanh,6,0\.\d+,\S+,2$", done.stdout, re.MULTILINE)

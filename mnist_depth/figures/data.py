@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_depth.errors import unknown
+
 Floats = NDArray[np.float64]
 
 KERNEL = r"(kernel|embeddings)"
@@ -232,6 +234,23 @@ def _scaled(training: Training, theory: Floats | None, measured: Floats, layers:
     return result
 
 
+def over_seeds(values: Floats, logarithmic: bool) -> tuple[Floats, Floats, Floats]:
+    """Mean, least and most over the seeds: `values` is [seeds, moments, layers]. Geometric mean on a log axis.
+
+    Where a seed has no positive value, which has no logarithm, the mean is the arithmetic one.
+    """
+    with np.errstate(all="ignore"):
+        some = np.isfinite(values).any(axis=0)
+        count = np.isfinite(values).sum(axis=0)
+        mean = np.where(some, np.nansum(values, axis=0) / np.maximum(count, 1), math.nan)
+        if logarithmic:
+            geometric = np.exp(np.nansum(np.log(values), axis=0) / np.maximum(count, 1))
+            mean = np.where(np.nan_to_num(values, nan=1.0).min(axis=0) > 0, np.where(some, geometric, math.nan), mean)
+        least = np.where(some, np.nanmin(np.where(np.isnan(values), np.inf, values), axis=0), math.nan)
+        most = np.where(some, np.nanmax(np.where(np.isnan(values), -np.inf, values), axis=0), math.nan)
+    return mean, least, most
+
+
 @dataclass(frozen=True)
 class LayerByStep:
     """One quantity of one training: `values` [layers, steps]."""
@@ -266,6 +285,57 @@ def distributions(training: Training, subject: str) -> Distributions:
     steps = sorted({step for by_step in found.values() for step in by_step})
     bars = [[by_step.get(step) for by_step in found.values()] for step in steps]
     return Distributions(training.name, list(found), steps, bars)
+
+
+def mean_curve(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Steps, mean, least and most over some seeds' curves, at every step that one of them has."""
+    if not series:
+        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
+    values = np.concatenate([one.values for one in series])
+    steps, where, counts = np.unique(
+        np.concatenate([one.steps for one in series]), return_inverse=True, return_counts=True
+    )
+    least, most = np.full(len(steps), np.inf), np.full(len(steps), -np.inf)
+    np.minimum.at(least, where, values)
+    np.maximum.at(most, where, values)
+    return steps, np.bincount(where, values) / counts, least, most
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A final figure over two fields: `values` [rows, columns], nan where there is none."""
+
+    row_name: str
+    rows: list[Any]
+    column_name: str
+    columns: list[Any]
+    values: Floats
+
+
+def grid_of(trainings: Sequence[Mapping[str, Any]], rows: str, columns: str, figure: str) -> Grid:
+    """The mean of a figure at every pair of values of two fields; each training is a mapping of fields and figures.
+
+    Raises UserError for a field or figure that none of them has.
+    """
+    known = list(dict.fromkeys(name for one in trainings for name in one))
+    for name in (rows, columns, figure):
+        if name not in known:
+            raise unknown("field or figure", name, known)
+    axes = [sorted({one[name] for one in trainings}, key=_by_size) for name in (rows, columns)]
+    cells: dict[tuple[int, int], list[float]] = {}
+    for one in trainings:
+        place = axes[0].index(one[rows]), axes[1].index(one[columns])
+        cells.setdefault(place, []).append(float(one.get(figure, math.nan)))
+    values = np.full((len(axes[0]), len(axes[1])), math.nan)
+    for place, found in cells.items():
+        finite = [value for value in found if math.isfinite(value)]
+        values[place] = np.mean(finite) if finite else math.nan
+    return Grid(rows, axes[0], columns, axes[1], values)
+
+
+def _by_size(value: Any) -> tuple[float, list[tuple[int, str]]]:
+    """Numbers by size, names with the numbers in them by size."""
+    return (float(value), []) if isinstance(value, (int, float)) else (0.0, _natural(str(value)))
 
 
 def epoch_of(step: float, steps_per_epoch: int) -> int | None:

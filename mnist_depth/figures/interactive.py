@@ -26,6 +26,8 @@ from mnist_depth.figures.data import (
     distributions,
     epoch_of,
     layer_by_step,
+    mean_curve,
+    over_seeds,
     profile,
 )
 from mnist_depth.figures.style import Line, lines, plain
@@ -69,7 +71,7 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
     updates: list[dict[str, Any]] = [{} for _ in found.steps]
     for line in groups:
         values = np.array([found.values[place] for place in line.members])
-        mean, least, most = _over_seeds(values, spec.logarithmic)
+        mean, least, most = over_seeds(values, spec.logarithmic)
         if len(line.members) > 1:
             band = _band(places, line)
             for moment, update in enumerate(updates):
@@ -86,7 +88,7 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
         data.append(_line(places, line))
         theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
         if theory is not None:
-            data.append(_theory(places, theory, line, low) | {"showlegend": not any(map(_is_theory, data))})
+            data.append(_theory(places, theory, line, low))
     layout = _layout() | {
         "xaxis": _layer_axis(found.layers),
         "yaxis": _value_axis(spec.title, spec.logarithmic, low, high),
@@ -98,23 +100,6 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
         for step, update in zip(found.steps, updates, strict=True)
     ]
     return {"data": data, "layout": layout, "moments": steps}
-
-
-def _over_seeds(values: Floats, logarithmic: bool) -> tuple[Floats, Floats, Floats]:
-    """Mean, least and most over the seeds: `values` is [seeds, moments, layers]. Geometric mean on a log axis.
-
-    Where a seed has no positive value, which has no logarithm, the mean is the arithmetic one.
-    """
-    with np.errstate(all="ignore"):
-        some = np.isfinite(values).any(axis=0)
-        count = np.isfinite(values).sum(axis=0)
-        mean = np.where(some, np.nansum(values, axis=0) / np.maximum(count, 1), math.nan)
-        if logarithmic:
-            geometric = np.exp(np.nansum(np.log(values), axis=0) / np.maximum(count, 1))
-            mean = np.where(np.nan_to_num(values, nan=1.0).min(axis=0) > 0, np.where(some, geometric, math.nan), mean)
-        least = np.where(some, np.nanmin(np.where(np.isnan(values), np.inf, values), axis=0), math.nan)
-        most = np.where(some, np.nanmax(np.where(np.isnan(values), -np.inf, values), axis=0), math.nan)
-    return mean, least, most
 
 
 def _limits(found: Profile, logarithmic: bool) -> tuple[float, float]:
@@ -176,23 +161,16 @@ def _band(places: list[int], line: Line) -> Figure:
     }
 
 
-THEORY = "theory at the start"
-
-
-def _is_theory(trace: Figure) -> bool:
-    return trace["name"] == THEORY
-
-
 def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": THEORY,
+        "name": f"{plain(line.label)}, theory at the start",
         "legendgroup": plain(line.label),
         "x": places,
         "y": _drawn(theory, low),
         "line": {"color": line.color, "width": 1.5, "dash": "dash"},
-        "hovertemplate": f"%{{y:.3g}}<extra>{plain(line.label)}, {THEORY}</extra>",
+        "hovertemplate": "%{y:.3g}<extra>%{fullData.name}</extra>",
         "connectgaps": True,
     }
 
@@ -324,27 +302,17 @@ def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -
     layout: Figure = _layout()
     data: list[Figure] = []
     for number, name in enumerate(CURVES, 1):
-        _panel(layout, number, len(CURVES), rows=True)
-        layout[_axis("yaxis", number)] |= {"title": {"text": name}}
+        _panel(layout, number, len(CURVES), name, rows=True)
         for line in lines(trainings, color_by):
             for split in SPLITS:
                 series = [trainings[place].curve(name, split) for place in line.members]
-                x, y = _mean_curve([(one.steps, one.values) for one in series if len(one.steps)])
+                x, y, _, _ = mean_curve([one for one in series if len(one.steps)])
                 if len(x):
                     data.append(_curve(line, split, x, y, number))
     layout[_axis("xaxis", len(CURVES))] |= {"title": {"text": "step"}}
     for number, line_trace in enumerate(data):
         line_trace["showlegend"] = line_trace["name"] not in {one["name"] for one in data[:number]}
     return {"data": data, "layout": layout}
-
-
-def _mean_curve(series: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    if not series:
-        return np.empty(0), np.empty(0)
-    steps, where, counts = np.unique(
-        np.concatenate([steps for steps, _ in series]), return_inverse=True, return_counts=True
-    )
-    return steps, np.bincount(where, np.concatenate([values for _, values in series])) / counts
 
 
 def _curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
@@ -419,15 +387,15 @@ def _axis(name: str, number: int) -> str:
     return name if number == 1 else f"{name}{number}"
 
 
-def _panel(layout: Figure, number: int, count: int, title: str = "", rows: bool = False) -> None:
-    """The axes of panel `number` of `count`, side by side with a title above or one below the other."""
-    gap = 0.12 if rows else 0.06
+def _panel(layout: Figure, number: int, count: int, title: str, rows: bool = False) -> None:
+    """The axes of panel `number` of `count`, side by side or one below the other, with a title above."""
+    gap = 0.14 if rows else 0.06
     size = (1 - gap * (count - 1)) / count
     start = (number - 1) * (size + gap)
     span = [start, start + size] if not rows else [1 - start - size, 1 - start]
     anchor_x, anchor_y = ("x" if number == 1 else f"x{number}"), ("y" if number == 1 else f"y{number}")
     layout[_axis("xaxis", number)] = {"domain": [0, 1] if rows else span, "anchor": anchor_y, "zeroline": False}
     layout[_axis("yaxis", number)] = {"domain": span if rows else [0, 1], "anchor": anchor_x, "zeroline": False}
-    if title:
-        note = {"text": title, "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(span) / 2, "y": 1.0}
-        layout.setdefault("annotations", []).append(note | {"xanchor": "center", "yanchor": "bottom"})
+    place = {"x": 0.5 if rows else sum(span) / 2, "y": span[1] if rows else 1.0}
+    note = {"text": title, "showarrow": False, "xref": "paper", "yref": "paper", "xanchor": "center"}
+    layout.setdefault("annotations", []).append(note | {"yanchor": "bottom"} | place)

@@ -1,0 +1,250 @@
+"""One call per figure, for runs of a study, folders of gauges, a `Measurement` or a `Diagnosis`.
+
+Every function returns a figure and changes no global state: a plotly figure in a notebook, a matplotlib figure
+(`savefig` writes PDF, SVG, PNG and PGF) elsewhere, for `interactive=False` and where `ax` says on what to draw.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnist_depth import theory
+from mnist_depth.errors import UserError, unknown
+from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Floats, Series, Training, grid_of
+from mnist_depth.figures.style import lines
+from mnist_depth.figures.trainings import from_record
+from mnist_depth.records import RunRecord, TrainingRecord, find_trainings
+from mnist_depth.registry import split_name
+from mnist_depth.runtime.notebook import in_notebook
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIGNAL = "pre_activation_gradient_norm"
+"""The norm of dL/dz, the one that theory predicts."""
+
+
+def by_layer(
+    source: Any,
+    quantity: str | None = None,
+    *,
+    step: int | None = None,
+    color_by: str = "activation",
+    ax: Axes | None = None,
+    interactive: bool | None = None,
+) -> Any:
+    """A quantity against the layer: a line per configuration, the range over seeds as a band, theory dashed.
+
+    `source` is a folder, runs, one run, a `Measurement` or a `Diagnosis`, or a dictionary name -> one of the last two.
+    `quantity` is the first part of a tag, default the most telling one that was measured; `step` the optimizer step,
+    default the last one. Raises UserError for a quantity that was not measured.
+    """
+    trainings = _trainings(source)
+    quantity = _quantity(quantity, trainings)
+    if _is_interactive(interactive, ax):
+        from mnist_depth.figures import interactive as plotly
+
+        return plotly.figure(plotly.profile_figure(trainings, quantity, color_by))
+    from mnist_depth.figures import static
+
+    figure, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
+    static.draw_profile(ax, trainings, quantity, step, color_by)
+    return figure
+
+
+def by_step(
+    source: Any, quantity: str | None = None, *, color_by: str = "activation", interactive: bool | None = None
+) -> Any:
+    """A quantity over layer and step, as colors: the first seed of each configuration, side by side on one scale."""
+    trainings = _trainings(source)
+    quantity = _quantity(quantity, trainings)
+    if _is_interactive(interactive, None):
+        from mnist_depth.figures import interactive as plotly
+
+        return plotly.figure(plotly.map_figure(trainings, quantity, color_by))
+    from mnist_depth.figures import static
+
+    groups = lines(trainings, color_by)[: static.MAX_PANELS]
+    firsts = [trainings[line.members[0]] for line in groups]
+    finite = np.concatenate(
+        [values[np.isfinite(values)] for one in firsts if (values := static.map_values(one, quantity)).size]
+    )
+    limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    figure, axes = static.canvas(len(groups), width=static.WIDTH * max(1.0, len(groups) / 2))
+    meshes = [
+        static.draw_map(ax, training, quantity, limits, line.label)
+        for ax, line, training in zip(axes, groups, firsts, strict=True)
+    ]
+    spec = QUANTITIES[quantity]
+    axes[0].set_ylabel("layer (1 is next to the input)")
+    figure.colorbar(meshes[0], ax=axes, label=f"log10 {spec.title}" if spec.logarithmic else spec.title)
+    return figure
+
+
+def distributions(
+    source: Any,
+    subject: str = "gradient_log10",
+    *,
+    step: int | None = None,
+    color_by: str = "activation",
+    ax: Axes | None = None,
+    interactive: bool | None = None,
+) -> Any:
+    """How the entries of a subject (`gradient_log10`, `activation`, `weight`, ...) spread, a ridge per layer.
+
+    The first seed of each configuration is drawn. Raises UserError for a subject without histograms.
+    """
+    if subject not in SUBJECTS:
+        raise unknown("subject", subject, SUBJECTS)
+    trainings = _trainings(source, histograms=True)
+    if not any(tag.startswith(f"{subject}/") for training in trainings for tag in training.histograms):
+        raise UserError(f"no histogram of {subject} was recorded; use the instruments `standard` or `full`")
+    if _is_interactive(interactive, ax):
+        from mnist_depth.figures import interactive as plotly
+
+        return plotly.figure(plotly.distributions_figure(trainings, subject, color_by))
+    from mnist_depth.figures import static
+
+    figure, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas(height=static.HEIGHT * 1.2)
+    static.draw_distributions(ax, trainings, subject, step, color_by)
+    return figure
+
+
+def curves(
+    source: Any,
+    name: str = "loss",
+    splits: Sequence[str] = SPLITS,
+    *,
+    color_by: str = "activation",
+    ax: Axes | None = None,
+    interactive: bool | None = None,
+) -> Any:
+    """Loss or accuracy against the step, mean over seeds with their range as a band.
+
+    The interactive figure shows both, for all splits.
+    """
+    if name not in CURVES:
+        raise unknown("curve", name, CURVES)
+    for split in splits:
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+    trainings = _trainings(source)
+    if _is_interactive(interactive, ax):
+        from mnist_depth.figures import interactive as plotly
+
+        return plotly.figure(plotly.curves_figure(trainings, color_by))
+    from mnist_depth.figures import static
+
+    figure, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
+    static.draw_curves(ax, trainings, name, splits, color_by)
+    return figure
+
+
+def grid(source: Any, rows: str, columns: str, figure: str = "best_test_accuracy", *, ax: Axes | None = None) -> Any:
+    """A heat map of a final figure over two fields of the config, mean over seeds (and whatever else varies)."""
+    from mnist_depth.figures import static
+
+    records = _records(source)
+    found = grid_of([{**one.fields, **one.figures} for one in records], rows, columns, figure)
+    drawn, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
+    mesh = static.draw_grid(ax, found)
+    drawn.colorbar(mesh, ax=ax, label=figure.replace("_", " "))
+    return drawn
+
+
+def phase_diagram(source: Any, figure: str = "best_test_accuracy", *, ax: Axes | None = None) -> Any:
+    """A final figure over initial scale and depth, with the depth up to which theory says that networks train.
+
+    The runs vary in depth and in an initializer with a scale, as in the study `phase_diagram`. Raises UserError for
+    others, and for runs that theory does not cover.
+    """
+    from mnist_depth.figures import static
+
+    records = [one for one in _records(source) if isinstance(one, RunRecord)]
+    kinds = {(split_name(one.config.initializer)[0], one.config.activation) for one in records}
+    if len(kinds) != 1:
+        raise UserError("a phase diagram needs runs of one activation and one kind of initializer, such as mean_field")
+    rows = [{**one.figures, "depth": one.config.depth, "sigma_w": theory.hidden_sigma_w(one.config)} for one in records]
+    found = grid_of(rows, "depth", "sigma_w", figure)
+    drawn, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
+    mesh = static.draw_phase_diagram(ax, found, _border(records[0], found.columns))
+    drawn.colorbar(mesh, ax=ax, label=figure.replace("_", " "))
+    return drawn
+
+
+def _border(record: RunRecord, sigmas: Sequence[float]) -> tuple[Floats, Floats]:
+    """(sigma_w, trainable depth 6 xi) between the smallest and the largest scale."""
+    config = record.config
+    if reason := theory.not_covered(config):
+        raise UserError(f"theory does not cover these networks: {reason}")
+    start = theory.predict_config(config)[0].length
+    x = np.union1d(np.asarray(sigmas, float), np.linspace(min(sigmas), max(sigmas), 61))
+    depths = [theory.depth_scales(config.activation, sigma, config.bias_std, start).trainable_depth for sigma in x]
+    return x, np.minimum(depths, 1e6)
+
+
+# What a figure can be of
+
+
+def _records(source: Any) -> list[TrainingRecord]:
+    """The trainings of a folder, of runs, or one run."""
+    if isinstance(source, (str, os.PathLike)):
+        found: list[TrainingRecord] = list(find_trainings(Path(source)))
+        if not found:
+            raise UserError(f"no readable run at or below {source}; train one first, or name another folder")
+        return found
+    return [source] if isinstance(source, TrainingRecord) else list(source)
+
+
+def _trainings(source: Any, *, histograms: bool = False) -> list[Training]:
+    named = source if isinstance(source, dict) else {_name(source): source} if _is_measured(source) else None
+    if named is not None:
+        return [_of_measured(str(name), found) for name, found in named.items()]
+    records: list[Any] = _records(source)
+    return [from_record(one, histograms=histograms) for one in records]
+
+
+def _is_measured(source: Any) -> bool:
+    return hasattr(source, "scalars") or hasattr(source, "gradients")
+
+
+def _name(source: Any) -> str:
+    return getattr(source, "source", "") or "measured"
+
+
+def _of_measured(name: str, found: Any) -> Training:
+    """A Measurement (`scalars`, tag -> value) or a Diagnosis (`layers`, `gradients`) as a training of one moment."""
+    if hasattr(found, "scalars"):
+        scalars, layers = dict(found.scalars), list(found.layers)
+    else:
+        layers = [layer.name for layer in found.layers]
+        known = zip(layers, found.gradients, strict=True)
+        scalars = {f"{SIGNAL}/{layer}": value for layer, value in known if value is not None}
+    series = {("train", tag): Series(np.zeros(1), np.array([value], float)) for tag, value in scalars.items()}
+    return Training(name, series, known_layers=layers)
+
+
+def _quantity(wanted: str | None, trainings: Sequence[Training]) -> str:
+    """The quantity that was asked for, or the first of QUANTITIES that was measured of two layers or more."""
+    if wanted is not None and wanted not in QUANTITIES:
+        raise unknown("quantity", wanted, QUANTITIES)
+    measured = [name for name in QUANTITIES if any(name in training.quantities for training in trainings)]
+    if not measured or wanted not in (None, *measured):
+        raise UserError(
+            f"{wanted or 'a quantity of layers'} was not measured; measured: {', '.join(measured) or 'none'}"
+        )
+    return wanted or measured[0]
+
+
+def _is_interactive(wanted: bool | None, ax: Any) -> bool:
+    """What was asked for, else whether this is a notebook; given axes are matplotlib's."""
+    if ax is not None:
+        return False
+    if wanted is not None:
+        return wanted
+    return in_notebook()

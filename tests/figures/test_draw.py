@@ -1,0 +1,176 @@
+"""One call per figure: it draws the numbers of the run folders, in the colors of the interactive figure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mnist_depth import figures
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.figures.static import MARKERS, PrintFigure
+from mnist_depth.results.frames import Runs, runs
+from tests.results.fabricated_runs import headline, write_run
+
+SIGNAL = "pre_activation_gradient_norm"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Sigmoid and ReLU, three seeds each."""
+    return runs(headline(tmp_path_factory.mktemp("logs")))
+
+
+@pytest.fixture(scope="module")
+def phases(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """tanh networks over depth and initial scale; the accuracy says which is which."""
+    logdir = tmp_path_factory.mktemp("logs")
+    for depth in (2, 4, 12):
+        for sigma in (0.5, 1.0, 2.0):
+            config = RunConfig(activation="tanh", depth=depth, initializer=f"mean_field:{sigma}")
+            write_run(logdir, config, study="phases", accuracy=depth / 100 + sigma / 10)
+    return runs(logdir)
+
+
+def _lines(axes: Axes) -> dict[str, Any]:
+    return {str(line.get_label()): line for line in axes.get_lines()}
+
+
+def _of_layers(record: Any, step: int) -> list[float]:
+    """The signal of layers 1 to 9 at a step, from the record."""
+    values = []
+    for layer in record.layers:
+        steps, found = record.series("train", f"{SIGNAL}/{layer}")
+        values.append(found[steps.index(step)])
+    return values
+
+
+@pytest.mark.parametrize("step", [0, 900])
+def test_by_layer_draws_the_geometric_mean_over_seeds(found: Runs, step: int) -> None:
+    figure = figures.by_layer(found, step=step, interactive=False)
+    lines = _lines(figure.axes[0])
+    for activation in ("relu", "sigmoid"):
+        seeds = [_of_layers(record, step) for record in found.where(activation=activation)]
+        assert lines[activation].get_ydata() == pytest.approx(np.exp(np.mean(np.log(seeds), axis=0)))
+        assert list(lines[activation].get_xdata()) == [*range(1, 10)]
+    assert "sigmoid, theory" in lines
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_both_kinds_of_figures_have_the_same_colors_markers_and_numbers(found: Runs) -> None:
+    drawn = _lines(figures.by_layer(found, interactive=False).axes[0])
+    plotly = {trace.name: trace for trace in figures.by_layer(found, interactive=True).data if trace.mode != "lines"}
+    assert set(plotly) == {"relu", "sigmoid"}
+    for name, trace in plotly.items():
+        assert drawn[name].get_color() == trace.line.color
+        assert drawn[name].get_marker() == MARKERS[trace.marker.symbol]
+        assert drawn[name].get_ydata() == pytest.approx(trace.y)
+
+
+def test_given_axes_are_drawn_on_and_no_global_state_is_touched(found: Runs) -> None:
+    axes = Figure().subplots(1, 2)
+    assert figures.by_layer(found, ax=axes[0]) is axes[0].figure
+    assert figures.curves(found, "loss", ["test"], ax=axes[1]) is axes[0].figure
+    assert {"relu", "sigmoid"} <= set(_lines(axes[0]))
+    assert set(_lines(axes[1])) == {"relu, test", "sigmoid, test"}
+    code = (
+        "import sys; from mnist_depth import figures; from mnist_depth.results.frames import runs\n"
+        f"figures.curves(runs({str(found[0].folder)!r}))\n"
+        "print(sorted(set(sys.modules) & {'matplotlib.pyplot', 'tensorflow', 'plotly'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_curves_are_the_mean_over_seeds(found: Runs) -> None:
+    lines = _lines(figures.curves(found, "accuracy", ["train"], interactive=False).axes[0])
+    series = [record.series("train", "accuracy") for record in found.where(activation="relu")]
+    assert list(lines["relu, train"].get_xdata()) == series[0][0]
+    assert lines["relu, train"].get_ydata() == pytest.approx(np.mean([values for _, values in series], axis=0))
+
+
+def test_the_map_colors_log10_of_layer_by_step(found: Runs) -> None:
+    figure = figures.by_step(found, interactive=False)
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["relu", "sigmoid"]
+    first = found.where(activation="sigmoid", seed=0)[0]
+    drawn = np.asarray(panels[1].collections[0].get_array()).reshape(9, -1)
+    assert drawn[:, 0] == pytest.approx(np.log10(_of_layers(first, 0)))
+    assert drawn[:, -1] == pytest.approx(np.log10(_of_layers(first, 900)))
+
+
+def test_distributions_draw_a_ridge_per_layer_where_the_histogram_is(found: Runs) -> None:
+    axes = figures.distributions(found, "gradient_log10", interactive=False).axes[0]
+    assert len(axes.get_lines()) == 2 * 9
+    first = next(found.where(activation="relu", seed=0)[0].histograms())
+    ridge = axes.get_lines()[0]
+    assert (min(ridge.get_xdata()), max(ridge.get_xdata())) == (first.edges[0], first.edges[-1])
+    assert max(ridge.get_ydata()) == pytest.approx(1.9)
+
+
+def test_a_grid_has_every_mean_in_its_cell(phases: Runs) -> None:
+    figure = figures.grid(phases, "depth", "initializer", "test_accuracy")
+    table = np.asarray(figure.axes[0].images[0].get_array())
+    names = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    place = names.index("mean_field:2")
+    assert table[:, place] == pytest.approx([0.22, 0.24, 0.32])
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["2", "4", "12"]
+    assert "0.24" in {text.get_text() for text in figure.axes[0].texts}
+
+
+def test_a_phase_diagram_has_sigma_across_and_the_border_of_theory(phases: Runs) -> None:
+    from mnist_depth import theory
+
+    axes = figures.phase_diagram(phases, "test_accuracy").axes[0]
+    table = np.asarray(axes.collections[0].get_array()).reshape(3, 3)
+    assert table[2] == pytest.approx([0.17, 0.22, 0.32])
+    (border,) = [line for line in axes.get_lines() if line.get_label() == "theory: 6 ξ"]
+    start = theory.predict_config(phases[0].config)[0].length  # pyright: ignore[reportAttributeAccessIssue]
+    sigma, depth = border.get_xydata()[10]
+    assert depth == pytest.approx(theory.depth_scales("tanh", sigma, 0.0, start).trainable_depth)
+
+
+def test_a_measurement_and_a_diagnosis_are_drawn_too() -> None:
+    scalars = {f"{SIGNAL}/{name}": value for name, value in (("a", 1e-3), ("b", 1e-2), ("c", 1e-1))}
+    measurement = SimpleNamespace(scalars=scalars, layers=("a", "b", "c"))
+    (line,) = figures.by_layer(measurement, interactive=False).axes[0].get_lines()
+    assert line.get_ydata() == pytest.approx([1e-3, 1e-2, 1e-1])
+    layers = [SimpleNamespace(name=name) for name in "abc"]
+    diagnosis = SimpleNamespace(layers=layers, gradients=(0.5, None, 0.125), source="mine")
+    lines = _lines(figures.by_layer({"before": measurement, "after": diagnosis}, interactive=False).axes[0])
+    assert set(lines) == {"before", "after"}
+    assert lines["after"].get_ydata()[[0, 2]] == pytest.approx([0.5, 0.125])
+    assert np.isnan(lines["after"].get_ydata()[1])
+
+
+def test_figures_are_written_for_print_and_shown_in_a_notebook(found: Runs, tmp_path: Path) -> None:
+    figure = figures.by_layer(found, interactive=False)
+    assert isinstance(figure, PrintFigure)
+    for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
+        figure.savefig(tmp_path / f"figure.{kind}")
+        assert (tmp_path / f"figure.{kind}").read_bytes().startswith(start)
+    assert "sigmoid" in (tmp_path / "figure.svg").read_text(encoding="utf-8")  # text stays text
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_what_was_not_measured_is_a_user_error(found: Runs, tmp_path: Path) -> None:
+    for call, message in (
+        (lambda: figures.by_layer(found, "gradient_nrom"), "did you mean gradient_norm"),
+        (lambda: figures.by_layer(found, "dead_share"), "dead_share was not measured; measured: pre_activation"),
+        (lambda: figures.distributions(found, "weight"), "no histogram of weight"),
+        (lambda: figures.curves(found, "los"), "unknown curve"),
+        (lambda: figures.curves(found, splits=["tset"]), "did you mean test"),
+        (lambda: figures.grid(found, "depth", "color"), "unknown field or figure"),
+        (lambda: figures.phase_diagram(found), "one activation"),
+        (lambda: figures.by_layer(tmp_path), "no readable run"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()
