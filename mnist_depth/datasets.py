@@ -19,7 +19,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, first_line, last_line
 from mnist_depth.files import replacing
 from mnist_depth.registry import Entry, lookup
 from mnist_depth.runtime.stderr import silenced
@@ -155,8 +155,7 @@ def _fetch(name: str, data_dir: str | None) -> str | None:
         return f"fetching it took longer than {FETCH_SECONDS:.0f} s"
     if done.returncode == 0:
         return None
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return f"fetching it failed ({lines[-1][:200] if lines else 'no message'})"
+    return f"fetching it failed ({last_line(done.stderr.decode(errors='replace'))[:200]})"
 
 
 def _reachable(url: str) -> bool:
@@ -203,7 +202,7 @@ def _decode(name: str, folder: Path) -> Arrays:
             arrays[f"{split}_images"] = np.ascontiguousarray(examples["image"].reshape(-1, 784))
             arrays[f"{split}_labels"] = examples["label"].astype(np.int32)
     except Exception as error:  # a damaged folder fails in many ways inside the library; all of them mean the same here
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = first_line(error)[:200]
         raise UserError(f"the {name} prepared in {folder} is damaged ({reason}); prepare it again") from error
     return arrays
 

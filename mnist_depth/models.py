@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
-from keras import ops
 
-from mnist_depth.config import RunConfig
+from mnist_depth import seeds
+from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.datasets import DATASETS
-from mnist_depth.networks.layers import WeightLayers
+from mnist_depth.errors import UserError
+from mnist_depth.networks.activations import ACTIVATIONS
+from mnist_depth.networks.initializers import INITIALIZERS
+from mnist_depth.networks.metrics import LogitAccuracy, ReluScoredAccuracy
 from mnist_depth.networks.optimizers import DECOUPLED, OPTIMIZERS
+from mnist_depth.networks.penalty import WeightPenalty
+from mnist_depth.networks.weight_layer import WeightLayer
 from mnist_depth.networks.wirings import WIRINGS
 from mnist_depth.registry import lookup, split_name
+
+CELLS: dict[str, Any] = {
+    "simple": keras.layers.SimpleRNNCell,
+    "lstm": keras.layers.LSTMCell,
+    "gru": keras.layers.GRUCell,
+}
 
 
 def build(config: RunConfig) -> keras.Model:
@@ -20,7 +34,7 @@ def build(config: RunConfig) -> keras.Model:
 
     Logits are [batch, 10], or [batch, 1] for two classes. Weight layers are named `layer_01` ... in depth order.
     """
-    layers = WeightLayers(config)
+    layers = LayerFactory(config)
     dataset = DATASETS[config.dataset]
     if dataset.is_image:
         inputs = keras.Input((dataset.features,), dtype="uint8", name="pixels")
@@ -57,17 +71,126 @@ def metrics(config: RunConfig) -> list[keras.metrics.Metric]:
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
 
-@keras.saving.register_keras_serializable(package="mnist_depth")
-class LogitAccuracy(keras.metrics.BinaryAccuracy):
-    """Share of labels [batch] that the sign of the logits [batch, 1] gets right."""
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Put the weights of a run folder into `model`. Raises UserError where they are missing or of another network.
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        return super().update_state(y_true, ops.sigmoid(y_pred), sample_weight)
+    Keras files weights under the names of classes. Version 0.1 called the class of the weight layers Block, so its
+    groups `block`, `block_1`, ... are renamed in a copy.
+    """
+    try:
+        with h5py.File(path, "r") as file, tempfile.TemporaryDirectory() as folder:
+            layers: Any = file["layers"]
+            if not any(name.startswith("block") for name in layers):
+                model.load_weights(path)
+                return
+            renamed = Path(folder) / path.name
+            with h5py.File(renamed, "w") as copy:
+                for name in layers:
+                    file.copy(layers[name], copy, "layers/" + name.replace("block", "weight_layer"))
+            model.load_weights(renamed)
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged; train the run again") from error
 
 
-@keras.saving.register_keras_serializable(package="mnist_depth")
-class ReluScoredAccuracy(keras.metrics.SparseCategoricalAccuracy):
-    """Accuracy of relu(logits): where all logits are negative, all hypotheses are 0 and class 0 wins the tie."""
+class LayerFactory:
+    """Makes the layers of one network: initializers, seeds, regularizers and names (`networks.wirings.Layers`).
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        return super().update_state(y_true, ops.relu(y_pred), sample_weight)
+    Layer 1 is next to the input, layer `config.depth` gives the logits.
+
+    Every layer draws from its own seed, derived from the run's seed and the layer's index: one Keras initializer shared
+    by several layers would give all of them the same kernel.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.hidden = config.depth - 1
+        self.width = config.width
+
+    def name(self, kind: str, index: int) -> str:
+        """`projection_03`, numbered as `layer_03` is."""
+        return layer_name(index, self.config.depth).replace("layer", kind)
+
+    def dense(self, index: int, units: int = 0, branch: str = "") -> WeightLayer:
+        """Hidden layer `index` with `units` outputs (0: the config's width)."""
+        config = self.config
+        return WeightLayer(
+            units or config.width,
+            batch_norm=config.batch_norm,
+            dropout=config.dropout,
+            dropout_seed=seeds.derive(config.seed, f"dropout{branch}", index),
+            activation=self._activation(),
+            name=self.name("layer", index) + branch,
+            **self._common(index, branch),
+        )
+
+    def output(self) -> WeightLayer:
+        """The last layer, which gives the logits."""
+        config = self.config
+        activation = "relu" if config.logits_activation == "relu" else "linear"
+        return WeightLayer(
+            DATASETS[config.dataset].outputs,
+            activation=activation,
+            name=self.name("layer", config.depth),
+            **self._common(config.depth),
+        )
+
+    def projection(self, index: int, units: int) -> keras.layers.Dense:
+        """The linear map on the skip that ends at layer `index`, where shapes differ (He et al. 2016, option B)."""
+        return keras.layers.Dense(
+            units,
+            use_bias=False,
+            kernel_initializer=self._initializer("projection", index),
+            kernel_regularizer=self._regularizer(),
+            name=self.name("projection", index),
+        )
+
+    def recurrent(self, index: int, kind: str) -> list[keras.layers.Layer]:
+        """Recurrent layer `index`, [batch, time, features] to [batch, time, width], and the dropout behind it, if any.
+
+        The last hidden layer gives its last output alone, [batch, width]. Kernel and recurrent kernel are drawn alike,
+        from different seeds. LSTM and GRU use the config's activation in place of tanh; their gates stay sigmoid, and
+        the LSTM's forget bias starts at one (Keras' defaults).
+        """
+        config = self.config
+        seed = seeds.derive(config.seed, "dropout", index)
+        cell = CELLS[kind](
+            config.width,
+            activation=self._activation(),
+            recurrent_initializer=self._initializer("recurrent_kernel", index),
+            recurrent_regularizer=self._regularizer(),
+            seed=seed,
+            name="cell",
+            **self._common(index),
+        )
+        layer = keras.layers.RNN(cell, return_sequences=index < self.hidden, name=self.name("layer", index))
+        if not config.dropout:
+            return [layer]
+        return [layer, keras.layers.Dropout(config.dropout, seed=seed, name=self.name("dropout", index))]
+
+    def _activation(self) -> Any:
+        entry, arguments = lookup(ACTIVATIONS, self.config.activation, "activation")
+        return entry.build(*arguments)
+
+    def _common(self, index: int, branch: str = "") -> dict[str, Any]:
+        return {
+            "kernel_initializer": self._initializer(f"kernel{branch}", index),
+            "bias_initializer": self._bias(index, branch),
+            "kernel_regularizer": self._regularizer(),
+        }
+
+    def _initializer(self, stream: str, index: int) -> Any:
+        entry, arguments = lookup(INITIALIZERS, self.config.initializer, "initializer")
+        return entry.build(*arguments, seed=seeds.derive(self.config.seed, stream, index))
+
+    def _bias(self, index: int, branch: str) -> Any:
+        if not self.config.bias_std:
+            return "zeros"
+        seed = seeds.derive(self.config.seed, f"bias{branch}", index)
+        return keras.initializers.RandomNormal(stddev=self.config.bias_std, seed=seed)
+
+    def _regularizer(self) -> Any:
+        """The penalty on a kernel, unless the optimizer decays the weights itself."""
+        config = self.config
+        if not config.weight_decay or split_name(config.optimizer)[0] in DECOUPLED:
+            return None
+        return WeightPenalty(config.weight_decay)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_depth.errors import LONGEST, UserError, unknown
+from mnist_depth.errors import MAX_LENGTH, UserError, unknown
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "a\u2028b", "\udcff", "\t"])
@@ -19,8 +19,8 @@ def test_letters_of_any_language_stay() -> None:
 
 
 def test_a_long_line_loses_its_middle() -> None:
-    line = str(UserError(f"begin {'x' * 10 * LONGEST} end"))
-    assert len(line) < LONGEST + 10
+    line = str(UserError(f"begin {'x' * 10 * MAX_LENGTH} end"))
+    assert len(line) < MAX_LENGTH + 10
     assert line.startswith("begin x")
     assert line.endswith("x end")
 
@@ -28,4 +28,4 @@ def test_a_long_line_loses_its_middle() -> None:
 def test_an_unknown_name_is_told_with_the_valid_ones_and_the_nearest() -> None:
     assert str(unknown("optimizer", "adma", ["sgd", "adam"])).endswith("valid: sgd, adam; did you mean adam?")
     assert str(unknown("optimizer", "frobnicate", ["sgd", "adam"])).endswith("valid: sgd, adam")
-    assert len(str(unknown("optimizer", "a" * 1_000_000, ["sgd"]))) < LONGEST + 10
+    assert len(str(unknown("optimizer", "a" * 1_000_000, ["sgd"]))) < MAX_LENGTH + 10

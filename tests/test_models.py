@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 from mnist_depth import models
 from mnist_depth.config import RunConfig
-from mnist_depth.networks.block import blocks
+from mnist_depth.errors import UserError
+from mnist_depth.networks.weight_layer import weight_layers
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 784), np.uint8)
 LABELS = np.arange(30, dtype=np.int32) % 10
@@ -34,16 +37,16 @@ def test_layers_and_variables_carry_their_depth() -> None:
 
 
 def test_names_are_padded_for_the_deepest_network() -> None:
-    names = [block.name for block in blocks(models.build(RunConfig(depth=100, width=1)))]
+    names = [layer.name for layer in weight_layers(models.build(RunConfig(depth=100, width=1)))]
     assert names == [f"layer_{index:03d}" for index in range(1, 101)]
 
 
 def test_logits_are_those_of_numpy() -> None:
     model = models.build(RunConfig(depth=3, width=8, bias_std=0.3))
     x = IMAGES / np.float32(255)
-    for block in blocks(model)[:-1]:
-        x = np.maximum(x @ np.asarray(block.kernel) + np.asarray(block.bias), 0)
-    last = blocks(model)[-1]
+    for layer in weight_layers(model)[:-1]:
+        x = np.maximum(x @ np.asarray(layer.kernel) + np.asarray(layer.bias), 0)
+    last = weight_layers(model)[-1]
     expected = x @ np.asarray(last.kernel) + np.asarray(last.bias)
     np.testing.assert_allclose(_predict(model), expected, rtol=1e-4, atol=1e-5)
     assert expected.min() < 0
@@ -85,9 +88,9 @@ def test_dropout_is_seeded_and_keeps_the_mean() -> None:
 @pytest.mark.parametrize("batch_norm", ["before", "after"])
 def test_batch_norm_normalizes_before_or_after_the_activation(batch_norm: str) -> None:
     model = models.build(RunConfig(depth=2, width=20, batch_norm=batch_norm, activation="tanh"))
-    block: Any = model.get_layer("layer_01")
-    outputs = np.asarray(keras.Model(model.input, block.output)(IMAGES, training=True))
-    z = IMAGES / np.float32(255) @ np.asarray(block.kernel)
+    layer: Any = model.get_layer("layer_01")
+    outputs = np.asarray(keras.Model(model.input, layer.output)(IMAGES, training=True))
+    z = IMAGES / np.float32(255) @ np.asarray(layer.kernel)
     expected = np.tanh(_normalize(z)) if batch_norm == "before" else _normalize(np.tanh(z))
     np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-4)
 
@@ -148,3 +151,29 @@ def test_a_compiled_model_survives_its_file(options: dict[str, Any], tmp_path: P
     assert type(loaded.optimizer) is type(model.optimizer)
     assert loaded.optimizer.iterations == 1
     np.testing.assert_allclose(loaded.test_on_batch(IMAGES, LABELS), model.test_on_batch(IMAGES, LABELS), rtol=1e-5)
+
+
+def test_weights_of_version_0_1_are_read(tmp_path: Path) -> None:
+    """It filed weight layers under the name of their class then, Block; the other groups had today's names."""
+    config = RunConfig(depth=4, width=8, wiring="residual", batch_norm="before")
+    saved, path = models.build(config), tmp_path / "new.weights.h5"
+    saved.save_weights(path)
+    with h5py.File(path) as new, h5py.File(tmp_path / "old.weights.h5", "w") as old:
+        layers: Any = new["layers"]
+        assert {name for name in layers if name.startswith("weight_layer")} >= {"weight_layer", "weight_layer_1"}
+        for name in layers:
+            new.copy(layers[name], old, "layers/" + name.replace("weight_layer", "block"))
+    for name in ("new.weights.h5", "old.weights.h5"):
+        model = models.build(replace(config, seed=1))
+        models.load_weights(model, tmp_path / name)
+        for loaded, variable in zip(model.weights, saved.weights, strict=True):
+            np.testing.assert_array_equal(loaded, variable)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not HDF5"])
+def test_damaged_weights_are_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "some.weights.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"some\.weights\.h5 is missing or damaged"):
+        models.load_weights(models.build(RunConfig(depth=2, width=8)), path)

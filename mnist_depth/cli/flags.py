@@ -12,6 +12,7 @@ from mnist_depth.config import FIELDS, REGISTRIES, default_of
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps.backends import ENGINES
 from mnist_depth.sweeps.search import SAMPLERS
+from mnist_depth.training.options import INSTRUMENTS
 
 FlagValues = flags.FlagValues
 
@@ -20,8 +21,6 @@ DEFINERS: dict[str, Callable[..., Any]] = {
     "int": flags.DEFINE_integer,
     "float": flags.DEFINE_float,
 }
-
-INSTRUMENTS = ("none", "light", "standard", "full")
 
 MOST_SEEDS = 1_000
 

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from mnist_depth import datasets, records
@@ -121,7 +121,7 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
 
 def _winner(config: RunConfig, options: sweep.Options) -> str:
     """Score the best trial on the test split, once, and say how it did."""
-    from mnist_depth.training.run import score_on_test
+    from mnist_depth.training.evaluate import score_on_test
 
     folder = run_folder(options.logdir, options.study, config)
     score_on_test(folder, options.data_dir)
@@ -189,19 +189,10 @@ def _dataset(values: flags.FlagValues) -> str:
 
 
 def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
-    return sweep.Options(
-        logdir=Path(values.logdir),
-        study=study_name,
-        workers=values.workers,
-        engine=values.engine,
-        engine_address=values.engine_address,
-        instruments=values.instruments,
-        data_dir=values.data_dir,
-        overwrite=values.overwrite,
-        deterministic=values.deterministic,
-        keep_going=values.keep_going,
-        command=shlex.join(["python", "-m", "mnist_depth", *sys.argv[1:]]),
-    )
+    """Every field that is also a flag, filled from the flag of its name; the object is handed on whole from here."""
+    given = {spec.name: values[spec.name].value for spec in fields(sweep.Options) if spec.name in values}
+    command = shlex.join(["python", "-m", "mnist_depth", *sys.argv[1:]])
+    return sweep.Options(**{**given, "logdir": Path(values.logdir), "study": study_name, "command": command})
 
 
 def _sweep(configs: Sequence[RunConfig], options: sweep.Options, values: flags.FlagValues) -> sweep.Result:

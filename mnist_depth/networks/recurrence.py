@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_depth.instrument.writers.protocol import Writer
-from mnist_depth.networks.block import blocks
+from mnist_depth.networks.weight_layer import weight_layers
 
 
 def gradient_by_time_step(
@@ -29,7 +29,7 @@ def gradient_by_time_step(
         for layer in model.layers:
             if isinstance(layer, keras.layers.RNN):
                 sequence, states[layer.name] = _unroll(layer.cell, sequence)
-        logits = blocks(model)[-1](sequence[-1], training=False)
+        logits = weight_layers(model)[-1](sequence[-1], training=False)
         value: Any = loss(labels, logits)
     gradients = tape.gradient(value, states)
     return {name: np.array([_mean_norm(gradient) for gradient in steps]) for name, steps in gradients.items()}

@@ -23,14 +23,14 @@ class Layers(Protocol):
     width: int
 
     def name(self, kind: str, index: int) -> str: ...
-    def block(self, index: int, units: int = 0, branch: str = "") -> Any: ...
+    def dense(self, index: int, units: int = 0, branch: str = "") -> Any: ...
     def projection(self, index: int, units: int) -> Any: ...
     def recurrent(self, index: int, kind: str) -> list[Any]: ...
 
 
 def _plain(x: Any, layers: Layers) -> Any:
     for index in range(1, layers.hidden + 1):
-        x = layers.block(index)(x)
+        x = layers.dense(index)(x)
     return x
 
 
@@ -44,7 +44,7 @@ def _residual(x: Any, layers: Layers, every: int) -> Any:
 
     skip = x
     for index in range(1, layers.hidden + 1):
-        x = layers.block(index)(x)
+        x = layers.dense(index)(x)
         if index % every == 0:
             if skip.shape[-1] != x.shape[-1]:
                 skip = layers.projection(index, x.shape[-1])(skip)
@@ -60,13 +60,13 @@ def _split_merge(x: Any, layers: Layers, branches: int, merge: str) -> Any:
     """
     import keras
 
-    x = layers.block(1)(x)
+    x = layers.dense(1)(x)
     units = layers.width // branches if merge == "concat" else layers.width
     ends = []
     for branch in range(branches):
         end = x
         for index in range(2, layers.hidden + 1):
-            end = layers.block(index, units, f"_{_letters(branch)}")(end)
+            end = layers.dense(index, units, f"_{_letters(branch)}")(end)
         ends.append(end)
     join = keras.layers.Concatenate if merge == "concat" else keras.layers.Add
     return join(name="merge")(ends)

@@ -33,7 +33,7 @@ from mnist_depth.summaries.series import Series, last_wall_time, series_of
 from mnist_depth.summaries.tags import PROFILE, VERDICT
 
 LOCK = ".summaries.lock"
-FIRST_KERNEL = "layers/block/vars/0"
+FIRST_KERNEL = "layers/weight_layer/vars/0"
 """Where Keras keeps the kernel of the first layer in the file of weights."""
 HEAT_MAPS = {
     "gradient_norm": "gradient_norm/{}/kernel",

@@ -17,30 +17,24 @@ from typing import NamedTuple
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, first_line
 from mnist_depth.files import write_atomic
 from mnist_depth.runtime import settings, streams
 from mnist_depth.runtime.hidden_imports import KERAS_EXTRAS, without
+from mnist_depth.training.options import RunOptions
 
 ORPHAN_POLL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a sweep is carried out; nothing here changes what a run computes, but for the number of threads."""
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """How a sweep is carried out, and every run of it."""
 
     logdir: Path
     study: str
     workers: int | None = None
     engine: str = "local"
     engine_address: str | None = None
-    instruments: str = "standard"
-    data_dir: str | None = None
-    overwrite: bool = False
-    deterministic: bool = False
-    score_test: bool = True
-    keep_going: bool = False
-    command: str = ""
 
     def __post_init__(self) -> None:
         if self.workers is not None and not 1 <= self.workers <= 1024:
@@ -95,18 +89,13 @@ def work(task: Task) -> Outcome:
 def _train(task: Task) -> Outcome:
     try:
         with without(*_spared(task)):
-            from mnist_depth.training import run
+            from mnist_depth.training.run import configure, train_run
 
-        run.configure(task.threads, deterministic=task.options.deterministic)
-        status = run.run(
+        configure(task.threads, deterministic=task.options.deterministic)
+        status = train_run(
             task.config,
             task.folder,
-            instruments=task.options.instruments,
-            data_dir=task.options.data_dir,
-            overwrite=task.options.overwrite,
-            score_test=task.options.score_test,
-            keep_going=task.options.keep_going,
-            command=task.options.command,
+            task.options,
             owner=task.round,
             stop=lambda: _stopping(task) or not task.folder.is_dir(),
         )
@@ -118,7 +107,7 @@ def _train(task: Task) -> Outcome:
         return Outcome(task.folder, "failed", str(error))
     except Exception as error:  # one run's failure is recorded and must not end the others
         _record_failure(task.folder)
-        return Outcome(task.folder, "failed", f"{type(error).__name__}: {str(error)[:500].strip()}".splitlines()[0])
+        return Outcome(task.folder, "failed", f"{type(error).__name__}: {first_line(error)[:500]}")
     return Outcome(task.folder, status)
 
 

@@ -1,4 +1,4 @@
-"""A compiled network with its scorer and its instruments, used again by every run of the same shape.
+"""A cache of compiled models, each with its scorer and its instruments, for runs of the same shape.
 
 Compiling takes seconds, a short run less: runs that differ in nothing but seed, learning rate, weight penalty and the
 values that training starts from share it.
@@ -7,7 +7,7 @@ values that training starts from share it.
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +32,8 @@ Key = tuple[RunConfig, str, str, tuple[str, ...]]
 LAYERS = "^(layer|projection|add|merge)"
 """The layers that are measured: not the scaling of the pixels."""
 
-MOST_APPLIED, MOST_PROBED = 50, 20
-"""Points of what is seen inside the updates, and of what is probed (histograms too), whatever the run's length."""
+MAX_APPLIED, MAX_PROBED = 50, 20
+"""Points measured inside updates, and points (histograms too) measured on the probe, however long the run is."""
 
 
 def gauges(instruments: str, probe: Split, plan: Plan) -> list[DepthGauge]:
@@ -43,14 +43,14 @@ def gauges(instruments: str, probe: Split, plan: Plan) -> list[DepthGauge]:
     """
     if instruments == "none":
         return []
-    intervals = every_epochs(-(-plan.intervals // MOST_PROBED))
-    enough = instruments == "light" or plan.intervals >= MOST_PROBED / 2
+    intervals = every_epochs(-(-plan.intervals // MAX_PROBED))
+    enough = instruments == "light" or plan.intervals >= MAX_PROBED / 2
     gauge = DepthGauge(
         MultiWriter(),
         probe=(probe.images[:PROBE_EXAMPLES], probe.labels[:PROBE_EXAMPLES]),
         preset=instruments,
-        schedule=intervals if enough else intervals | at_most(MOST_PROBED, plan.steps),
-        applied=at_steps(plan.block_starts(MOST_APPLIED)),
+        schedule=intervals if enough else intervals | at_most(MAX_PROBED, plan.steps),
+        applied=at_steps(plan.block_starts(MAX_APPLIED)),
         histograms=intervals,
         gradients="both",
         layers=LAYERS,
@@ -59,7 +59,7 @@ def gauges(instruments: str, probe: Split, plan: Plan) -> list[DepthGauge]:
     return [gauge]
 
 
-class Workbench:
+class CompiledModel:
     """One network, compiled for training, scoring and measuring."""
 
     def __init__(self, config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> None:
@@ -76,23 +76,26 @@ class Workbench:
         self.gauges = gauges(instruments, data.validation, self.plan)
 
     def start(self, config: RunConfig, network: keras.Model, writer: MultiWriter) -> None:
-        """Take over the state and weight penalty of `network`, a fresh optimizer's state and the run's writer.
+        """Begin a run: take over weights, random state and penalties of `network`, and forget the run before.
 
-        What was predicted for the run before is forgotten.
+        Every value is assigned to a variable of the compiled programs, so nothing is compiled again.
         """
-        for mine, its in zip(penalties(self.model), penalties(network), strict=True):
-            mine.strength.assign(its.strength)
-        for ours, theirs in zip(_state(self.model), _state(network), strict=True):
-            ours.assign(theirs)
+        for penalty, fresh_penalty in zip(penalties(self.model), penalties(network), strict=True):
+            penalty.strength.assign(fresh_penalty.strength)
+        _assign(_state(self.model), _state(network))
         optimizer: Any = self.model.optimizer
         fresh: Any = models.build_optimizer(config)
-        for each in (optimizer, fresh):
-            each.build(self.model.trainable_variables)
-        for ours, theirs in zip(optimizer.variables, fresh.variables, strict=True):
-            ours.assign(theirs)
+        for built in (optimizer, fresh):
+            built.build(self.model.trainable_variables)
+        _assign(optimizer.variables, fresh.variables)
         self.scorer.predictions = {}
         for gauge in self.gauges:
             gauge.restart(writer)
+
+
+def _assign(targets: Sequence[Any], sources: Sequence[Any]) -> None:
+    for target, source in zip(targets, sources, strict=True):
+        target.assign(source)
 
 
 def _state(model: keras.Model) -> list[Any]:
@@ -102,7 +105,7 @@ def _state(model: keras.Model) -> list[Any]:
 
 
 def _shape(config: RunConfig) -> RunConfig:
-    """The config without what `Workbench.start` sets anew: what is left is compiled in."""
+    """The config without what `CompiledModel.start` assigns: what is left is compiled in."""
     decoupled = split_name(config.optimizer)[0] in DECOUPLED
     penalty = config.weight_decay if decoupled else float(config.weight_decay > 0)
     return replace(
@@ -117,22 +120,23 @@ def _shape(config: RunConfig) -> RunConfig:
     )
 
 
-KEPT = 4
-"""Benches kept: TensorFlow does not free what was compiled for a network that is gone, so networks that take turns must
-not be compiled again and again; each bench holds its data."""
+MAX_CACHED = 4
+"""Models in the cache. TensorFlow does not free what was compiled for a network that is gone, so networks that take
+turns must not be compiled again and again; but each cached model holds its data."""
 
-_benches: dict[Key, Workbench] = {}
+_cache: dict[Key, CompiledModel] = {}
+"""Most recently used last."""
 
 
-def workbench(config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> Workbench:
-    """The bench for runs of this shape: one used lately where it fits, else a new one in the oldest's place."""
+def compiled_model(config: RunConfig, data: Dataset, scored: Mapping[str, Split], instruments: str) -> CompiledModel:
+    """Return a cached compiled model for this shape, or build one, evicting the least recently used."""
     key = (_shape(config), data.checksum, instruments, tuple(scored))
-    bench = _benches.pop(key, None)
-    if bench is None:
-        while len(_benches) >= KEPT:
-            del _benches[next(iter(_benches))]
+    compiled = _cache.pop(key, None)
+    if compiled is None:
+        while len(_cache) >= MAX_CACHED:
+            del _cache[next(iter(_cache))]
         keras.backend.clear_session()
         gc.collect()
-        bench = Workbench(config, data, scored, instruments)
-    _benches[key] = bench
-    return bench
+        compiled = CompiledModel(config, data, scored, instruments)
+    _cache[key] = compiled
+    return compiled

@@ -1,4 +1,4 @@
-"""The callback that records a run: losses and accuracies after every interval, the checkpoint, and when to stop."""
+"""The callback that logs a run: losses and accuracies after every interval, the checkpoint, and when to stop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mnist_depth.instrument import MultiWriter
 from mnist_depth.plan import Plan
 from mnist_depth.training.loop import BlockModel, Scorer
 
-MOST_POINTS = 1_000
+MAX_POINTS = 1_000
 """TensorBoard shows no more points of a scalar tag than this."""
 
 
-class Recorder(keras.callbacks.Callback):
+class RunLogger(keras.callbacks.Callback):
     """Write `loss` and `accuracy` of train, validation and test per interval, and `minibatch_loss` at most 1,000 times.
 
     `save(intervals)` is called after each interval's points are on disk, so that a checkpoint never runs ahead of them.
@@ -39,7 +39,7 @@ class Recorder(keras.callbacks.Callback):
         self._scorer, self._writers = scorer, writers
         self._save, self._stop, self._keep_going = save, stop, keep_going
         self._step = plan.steps_after(first_interval)
-        self._every = math.ceil(plan.steps / MOST_POINTS)
+        self._every = math.ceil(plan.steps / MAX_POINTS)
         self.status = "finished"
         self.scores: dict[str, dict[str, float]] = {}
 

@@ -19,26 +19,29 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_depth.datasets import Split
+from mnist_depth.instrument.hooked_training import is_hooked
 from mnist_depth.plan import Plan
 from mnist_depth.seeds import derive
 
 Apply = Callable[[Sequence[Any], Sequence[Any]], Any]
 """An optimizer's `apply`: gradients and the variables to change."""
 
+LoopState = Sequence[tf.Tensor]
+"""What the loop over a block carries from minibatch to minibatch: index, losses, the kept gradients."""
+
 
 class BlockModel(keras.Model):
     """A functional model that trains on blocks of indices into arrays that it holds.
 
     `BlockModel(input, output)` shares the layers and variables of the model whose input and output it is given.
-    `train_step` takes int32 [steps, batch_size]; rows that start with -1 are padding. Only the first update of a block
-    goes through `optimizer.apply` of this one instance, where instruments listen: even one that is not due would slow
-    the loop over the others.
     """
 
     def hold(self, split: Split, steps_per_block: int) -> None:
         """Keep the training examples, and room for every minibatch's loss, where the compiled step can reach them."""
         self._examples = split.tensors
         self._block_losses = tf.Variable(tf.zeros([steps_per_block]), trainable=False)
+        # The places, in `trainable_weights`, of gradients that are more than one matrix product: those of vectors
+        # (sums over the batch), and those of kernels where a penalty adds to them. `train_step` says why they are kept.
         weights = [(place, w) for place, w in enumerate(self.trainable_weights) if len(w.shape) < 2 or self.losses]
         self._kept = {place: tf.Variable(tf.zeros(w.shape, w.dtype), trainable=False) for place, w in weights}
 
@@ -48,36 +51,41 @@ class BlockModel(keras.Model):
         return self._block_losses.numpy()
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Train on every minibatch of a block and return the interval's metrics so far."""
+        """Train on every minibatch of a block, int32 [steps, minibatch]; return the interval's metrics so far.
+
+        Rows of indices that start with -1 are padding, at the end of the last block of an interval.
+        """
         rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        images, labels = self._examples
         steps = tf.reduce_sum(tf.cast(rows[:, 0] >= 0, tf.int32))
-
-        def train(upto: tf.Tensor, apply: Apply, start: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-            def one_minibatch(index: tf.Tensor, losses: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                chosen = rows[index]
-                loss, gradients = self._update(tf.gather(images, chosen), tf.gather(labels, chosen), apply)
-                return (
-                    index + 1,
-                    tf.tensor_scatter_nd_update(losses, [[index]], [loss]),
-                    *(gradients[at] for at in self._kept),
-                )
-
-            return tf.while_loop(lambda index, *_: index < upto, one_minibatch, start)
-
-        # Gradients that are more than a matrix product leave the loop, so that the compiler computes them apart from
-        # the update. Otherwise it folds them into it, unless an instrument reads them, and rounds them differently.
-        state: Sequence[tf.Tensor] = (
-            tf.constant(0),
-            tf.zeros_like(self._block_losses),
-            *(tf.zeros_like(gradient) for gradient in self._kept.values()),
-        )
-        if "apply" in vars(self.optimizer):
-            state = train(tf.minimum(steps, 1), self.optimizer.apply, state)
-        _, losses, *gradients = train(steps, partial(type(self.optimizer).apply, self.optimizer), state)
-        for kept, value in zip([self._block_losses, *self._kept.values()], [losses, *gradients], strict=True):
-            kept.assign(value)
+        state: LoopState = [
+            tf.constant(0),  # index of the next minibatch
+            tf.zeros_like(self._block_losses),  # [steps per block]
+            *(tf.zeros_like(gradient) for gradient in self._kept.values()),  # each of its weight's shape
+        ]
+        # Instruments measure at most the first update of a block. Only that one goes through the hook: a hook that
+        # has nothing to measure would still slow the loop over the others.
+        unhooked = partial(type(self.optimizer).apply, self.optimizer)
+        if is_hooked(self.optimizer):
+            state = self._loop(rows, tf.minimum(steps, 1), self.optimizer.apply, state)
+        _, losses, *gradients = self._loop(rows, steps, unhooked, state)
+        for variable, value in zip([self._block_losses, *self._kept.values()], [losses, *gradients], strict=True):
+            variable.assign(value)
         return self.get_metrics_result()
+
+    def _loop(self, rows: tf.Tensor, end: tf.Tensor, apply: Apply, state: LoopState) -> LoopState:
+        """Train on the minibatches `rows` [steps, minibatch] from the state's index up to `end`."""
+        images, labels = self._examples
+
+        def one_minibatch(index: tf.Tensor, losses: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            chosen = rows[index]  # [minibatch]
+            loss, gradients = self._update(tf.gather(images, chosen), tf.gather(labels, chosen), apply)
+            losses = tf.tensor_scatter_nd_update(losses, [[index]], [loss])
+            # Bit-identity under observation: these gradients leave the loop as its state, though nobody reads them, so
+            # that XLA always computes them apart from the update. Otherwise it fuses them into the update unless an
+            # instrument reads them too, and the fused sum is rounded differently.
+            return index + 1, losses, *(gradients[place] for place in self._kept)
+
+        return tf.while_loop(lambda index, *_: index < end, one_minibatch, state)
 
     def _update(self, images: tf.Tensor, labels: tf.Tensor, apply: Apply) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One optimizer step, as Keras' own `train_step` takes it; returns the loss and its gradients."""
@@ -149,6 +157,7 @@ def index_blocks(plan: Plan, seed: int, first_interval: int = 0) -> Iterator[tup
     """
     done = first_interval
     while True:
+        # All minibatches of the interval, one a row, filled up with -1 so that they divide into equal blocks.
         rows = np.full((plan.blocks_per_interval * plan.steps_per_block, plan.minibatch), -1, np.int32)
         for place, epoch in enumerate(range(plan.epochs_after(done), plan.epochs_after(done + 1))):
             order = np.random.default_rng(derive(seed, "order", epoch)).permutation(plan.examples)
@@ -161,11 +170,11 @@ def index_blocks(plan: Plan, seed: int, first_interval: int = 0) -> Iterator[tup
 
 def prepare(model: keras.Model, split: Split, plan: Plan, **compile_options: Any) -> BlockModel:
     """A compiled BlockModel over `model`'s layers that trains on `split`."""
-    trainee = BlockModel(model.input, model.output, name=model.name)
-    trainee.hold(split, plan.steps_per_block)
+    block_model = BlockModel(model.input, model.output, name=model.name)
+    block_model.hold(split, plan.steps_per_block)
     options: dict[str, Any] = {"jit_compile": True, **compile_options}
-    trainee.compile(**options)
-    return trainee
+    block_model.compile(**options)
+    return block_model
 
 
 def fit(

@@ -130,23 +130,23 @@ def _sizes_of(function: str) -> list[float]:
 
 def alternate() -> None:
     """Train in this process and print its resident size after every run, in MB, as a JSON list."""
-    from mnist_depth.training import run
+    from mnist_depth.training.run import configure, train_run
 
-    run.configure(1)
+    configure(1)
     sizes = []
     with TemporaryDirectory() as folder:
         for index in range(TINY_RUNS):
             config = RunConfig(**{**TINY, "width": 2 + index % 2}, seed=index)
-            run.run(config, Path(folder) / str(index))
+            train_run(config, Path(folder) / str(index))
             sizes.append(_resident_mb())
     print(json.dumps(sizes))
 
 
 def long_run() -> None:
     """Train one run in this process and print its resident size after every block of steps, in MB, as a JSON list."""
-    from mnist_depth.training import run
+    from mnist_depth.training.run import configure, train_run
 
-    run.configure(1)
+    configure(1)
     sizes: list[float] = []
 
     def look() -> bool:
@@ -155,7 +155,7 @@ def long_run() -> None:
 
     with TemporaryDirectory() as folder:
         config = RunConfig(dataset="digits", depth=3, width=16, epochs=LONG_EPOCHS)
-        run.run(config, Path(folder) / "run", stop=look)
+        train_run(config, Path(folder) / "run", stop=look)
     print(json.dumps(sizes))
 
 

@@ -28,7 +28,9 @@ from mnist_depth.results import plots, rendering
 from mnist_depth.results.rendering import Picture
 from mnist_depth.summaries import images
 from mnist_depth.summaries.write import write_run, write_study
-from mnist_depth.training import loop, run
+from mnist_depth.training import loop
+from mnist_depth.training.options import RunOptions
+from mnist_depth.training.run import train_run
 
 from ..board.boards import eventually
 from .hostile import call, is_one_line, reproducible, tried
@@ -109,9 +111,9 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A logdir with a finished run and one that was stopped after an epoch."""
     logdir = tmp_path_factory.mktemp("seeds")
     finished, unfinished = (records.run_folder(logdir, "train", config) for config in (CONFIG, UNFINISHED))
-    assert run.run(CONFIG, finished, instruments="light") == "finished"
+    assert train_run(CONFIG, finished, RunOptions(instruments="light")) == "finished"
     checkpoint = unfinished / "checkpoint" / "state.npz"
-    assert run.run(UNFINISHED, unfinished, instruments="light", stop=checkpoint.exists) == "stopped"
+    assert train_run(UNFINISHED, unfinished, RunOptions(instruments="light"), stop=checkpoint.exists) == "stopped"
     for folder in (finished, unfinished):
         lines = [json.dumps(_histogram(tag)) for tag in ("gradient_log10/layer_01/kernel", "activation/layer_01")]
         (folder / records.HISTOGRAMS).write_text("\n".join([*lines, *lines]) + "\n")
@@ -196,7 +198,7 @@ STATE = ("config.json", "metrics.jsonl", "histograms.jsonl", "checkpoint/state.n
 
 def go_on(folder: Path) -> None:
     """Take an unfinished run up and read what it is then."""
-    assert run.run(UNFINISHED, folder, instruments="light") == "finished"
+    assert train_run(UNFINISHED, folder, RunOptions(instruments="light")) == "finished"
     output.scores_of(records.read_run(folder))
 
 

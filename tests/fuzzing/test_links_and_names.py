@@ -12,7 +12,7 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.summaries.write import write_study
-from mnist_depth.training import run
+from mnist_depth.training.run import train_run
 
 from .hostile import call
 
@@ -84,7 +84,7 @@ def test_a_link_inside_a_run_is_not_written_through(name: str, tmp_path: Path, o
     folder = write_config(tmp_path / "run")
     (folder / name).symlink_to(outside if name in ("train", "checkpoint") else outside / "precious")
     with pytest.raises(UserError, match="is a link"):
-        run.run(CONFIG, folder)
+        train_run(CONFIG, folder)
     assert names_in(outside) == ["precious"]
     assert (outside / "precious").read_text() == "precious"
 

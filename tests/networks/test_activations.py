@@ -11,8 +11,8 @@ import tensorflow as tf
 from scipy.special import erf
 
 from mnist_depth.networks.activations import ACTIVATIONS
-from mnist_depth.networks.block import Block
 from mnist_depth.networks.functions import Maxout
+from mnist_depth.networks.weight_layer import WeightLayer
 from mnist_depth.registry import lookup
 
 ORACLES: dict[str, Any] = {
@@ -62,7 +62,7 @@ def test_maxout_takes_the_largest_of_neighboring_pieces() -> None:
     ],
 )
 def test_gradients_of_a_block_equal_finite_differences(activation: str, batch_norm: str, dropout: float) -> None:
-    block = Block(
+    layer = WeightLayer(
         4,
         activation=_build(activation),
         batch_norm=batch_norm,
@@ -73,20 +73,20 @@ def test_gradients_of_a_block_equal_finite_differences(activation: str, batch_no
     )
     generator = np.random.default_rng(0)
     inputs = tf.constant(generator.normal(size=(7, 5)))
-    block.build((None, 5))
+    layer.build((None, 5))
     weights = tf.constant(generator.normal(size=(7, 4)))
-    state = [variable.numpy() for variable in block.non_trainable_variables]
+    state = [variable.numpy() for variable in layer.non_trainable_variables]
 
     def value() -> Any:
-        for variable, start in zip(block.non_trainable_variables, state, strict=True):
+        for variable, start in zip(layer.non_trainable_variables, state, strict=True):
             variable.assign(start)
-        return tf.reduce_sum(weights * block(inputs, training=True))
+        return tf.reduce_sum(weights * layer(inputs, training=True))
 
     tape: Any = tf.GradientTape()
     with tape:
         result = value()
     for variable, gradient in zip(
-        block.trainable_variables, tape.gradient(result, block.trainable_variables), strict=True
+        layer.trainable_variables, tape.gradient(result, layer.trainable_variables), strict=True
     ):
         np.testing.assert_allclose(gradient, _differences(value, variable), rtol=1e-5, atol=1e-7)
 
@@ -107,7 +107,7 @@ def _differences(value: Any, variable: Any, step: float = 1e-6) -> np.ndarray:
 
 
 def test_maxout_width_counts_outputs() -> None:
-    block = Block(4, activation=Maxout(3))
-    outputs = block(np.zeros((2, 5), np.float32))
+    layer = WeightLayer(4, activation=Maxout(3))
+    outputs = layer(np.zeros((2, 5), np.float32))
     assert outputs.shape == (2, 4)
-    assert np.shape(block.kernel) == (5, 12)
+    assert np.shape(layer.kernel) == (5, 12)

@@ -8,8 +8,8 @@ from scipy import stats
 
 from mnist_depth import models
 from mnist_depth.config import RunConfig
-from mnist_depth.networks.block import blocks
 from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
+from mnist_depth.networks.weight_layer import weight_layers
 from mnist_depth.registry import lookup
 
 FAN_IN, FAN_OUT = 512, 256
@@ -70,7 +70,10 @@ def test_zeros_are_exactly_zero() -> None:
 @pytest.mark.parametrize("name", sorted(set(INITIALIZERS) - {"zeros"}))
 def test_layers_differ_and_seeds_repeat(name: str) -> None:
     first, again, other = (
-        [np.asarray(block.kernel) for block in blocks(models.build(RunConfig(width=10, initializer=name, seed=seed)))]
+        [
+            np.asarray(layer.kernel)
+            for layer in weight_layers(models.build(RunConfig(width=10, initializer=name, seed=seed)))
+        ]
         for seed in (0, 0, 1)
     )
     for kernel, same, different in zip(first, again, other, strict=True):
@@ -81,9 +84,9 @@ def test_layers_differ_and_seeds_repeat(name: str) -> None:
 
 
 def test_biases_are_zero_unless_asked() -> None:
-    plain, spread = (blocks(models.build(RunConfig(width=300, bias_std=std))) for std in (0.0, 0.5))
-    assert not any(np.asarray(block.bias).any() for block in plain)
-    assert all(0.3 < np.std(np.asarray(block.bias)) < 0.7 for block in spread[:-1])
+    plain, spread = (weight_layers(models.build(RunConfig(width=300, bias_std=std))) for std in (0.0, 0.5))
+    assert not any(np.asarray(layer.bias).any() for layer in plain)
+    assert all(0.3 < np.std(np.asarray(layer.bias)) < 0.7 for layer in spread[:-1])
     assert not np.allclose(np.asarray(spread[0].bias), np.asarray(spread[1].bias))
 
 

@@ -14,9 +14,9 @@ from scipy.special import expit, logsumexp
 from mnist_depth import datasets, models
 from mnist_depth.config import RunConfig
 from mnist_depth.instrument import MemoryWriter
-from mnist_depth.networks.block import blocks
 from mnist_depth.networks.pretraining import PRETRAININGS, dbn, lsuv, pictures, rbm
 from mnist_depth.networks.pretraining.rbm import RBM
+from mnist_depth.networks.weight_layer import weight_layers
 from mnist_depth.registry import lookup
 
 
@@ -33,9 +33,9 @@ def _pretrain(model: keras.Model, config: RunConfig, images: np.ndarray, **optio
 def _sums(model: keras.Model, images: np.ndarray) -> list[np.ndarray]:
     """The sum that goes into each layer's activation, [n, units]."""
     result = []
-    for block in blocks(model):
-        inputs = np.asarray(keras.Model(model.input, block.input)(images, training=False))
-        result.append(inputs @ np.asarray(block.kernel) + np.asarray(block.bias))
+    for layer in weight_layers(model):
+        inputs = np.asarray(keras.Model(model.input, layer.input)(images, training=False))
+        result.append(inputs @ np.asarray(layer.kernel) + np.asarray(layer.bias))
     return result
 
 
@@ -57,7 +57,7 @@ def test_lsuv_gives_unit_variance_on_real_images(options: dict[str, Any], digits
     _pretrain(model, config, digits, writer=writer, progress=lines.append)
     for sums in _sums(model, digits):
         assert abs(sums.var() - 1) <= lsuv.TOLERANCE + 0.05, "measured on all images, scaled on 1,000 of them"
-    assert len(lines) == len(blocks(model))
+    assert len(lines) == len(weight_layers(model))
     assert lines[0].startswith("lsuv layer_01: variance 1.0")
     assert set(writer.scalars) == {"lsuv_variance", "lsuv_iterations"}
     assert list(writer.scalars["lsuv_variance"]) == list(range(1, len(lines) + 1))
@@ -78,7 +78,7 @@ def test_lsuv_kernels_are_scaled_orthogonal_matrices(digits: np.ndarray) -> None
     config = RunConfig(depth=3, width=24, pretraining="lsuv")
     model = models.build(config)
     _pretrain(model, config, digits)
-    kernels = [np.asarray(block.kernel, np.float64) for block in blocks(model)]
+    kernels = [np.asarray(layer.kernel, np.float64) for layer in weight_layers(model)]
     gram = kernels[0].T @ kernels[0]
     np.testing.assert_allclose(gram, gram[0, 0] * np.eye(24), atol=1e-5 * gram[0, 0])
     assert not np.allclose(kernels[0][:24, :24], kernels[1])
@@ -89,7 +89,7 @@ def test_lsuv_says_where_no_scale_helps() -> None:
     model = models.build(config)
     results = lsuv.initialize(model, config, np.zeros((5, 784), np.uint8))
     assert [(result.converged, result.iterations) for result in results] == [(False, 0), (False, 0)]
-    assert np.isfinite(np.asarray(blocks(model)[0].kernel)).all()
+    assert np.isfinite(np.asarray(weight_layers(model)[0].kernel)).all()
 
 
 def _machine(visible: int, hidden: int, scale: float = 1.0) -> RBM:
@@ -173,11 +173,11 @@ def _dbn(images: np.ndarray, seed: int = 0, **options: Any) -> tuple[keras.Model
 def test_dbn_fills_the_hidden_layers_and_reports(digits: np.ndarray) -> None:
     writer, lines = MemoryWriter(), []
     model, machines = _dbn(digits[:500], writer=writer, progress=lines.append)
-    for block, machine in zip(blocks(model)[:-1], machines, strict=True):
-        np.testing.assert_array_equal(block.kernel, machine.kernel)
-        np.testing.assert_array_equal(block.bias, machine.hidden_bias)
+    for layer, machine in zip(weight_layers(model)[:-1], machines, strict=True):
+        np.testing.assert_array_equal(layer.kernel, machine.kernel)
+        np.testing.assert_array_equal(layer.bias, machine.hidden_bias)
     untouched = models.build(RunConfig(depth=3, width=12))
-    np.testing.assert_array_equal(blocks(model)[-1].kernel, blocks(untouched)[-1].kernel)
+    np.testing.assert_array_equal(weight_layers(model)[-1].kernel, weight_layers(untouched)[-1].kernel)
 
     layers = ("layer_01", "layer_02")
     quantities = ("reconstruction_error", "free_energy_gap")

@@ -14,7 +14,8 @@ from mnist_depth.cli.list_names import study_line
 from mnist_depth.config import RunConfig
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import cost
-from mnist_depth.training import run
+from mnist_depth.training.options import RunOptions
+from mnist_depth.training.run import train_run
 
 
 def test_the_machine_is_measured_once_and_quickly() -> None:
@@ -102,6 +103,6 @@ def test_minutes_are_said_in_words(minutes: float, text: str) -> None:
 @pytest.mark.parametrize("instruments", ["none", "light", "standard", "full"])
 def test_disk_is_foreseen_within_a_third(tmp_path: Path, instruments: str) -> None:
     config = RunConfig(dataset="digits", depth=5, width=64, epochs=4, activation="sigmoid")
-    assert run.run(config, tmp_path, instruments=instruments) == "finished"
+    assert train_run(config, tmp_path, RunOptions(instruments=instruments)) == "finished"
     found = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
     assert cost.megabytes([config], instruments) == pytest.approx(found, rel=1 / 3)

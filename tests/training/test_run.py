@@ -16,7 +16,9 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.training import compiled
-from mnist_depth.training import run as training_run
+from mnist_depth.training import run as run_module
+from mnist_depth.training.options import INSTRUMENTS, RunOptions
+from mnist_depth.training.run import train_run
 from tests.outcomes import outcome_of, outcomes_below
 
 STEPS_PER_EPOCH = 13
@@ -50,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> records.RunRecord:
     """Three layers, two epochs, standard instruments."""
     folder = tmp_path_factory.mktemp("run")
     config = RunConfig(dataset="digits", depth=3, width=16, epochs=2, activation="sigmoid")
-    assert training_run.run(config, folder) == "finished"
+    assert train_run(config, folder) == "finished"
     return records.read_run(folder)
 
 
@@ -145,8 +147,8 @@ WATCHED: list[dict[str, Any]] = [
 def test_observation_never_perturbs(tmp_path: Path, tiny: RunConfig, options: dict[str, Any]) -> None:
     config = replace(tiny, **options, learning_rate=0.01)
     hashes = set()
-    for instruments in training_run.INSTRUMENTS if not options else ("none", "standard", "full"):
-        training_run.run(config, tmp_path / instruments, instruments=instruments)
+    for instruments in INSTRUMENTS if not options else ("none", "standard", "full"):
+        train_run(config, tmp_path / instruments, RunOptions(instruments=instruments))
         hashes.add(records.read_run(tmp_path / instruments).done["weights_sha256"])
     assert len(hashes) == 1
 
@@ -161,33 +163,33 @@ OTHERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("options", "other"), OTHERS)
-def test_a_bench_that_served_another_run_gives_the_same_weights(
+def test_a_compiled_model_that_served_another_run_gives_the_same_weights(
     tmp_path: Path, tiny: RunConfig, options: dict[str, Any], other: dict[str, Any]
 ) -> None:
     config = replace(tiny, **options)
-    compiled._benches.clear()
-    training_run.run(config, tmp_path / "first")
-    (bench,) = compiled._benches.values()
-    training_run.run(replace(config, **other), tmp_path / "between")
-    assert list(compiled._benches.values()) == [bench]
-    training_run.run(config, tmp_path / "again")
+    compiled._cache.clear()
+    train_run(config, tmp_path / "first")
+    (model,) = compiled._cache.values()
+    train_run(replace(config, **other), tmp_path / "between")
+    assert list(compiled._cache.values()) == [model]
+    train_run(config, tmp_path / "again")
     first, between, again = (records.read_run(tmp_path / name) for name in ("first", "between", "again"))
     assert first.done["weights_sha256"] == again.done["weights_sha256"] != between.done["weights_sha256"]
 
 
-def test_networks_that_take_turns_keep_their_benches(
+def test_networks_that_take_turns_are_compiled_once(
     tmp_path: Path, tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "KEPT", 2)
-    compiled._benches.clear()
-    training_run.run(tiny, tmp_path / "first")
-    (bench,) = compiled._benches.values()
-    for extra in range(1, compiled.KEPT + 1):
-        training_run.run(replace(tiny, width=tiny.width + extra), tmp_path / f"wider_{extra}")
-        training_run.run(replace(tiny, seed=extra), tmp_path / f"seed_{extra}")
-    assert len(compiled._benches) == compiled.KEPT
-    assert list(compiled._benches.values())[-1] is bench
-    training_run.run(tiny, tmp_path / "again")
+    monkeypatch.setattr(compiled, "MAX_CACHED", 2)
+    compiled._cache.clear()
+    train_run(tiny, tmp_path / "first")
+    (model,) = compiled._cache.values()
+    for extra in range(1, compiled.MAX_CACHED + 1):
+        train_run(replace(tiny, width=tiny.width + extra), tmp_path / f"wider_{extra}")
+        train_run(replace(tiny, seed=extra), tmp_path / f"seed_{extra}")
+    assert len(compiled._cache) == compiled.MAX_CACHED
+    assert list(compiled._cache.values())[-1] is model
+    train_run(tiny, tmp_path / "again")
     first, again = (records.read_run(tmp_path / name) for name in ("first", "again"))
     assert first.done["weights_sha256"] == again.done["weights_sha256"]
     assert [point[:3] for point in first.points] == [point[:3] for point in again.points]
@@ -195,11 +197,11 @@ def test_networks_that_take_turns_keep_their_benches(
 
 def test_a_stopped_run_resumes_to_the_same_end(tmp_path: Path, tiny: RunConfig) -> None:
     config = replace(tiny, epochs=4, optimizer="adam")
-    training_run.run(config, tmp_path / "whole")
+    train_run(config, tmp_path / "whole")
     calls = iter([False, False, True])
-    assert training_run.run(config, tmp_path / "cut", stop=lambda: next(calls)) == "stopped"
+    assert train_run(config, tmp_path / "cut", stop=lambda: next(calls)) == "stopped"
     assert records.read_run(tmp_path / "cut").status == "unfinished"
-    assert training_run.run(config, tmp_path / "cut") == "finished"
+    assert train_run(config, tmp_path / "cut") == "finished"
     whole, cut = records.read_run(tmp_path / "whole"), records.read_run(tmp_path / "cut")
     assert cut.done["weights_sha256"] == whole.done["weights_sha256"]
     assert cut.done["metrics"] == whole.done["metrics"]
@@ -211,7 +213,7 @@ def test_a_stopped_run_resumes_to_the_same_end(tmp_path: Path, tiny: RunConfig) 
 
 def test_a_run_that_overflows_is_recorded_as_diverged(tmp_path: Path, tiny: RunConfig) -> None:
     config = replace(tiny, depth=9, initializer="normal_1", learning_rate=1.0, width=64)
-    assert training_run.run(config, tmp_path) == "diverged"
+    assert train_run(config, tmp_path) == "diverged"
     run = records.read_run(tmp_path)
     assert run.status == "diverged"
     assert run.done["first_nonfinite"][1].split("/")[0]
@@ -220,35 +222,35 @@ def test_a_run_that_overflows_is_recorded_as_diverged(tmp_path: Path, tiny: RunC
 
 def test_a_diverged_run_goes_on_where_asked_and_is_still_called_diverged(tmp_path: Path, tiny: RunConfig) -> None:
     config = replace(tiny, initializer="normal_1", learning_rate=1e30, epochs=3)
-    assert training_run.run(config, tmp_path / "ended") == "diverged"
-    assert training_run.run(config, tmp_path / "whole", keep_going=True) == "diverged"
+    assert train_run(config, tmp_path / "ended") == "diverged"
+    assert train_run(config, tmp_path / "whole", RunOptions(keep_going=True)) == "diverged"
     ended, whole = records.read_run(tmp_path / "ended"), records.read_run(tmp_path / "whole")
     assert ended.done["steps"] < whole.done["steps"] == 3 * STEPS_PER_EPOCH
     assert [step for step, _ in zip(*whole.series("test", "loss"), strict=True)] == [13, 26, 39]
     assert ended.done["first_nonfinite"] == whole.done["first_nonfinite"]
     calls = iter([False, True])
-    assert training_run.run(config, tmp_path / "cut", keep_going=True, stop=lambda: next(calls)) == "stopped"
-    assert training_run.run(config, tmp_path / "cut", keep_going=True) == "diverged"
+    assert train_run(config, tmp_path / "cut", RunOptions(keep_going=True), stop=lambda: next(calls)) == "stopped"
+    assert train_run(config, tmp_path / "cut", RunOptions(keep_going=True)) == "diverged"
     assert outcome_of(tmp_path / "cut") == outcome_of(tmp_path / "whole")
 
 
 def test_other_data_under_an_unfinished_run_is_refused(tmp_path: Path, tiny: RunConfig) -> None:
-    assert training_run.run(tiny, tmp_path, stop=lambda: True) == "stopped"
+    assert train_run(tiny, tmp_path, stop=lambda: True) == "stopped"
     record = json.loads((tmp_path / records.CONFIG).read_text())
     record["dataset"]["checksum"] = "0" * 64
     (tmp_path / records.CONFIG).write_text(json.dumps(record))
     with pytest.raises(UserError, match="--overwrite"):
-        training_run.run(tiny, tmp_path)
-    assert training_run.run(tiny, tmp_path, overwrite=True) == "finished"
+        train_run(tiny, tmp_path)
+    assert train_run(tiny, tmp_path, RunOptions(overwrite=True)) == "finished"
 
 
 @pytest.mark.parametrize("name", ["checkpoint/state.npz", "config.json"])
 def test_a_damaged_file_is_named(tmp_path: Path, tiny: RunConfig, name: str) -> None:
-    training_run.run(replace(tiny, epochs=3), tmp_path, stop=(tmp_path / "checkpoint/state.npz").exists)
+    train_run(replace(tiny, epochs=3), tmp_path, stop=(tmp_path / "checkpoint/state.npz").exists)
     path = tmp_path / name
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match=Path(name).name):
-        training_run.run(replace(tiny, epochs=3), tmp_path)
+        train_run(replace(tiny, epochs=3), tmp_path)
 
 
 def test_a_run_that_dies_while_its_pages_are_written_is_not_finished(
@@ -258,12 +260,12 @@ def test_a_run_that_dies_while_its_pages_are_written_is_not_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_run, "write_run", die)
+        patch.setattr(run_module, "write_run", die)
         with pytest.raises(KeyboardInterrupt):
-            training_run.run(tiny, tmp_path / "disturbed")
+            train_run(tiny, tmp_path / "disturbed")
     assert records.state(tmp_path / "disturbed", tiny) != "complete"
-    compiled._benches.clear()  # another process goes on, behind the last epoch
+    compiled._cache.clear()  # another process goes on, behind the last epoch
     for name in ("disturbed", "plain"):
-        assert training_run.run(tiny, tmp_path / name) == "finished"
+        assert train_run(tiny, tmp_path / name) == "finished"
     disturbed, plain = (outcomes_below(tmp_path / name) for name in ("disturbed", "plain"))
     assert disturbed == plain

@@ -16,13 +16,13 @@ import tensorflow as tf
 
 from mnist_depth.instrument.histograms import histogram
 from mnist_depth.instrument.writers.protocol import Writer
-from mnist_depth.networks.block import blocks
 from mnist_depth.networks.pretraining import pictures, rbm
 from mnist_depth.networks.pretraining.rbm import RBM
 from mnist_depth.networks.pretraining.settings import Settings
+from mnist_depth.networks.weight_layer import weight_layers
 from mnist_depth.seeds import derive
 
-MOST_HELD_OUT = 1000
+MAX_HELD_OUT = 1000
 """Images kept from the machines for the free-energy gap; at most a tenth of all."""
 
 Progress = Callable[[str], None]
@@ -42,13 +42,13 @@ def pretrain(
     After each epoch `progress` gets a line and `writer` what `Report` says. Returns the machines, lowest first.
     """
     scaled = tf.constant(images, tf.float32) / 255
-    cut = len(images) - min(MOST_HELD_OUT, len(images) // 10)
+    cut = len(images) - min(MAX_HELD_OUT, len(images) // 10)
     data, held_out = scaled[:cut], scaled[cut:]
     machines: list[RBM] = []
-    for index, block in enumerate(blocks(model)[:-1], 1):
-        report = Report(block.name, machines, scaled[: pictures.EXAMPLES], data, held_out, writer, progress)
+    for index, layer in enumerate(weight_layers(model)[:-1], 1):
+        report = Report(layer.name, machines, scaled[: pictures.EXAMPLES], data, held_out, writer, progress)
         machine = _train(data, config, index, gibbs_steps, report)
-        block.assign(machine.kernel, machine.hidden_bias)
+        layer.assign(machine.kernel, machine.hidden_bias)
         data, held_out = machine.hidden(data), machine.hidden(held_out)
         machines.append(machine)
     return machines

@@ -17,14 +17,14 @@ import keras
 import numpy as np
 
 from mnist_depth.instrument.writers.protocol import Writer
-from mnist_depth.networks.block import Block, blocks
 from mnist_depth.networks.pretraining.settings import Settings
+from mnist_depth.networks.weight_layer import WeightLayer, weight_layers
 from mnist_depth.seeds import derive
 
 TOLERANCE = 0.1
 """How far from one the variance may stay, as in the paper."""
 
-MOST_ITERATIONS = 10
+MAX_ITERATIONS = 10
 """Rescalings of one layer at most, as in the paper."""
 
 EXAMPLES = 1000
@@ -62,31 +62,31 @@ def initialize(
     chosen = generator.choice(len(images), min(EXAMPLES, len(images)), replace=False)
     sample = images[np.sort(chosen)]
     results = []
-    for index, block in enumerate(blocks(model), 1):
-        inputs = np.asarray(keras.Model(model.input, block.input)(sample, training=False), np.float64)
+    for index, layer in enumerate(weight_layers(model), 1):
+        inputs = np.asarray(keras.Model(model.input, layer.input)(sample, training=False), np.float64)
         orthogonal = keras.initializers.Orthogonal(seed=derive(config.seed, "pretraining", index))
-        result = _scale(block, np.asarray(orthogonal((inputs.shape[1], block.units)), np.float64), inputs, scope)
+        result = _scale(layer, np.asarray(orthogonal((inputs.shape[1], layer.units)), np.float64), inputs, scope)
         results.append(result)
         if writer is not None:
             writer.write_scalars(index, {"lsuv_variance": result.variance, "lsuv_iterations": result.iterations})
         if progress:
             end = "" if result.converged else ", not converged"
-            progress(f"lsuv {block.name}: variance {result.variance:.3f} after {result.iterations} iterations{end}")
+            progress(f"lsuv {layer.name}: variance {result.variance:.3f} after {result.iterations} iterations{end}")
     return results
 
 
-def _scale(block: Block, kernel: np.ndarray, inputs: np.ndarray, scope: str) -> Scaled:
+def _scale(layer: WeightLayer, kernel: np.ndarray, inputs: np.ndarray, scope: str) -> Scaled:
     """Put `kernel` [fan_in, units] into the layer, scaled so that its outputs for `inputs` [n, fan_in] vary by one."""
-    bias = np.asarray(block.bias, np.float64)
+    bias = np.asarray(layer.bias, np.float64)
     iterations = 0
     while True:
         if scope == "samples":
             bias = -(inputs @ kernel).mean(axis=0)
         outputs = inputs @ kernel + bias
         variance = float(outputs.var(axis=0).mean() if scope == "samples" else outputs.var())
-        result = Scaled(block.name, iterations, variance)
-        if result.converged or iterations == MOST_ITERATIONS or not 0 < variance < np.inf:
-            block.assign(kernel, bias)
+        result = Scaled(layer.name, iterations, variance)
+        if result.converged or iterations == MAX_ITERATIONS or not 0 < variance < np.inf:
+            layer.assign(kernel, bias)
             return result
         kernel = kernel / np.sqrt(variance)
         iterations += 1

@@ -15,7 +15,7 @@ deviation of 1e-4), and averages of momentum 0.99 lag behind the few hundred ste
 
 
 @keras.saving.register_keras_serializable(package="mnist_depth")
-class Block(keras.layers.Dense):
+class WeightLayer(keras.layers.Dense):
     """activation(inputs @ kernel + bias), with batch normalization before or after the activation, then dropout.
 
     Maps [batch, fan_in] to [batch, outputs]. A Maxout activation with k pieces makes the kernel [fan_in, k * outputs].
@@ -78,6 +78,6 @@ class Block(keras.layers.Dense):
         return {**config, **{name: getattr(self, name) for name in own}}
 
 
-def blocks(model: keras.Model) -> list[Block]:
+def weight_layers(model: keras.Model) -> list[WeightLayer]:
     """The weight layers of `model` in depth order, the output layer last."""
-    return sorted((layer for layer in model.layers if isinstance(layer, Block)), key=lambda layer: layer.name)
+    return sorted((layer for layer in model.layers if isinstance(layer, WeightLayer)), key=lambda layer: layer.name)
