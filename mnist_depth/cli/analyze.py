@@ -55,7 +55,11 @@ def report(words: list[str], values: flags.FlagValues) -> int:
         runs, notes = read(folder)
         name = os.path.basename(os.path.realpath(folder))
         chosen = STUDIES.get(name)
-        story = chosen.story(name, _answers(chosen, runs, values.data_dir)) if chosen else Story()
+        story = (
+            chosen.story(name, _answers(chosen, [run for run in runs if isinstance(run, RunRecord)], values.data_dir))
+            if chosen
+            else Story()
+        )
         columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
         story = replace(story, columns=columns) if columns else story
         table = TableOptions(columns, values.caption or "", values.label or "")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mnist_depth.diagnosis import Diagnosis, judge, render
-from mnist_depth.records import RunRecord
+from mnist_depth.records import TrainingRecord
 from mnist_depth.results.measurements import Moment, from_run
 from mnist_depth.results.model_measurements import from_model
 
@@ -21,7 +21,7 @@ def diagnose(model: Any, x: Any, y: Any, *, loss: Any = None) -> Diagnosis:
     return judge(from_model(model, x, y, loss=loss))
 
 
-def diagnose_run(record: RunRecord, moment: Moment = "start") -> Diagnosis:
+def diagnose_run(record: TrainingRecord, moment: Moment = "start") -> Diagnosis:
     """Diagnose a run from what it recorded first (`start`) or last (`end`).
 
     Raises UserError when it recorded no gradients.
@@ -29,7 +29,7 @@ def diagnose_run(record: RunRecord, moment: Moment = "start") -> Diagnosis:
     return judge(from_run(record, moment))
 
 
-def render_run(record: RunRecord) -> str:
+def render_run(record: TrainingRecord) -> str:
     """A run before and after training, as plain text. Raises UserError when it recorded no gradients."""
     start, end = diagnose_run(record, "start"), diagnose_run(record, "end")
     if start.remedies == end.remedies:

@@ -29,15 +29,17 @@ from mnist_depth.translation import translate as _
 Array = NDArray[np.float64]
 
 RANKING = "best_test_accuracy"
-GRID_METRICS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy")
+GRID_METRICS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy", "validation_accuracy")
 """What heat maps show: the first of these that the runs have."""
 
 CURVES = (
     ("test", "accuracy", mark("test accuracy"), True),
     ("test", "loss", mark("test loss"), False),
+    ("validation", "accuracy", mark("validation accuracy"), True),
+    ("validation", "loss", mark("validation loss"), False),
     ("train", "loss", mark("training loss"), False),
 )
-"""(run, tag, words, whether in percent) of the training curves."""
+"""(split, tag, words, whether in percent) of the training curves; validation only where there is no test."""
 
 NORMS = {
     "pre-activation gradient": mark("gradient norm ||dL/dz||"),
@@ -74,7 +76,10 @@ def training_curves(groups: Sequence[Group], styles: Styles) -> list[Picture]:
     """Accuracy and losses over training, as far as they were recorded."""
     epoch = {group.label: group.steps_per_epoch for group in groups}
     pictures = []
+    tested = any(group.curve("test", "accuracy") for group in groups)
     for run, tag, words, percent in CURVES:
+        if tested and run == "validation":
+            continue
         lines = {group.label: curve for group in groups if (curve := group.curve(run, tag))}
         if lines:
             name = words.replace(" ", "_")
@@ -313,14 +318,15 @@ def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, o
 
 def _sigmas(groups: Sequence[Group]) -> dict[str, float]:
     """initializer -> sigma_w between hidden layers, where all are of one kind with a scale; nothing otherwise."""
-    kinds = {split_name(group.config.initializer)[0] for group in groups}
+    configs = [group.config for group in groups if group.config]
+    kinds = {split_name(config.initializer)[0] for config in configs}
     if len(kinds) > 1 or not kinds <= set(SCALED):
         return {}
-    return {group.config.initializer: theory.hidden_sigma_w(group.config) for group in groups}
+    return {config.initializer: theory.hidden_sigma_w(config) for config in configs}
 
 
 def _phase_picture(groups: Sequence[Group], grid: _Grid, quantity: str, only: str) -> Picture:
-    config = groups[0].config
+    config = next(group.config for group in groups if group.config)
     line: Callable[[float], float] | None = None
     if theory.not_covered(config) is None:
         start = theory.predict_config(config)[0].length

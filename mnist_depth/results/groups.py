@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.records import HistogramPoint, RunRecord
+from mnist_depth.records import GaugeRecord, HistogramPoint, RunRecord, TrainingRecord
 
 SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
 """Config fields whose values need no name before them in a label."""
@@ -66,18 +66,19 @@ class Group:
     """The runs of one configuration, one per seed."""
 
     label: str
-    runs: tuple[RunRecord, ...]
+    runs: tuple[TrainingRecord, ...]
     places: Mapping[str, Any] = field(default_factory=dict)
     """Axis name -> this configuration's value on it."""
 
     @property
-    def config(self) -> RunConfig:
-        return self.runs[0].config
+    def config(self) -> RunConfig | None:
+        """None where a gauge measured a model of the user's own."""
+        return config_of(self.runs[0])
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
         """The final figures of every run that has any, with training time and gradients before training."""
-        return [figures_of(run) for run in self.runs if run.done]
+        return [figures_of(run) for run in self.runs if run.status != "unfinished"]
 
     @cached_property
     def scalars(self) -> list[dict[tuple[str, str], NDArray[np.float64]]]:
@@ -108,16 +109,21 @@ class Group:
         return _over_seeds([points for points in series if points is not None])
 
 
+def config_of(record: TrainingRecord) -> RunConfig | None:
+    """The config of a study's run, None for the folder of a gauge."""
+    return record.config if isinstance(record, RunRecord) else None
+
+
 SIGNAL = "pre_activation_gradient_norm/"
 """Tags of ||dL/dz|| on a fixed batch, the norm that theory predicts and that tables and verdicts use."""
 
 
-def figures_of(record: RunRecord) -> dict[str, float]:
-    """The final figures of a run, and its gradients before training."""
+def figures_of(record: TrainingRecord) -> dict[str, float]:
+    """The final figures of a training, and its gradients before training."""
     return {**record.figures, **gradient_figures(record)}
 
 
-def gradient_figures(record: RunRecord) -> dict[str, float]:
+def gradient_figures(record: TrainingRecord) -> dict[str, float]:
     """||dL/dz|| of the first and the last layer before training, and their ratio; nothing where it was not recorded."""
     found = [record.series("train", SIGNAL + layer)[1] for layer in record.layers]
     firsts = [values[0] for values in found if values]
@@ -127,11 +133,11 @@ def gradient_figures(record: RunRecord) -> dict[str, float]:
     return {"dz_first": firsts[0], "dz_last": firsts[-1], **ratio}
 
 
-def _scalars(record: RunRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
+def _scalars(record: TrainingRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
     return {key: np.array([series.steps, series.values], float).T for key, series in record.measured.items()}
 
 
-def _last_histograms(record: RunRecord) -> dict[str, HistogramPoint]:
+def _last_histograms(record: TrainingRecord) -> dict[str, HistogramPoint]:
     """tag -> the last usable one; none where the file is damaged."""
     last: dict[str, HistogramPoint] = {}
     with contextlib.suppress(UserError):
@@ -163,36 +169,42 @@ def _over_seeds(series: Sequence[NDArray[np.float64]]) -> Curve | None:
 # Reading and naming
 
 
-def read_runs(root: Path) -> tuple[list[RunRecord], list[str]]:
-    """Every run folder at or below `root`, and one line about each that cannot be used."""
+def read_runs(root: Path) -> tuple[list[TrainingRecord], list[str]]:
+    """Every training at or below `root`, and one line about each folder that cannot be used."""
     runs, notes = [], []
-    for folder in records.folders_with(records.CONFIG, root):
-        try:
-            record = records.read_run(folder)
-            _ = record.measured  # read now, so that a damaged file is reported once and in one place
-        except UserError as error:
-            notes.append(str(error))
-        else:
-            runs.append(record)
+    readers = {records.CONFIG: records.read_run, records.GAUGE: records.read_gauge}
+    for name, read in readers.items():
+        for folder in records.folders_with(name, root):
+            try:
+                record = read(folder)
+                _ = record.measured  # read now, so that a damaged file is reported once and in one place
+            except UserError as error:
+                notes.append(str(error))
+            else:
+                runs.append(record)
     return runs, notes
 
 
 def group_runs(
-    runs: Sequence[RunRecord], label: Labeler | None = None, axes: Sequence[Axis] | None = None
+    runs: Sequence[TrainingRecord], label: Labeler | None = None, axes: Sequence[Axis] | None = None
 ) -> list[Group]:
-    """Groups of runs that differ only in the seed, in a natural order.
+    """Groups of runs that differ only in the seed, in a natural order; each folder of a gauge is a group.
 
     Labels say what differs between groups; `label` may give better names, and an empty one leaves the choice here.
     `axes` are what the configurations vary on, by default the config fields that vary.
     """
-    axes = axes or [field_axis(name) for name in axes_of(runs)]
+    studied = [run for run in runs if isinstance(run, RunRecord)]
+    measured = [Group(run.name, (run,)) for run in runs if isinstance(run, GaugeRecord)]
+    if measured:
+        axes = []
+    axes = [field_axis(name) for name in axes_of(studied)] if axes is None else axes
     by_config: dict[tuple[str, str], list[RunRecord]] = {}
-    for run in runs:
+    for run in studied:
         by_config.setdefault((run.study, run.config.slug), []).append(run)
-    fields = varying_fields(runs)
+    fields = varying_fields(studied)
     groups = sorted(by_config.values(), key=lambda members: _order(members[0], fields))
     named = _labels([members[0] for members in groups], fields, label)
-    return [
+    return measured + [
         Group(
             name,
             tuple(sorted(members, key=lambda run: run.seed)),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +14,7 @@ from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.diagnosis import Layer, Measurements
 from mnist_depth.errors import UserError
-from mnist_depth.records import RunRecord
+from mnist_depth.records import RunRecord, TrainingRecord
 from mnist_depth.results.model_measurements import Progress, first_line, from_model
 from mnist_depth.runtime.stderr import silenced
 
@@ -44,30 +42,30 @@ PLAIN_TRAITS = ("activation", "initializer", "optimizer", "wiring", "batch_norm"
 # From a run folder
 
 
-def from_run(record: RunRecord, moment: Moment = "start") -> Measurements:
-    """The first or the last measurement of a run, with theory's gains at the start of a network that it covers.
+def from_run(record: TrainingRecord, moment: Moment = "start") -> Measurements:
+    """The first or the last measurement of a training, with theory's gains at the start of a run that it covers.
 
     Raises UserError when the run recorded no gradient.
     """
     series = _layer_series(record)
-    names = sorted(series)
     if not any(layer.get("kernel_gradient") or layer.get("pre_activation_gradient") for layer in series.values()):
-        raise UserError(f"{record.folder} holds no gradient of any layer; train it with --instruments=standard")
-    gains = _predicted_gains(record.config) if moment == "start" else {}
+        raise UserError(f"{record.folder} holds no gradient of any layer; measure it with the standard instruments")
+    config = record.config if isinstance(record, RunRecord) else None
+    gains = _predicted_gains(config) if config and moment == "start" else {}
     pick = 0 if moment == "start" else -1
     layers = tuple(
         replace(
             _layer(name, {key: points[pick][1] for key, points in series[name].items()}), predicted_gain=gains.get(name)
         )
-        for name in names
+        for name in series
     )
     return Measurements(
-        source=f"{record.slug}, seed {record.seed}, {_when(series, pick)}",
+        source=f"{record.name}, {_when(series, pick)}",
         layers=layers,
         loss=_loss(record, moment),
         history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
         diverged=moment == "end" and record.status == "diverged",
-        traits={name: getattr(record.config, name) for name in PLAIN_TRAITS},
+        traits={name: getattr(config, name) for name in PLAIN_TRAITS} if config else {},
     )
 
 
@@ -76,7 +74,7 @@ def _layer(name: str, values: Mapping[str, Any]) -> Layer:
     return Layer(name, **values)
 
 
-def _loss(record: RunRecord, moment: Moment) -> float | None:
+def _loss(record: TrainingRecord, moment: Moment) -> float | None:
     """At the start that of the probe, before any update: the first one of training is an epoch's mean."""
     probed, trained = (record.series("train", tag)[1] for tag in ("probe_loss", "loss"))
     if moment == "end":
@@ -84,39 +82,19 @@ def _loss(record: RunRecord, moment: Moment) -> float | None:
     return (probed or trained or [None])[0]
 
 
-def _layer_series(record: RunRecord) -> dict[str, dict[str, list[tuple[int, float]]]]:
+def _layer_series(record: TrainingRecord) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """layer -> field of Layer -> (step, value) in the order of steps, from the preferred tag that was recorded."""
-    found: dict[str, dict[str, tuple[int, list[tuple[int, float]]]]] = {}
-    for (_, tag), series in record.measured.items():
-        match = _parse(tag)
-        if match is None:
-            continue
-        layer, key, rank = match
-        kept = found.setdefault(layer, {})
-        if key not in kept or rank < kept[key][0]:
-            kept[key] = (rank, [])
-        if rank == kept[key][0]:
-            kept[key][1].extend(zip(series.steps, series.values, strict=True))
-    return {
-        layer: {key: sorted(points, key=lambda p: p[0]) for key, (_, points) in kept.items()}
-        for layer, kept in found.items()
-    }
+    found = {layer: {key: _first_series(record, layer, tags) for key, tags in TAGS.items()} for layer in record.layers}
+    kept = {layer: {key: points for key, points in fields.items() if points} for layer, fields in found.items()}
+    return {layer: fields for layer, fields in kept.items() if fields}
 
 
-_PATTERNS = [
-    (re.compile(tag.replace("{layer}", "(layer_[^/]+)")), key, rank)
-    for key, tags in TAGS.items()
-    for rank, tag in enumerate(tags)
-]
-
-
-@cache
-def _parse(tag: str) -> tuple[str, str, int] | None:
-    """(layer, field of Layer, rank of the tag), None for a tag that fills no field."""
-    for pattern, key, rank in _PATTERNS:
-        if match := pattern.fullmatch(tag):
-            return match.group(1), key, rank
-    return None
+def _first_series(record: TrainingRecord, layer: str, tags: Sequence[str]) -> list[tuple[int, float]]:
+    for tag in tags:
+        steps, values = record.series("train", tag.format(layer=layer))
+        if steps:
+            return list(zip(steps, values, strict=True))
+    return []
 
 
 def _when(series: Mapping[str, Mapping[str, list[tuple[int, float]]]], pick: int) -> str:

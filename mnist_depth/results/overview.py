@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mnist_depth.records import RunRecord
+from mnist_depth.records import TrainingRecord
 from mnist_depth.results import figures, tables
 from mnist_depth.results.diagnosis import Diagnosis
 from mnist_depth.results.figures import Diagnoses
@@ -50,7 +50,7 @@ class Story:
 class Overview:
     """The runs of a report in groups, with their story."""
 
-    runs: Sequence[RunRecord]
+    runs: Sequence[TrainingRecord]
     story: Story
 
     @cached_property

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
-from mnist_depth.records import RunRecord, is_inside
+from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, is_inside
 from mnist_depth.results import exports, figures, rendering
 from mnist_depth.results.diagnosis import Diagnosis
 from mnist_depth.results.frames import Runs
@@ -44,7 +44,7 @@ NO_STORY = Story()
 
 
 def write_report(
-    root: Path, out: Path | None = None, story: Story = NO_STORY, runs: Sequence[RunRecord] | None = None
+    root: Path, out: Path | None = None, story: Story = NO_STORY, runs: Sequence[TrainingRecord] | None = None
 ) -> Path:
     """Report on the runs at or below `root`, or on `runs` where these have been read; the path of the HTML file.
 
@@ -59,7 +59,7 @@ def write_report(
     return write_overview(Overview(runs, story), root, out, notes)
 
 
-def read(root: Path) -> tuple[list[RunRecord], list[str]]:
+def read(root: Path) -> tuple[list[TrainingRecord], list[str]]:
     """The readable runs at or below a folder and a note about each other one. Raises UserError where there is none."""
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
@@ -70,7 +70,7 @@ def read(root: Path) -> tuple[list[RunRecord], list[str]]:
     return runs, notes
 
 
-def left_out(root: Path, runs: Sequence[RunRecord]) -> list[str]:
+def left_out(root: Path, runs: Sequence[TrainingRecord]) -> list[str]:
     """A note about the runs of the folder that are not on the page."""
     others = len(records.folders_with(records.CONFIG, root)) - len(runs)
     text = _("Not on this page: {count} more in this folder; the report command shows all of them.", count=others)
@@ -257,12 +257,12 @@ def _summary(overview: Overview) -> str:
     counts = Counter(run.status for run in runs)
     words = ", ".join(f"{number} {_(status)}" for status, number in counts.items())
     return plural(
-        "{name}: {count} run ({statuses}) on {datasets}",
-        "{name}: {count} runs ({statuses}) on {datasets}",
+        "{name}: {count} run ({statuses}), data: {datasets}",
+        "{name}: {count} runs ({statuses}), data: {datasets}",
         len(runs),
         name=overview.story.name,
         statuses=words,
-        datasets=", ".join(sorted({run.config.dataset for run in runs})),
+        datasets=", ".join(sorted({str(run.fields.get("dataset", _("your own"))) for run in runs})),
     )
 
 
@@ -361,25 +361,31 @@ def _findings(overview: Overview) -> list[tuple[str, list[tuple[str, str, Sequen
 # Where it comes from
 
 
-def _commands(runs: Sequence[RunRecord]) -> list[str]:
-    given = [run.metadata.get("command") for run in runs]
+def _commands(runs: Sequence[TrainingRecord]) -> list[str]:
+    given = [run.metadata.get("command") for run in runs if isinstance(run, RunRecord)]
     return list(dict.fromkeys(text for text in given if isinstance(text, str) and text))[:MAX_COMMANDS]
 
 
-def _provenance(runs: Sequence[RunRecord]) -> Table:
+def _provenance(runs: Sequence[TrainingRecord]) -> Table:
     """Versions, commit, dataset and machine; values that differ between runs are listed side by side."""
     seen: dict[str, Counter[str]] = {}
     for run in runs:
         for part in ("environment", "dataset"):
-            for name, value in _flat(run.metadata.get(part), part if part == "dataset" else ""):
+            for name, value in _flat(_metadata(run).get(part), part if part == "dataset" else ""):
                 seen.setdefault(name, Counter())[value] += 1
     rows = [[name.replace("_", " "), _several(values)] for name, values in seen.items()]
     return Table(["", ""], rows)
 
 
-def _hashes(runs: Sequence[RunRecord]) -> str:
+def _metadata(run: TrainingRecord) -> Mapping[str, Any]:
+    return run.metadata if isinstance(run, RunRecord | GaugeRecord) else {}
+
+
+def _hashes(runs: Sequence[TrainingRecord]) -> str:
     """The final weights' hash of every run: the same command on the same kind of machine gives the same."""
-    return "\n".join(f"{run.done.get('weights_sha256')}  {run.slug}/seed_{run.seed}" for run in runs if run.done)
+    return "\n".join(
+        f"{run.done.get('weights_sha256')}  {run.name}" for run in runs if isinstance(run, RunRecord) and run.done
+    )
 
 
 def _flat(value: Any, prefix: str) -> Iterable[tuple[str, str]]:

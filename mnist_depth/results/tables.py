@@ -15,6 +15,7 @@ COLUMNS = (
     "best_test_accuracy",
     "test_accuracy",
     "test_loss",
+    "validation_accuracy",
     "train_loss",
     "dz_ratio",
     "seconds",
@@ -31,6 +32,7 @@ HEADINGS = {
     "train_accuracy": mark("training accuracy"),
     "train_loss": mark("training loss"),
     "validation_accuracy": mark("validation accuracy"),
+    "validation_loss": mark("validation loss"),
     "best_validation_accuracy": mark("best validation accuracy"),
     "gradient_norm_first": mark("kernel gradient norm, first layer"),
     "gradient_norm_last": mark("kernel gradient norm, last layer"),
@@ -51,7 +53,7 @@ HEADINGS = {
 }
 """Names of columns and axes, as people read them."""
 
-STATUSES = (mark("finished"), mark("diverged"), mark("unfinished"))
+STATUSES = (mark("finished"), mark("diverged"), mark("unfinished"), mark("measured"))
 
 
 def heading(name: str) -> str:
@@ -85,7 +87,7 @@ def summary(
         [group.label, str(len(group.runs)), *[show(group.spread(name), name) for name in chosen], statuses(group)]
         for group in ranked(groups, rank_by)
     ]
-    figures = [published(group.config) if published else "" for group in ranked(groups, rank_by)]
+    figures = [published(group.config) if published and group.config else "" for group in ranked(groups, rank_by)]
     if any(figures):
         header, rows = (
             [*header, heading("published")],

@@ -38,7 +38,7 @@ def test_the_page_tells_question_answer_and_origin(text: str) -> None:
         "abc123",
         "f00d" * 16,
         f"{2:064d}  ",
-        "depth9: 6 runs (6 finished) on mnist",
+        "depth9: 6 runs (6 finished), data: mnist",
     ):
         assert part in text
 
@@ -115,7 +115,7 @@ def test_only_the_runs_that_are_asked_for_are_told_and_the_others_counted(tmp_pa
     folders = [write_run(tmp_path, RunConfig(depth=depth)) for depth in (3, 4, 5)]
     runs = [read_run(folder) for folder in folders[:1]]
     text = write_report(tmp_path, runs=runs).read_text(encoding="utf-8")
-    assert "1 run (1 finished) on mnist" in text
+    assert "1 run (1 finished), data: mnist" in text
     assert "Not on this page: 2 more in this folder" in text
     assert len(tables_of(tmp_path)) == 1
 
@@ -145,7 +145,7 @@ def test_no_runs_is_a_user_error(tmp_path: Path) -> None:
 def test_a_single_unfinished_run_is_reported(tmp_path: Path) -> None:
     write_run(tmp_path, RunConfig(), status=None)
     text = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "1 run (1 unfinished) on mnist" in text
+    assert "1 run (1 unfinished), data: mnist" in text
 
 
 def test_diverged_run_with_numbers_that_are_not_finite(tmp_path: Path) -> None:
