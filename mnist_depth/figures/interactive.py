@@ -359,7 +359,7 @@ def _layout() -> Figure:
 def _layer_axis(layers: Sequence[str], title: str = "layer (1 is next to the input)") -> Figure:
     """Ticks at layers: numbers for `layer_01` and the like or where there are many, names otherwise."""
     numbered = all(name.startswith("layer_") for name in layers) or len(layers) > MAX_LAYER_NAMES
-    every = math.ceil(len(layers) / 12) if numbered else 1
+    every = max(1, math.ceil(len(layers) / 12)) if numbered else 1
     places = list(range(1, len(layers) + 1))[::every]
     axis: Figure = {
         "title": {"text": title},
@@ -392,7 +392,7 @@ def _panel(layout: Figure, number: int, count: int, title: str, rows: bool = Fal
     gap = 0.14 if rows else 0.06
     size = (1 - gap * (count - 1)) / count
     start = (number - 1) * (size + gap)
-    span = [start, start + size] if not rows else [1 - start - size, 1 - start]
+    span = [start, start + size] if not rows else [max(0.0, 1 - start - size), 1 - start]
     anchor_x, anchor_y = ("x" if number == 1 else f"x{number}"), ("y" if number == 1 else f"y{number}")
     layout[_axis("xaxis", number)] = {"domain": [0, 1] if rows else span, "anchor": anchor_y, "zeroline": False}
     layout[_axis("yaxis", number)] = {"domain": span if rows else [0, 1], "anchor": anchor_x, "zeroline": False}
