@@ -88,7 +88,7 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
         data.append(_line(places, line))
         theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
         if theory is not None:
-            data.append(_theory(places, theory, line, low))
+            data.append(_theory(places, theory, line, low) | {"showlegend": not any(map(_is_theory, data))})
     layout = _layout() | {
         "xaxis": _layer_axis(found.layers),
         "yaxis": _value_axis(spec.title, spec.logarithmic, low, high),
@@ -161,16 +161,23 @@ def _band(places: list[int], line: Line) -> Figure:
     }
 
 
+THEORY = "theory at the start"
+
+
+def _is_theory(trace: Figure) -> bool:
+    return trace["name"] == THEORY
+
+
 def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": f"{plain(line.label)}, theory at the start",
+        "name": THEORY,
         "legendgroup": plain(line.label),
         "x": places,
         "y": _drawn(theory, low),
         "line": {"color": line.color, "width": 1.5, "dash": "dash"},
-        "hovertemplate": "%{y:.3g}<extra>%{fullData.name}</extra>",
+        "hovertemplate": f"%{{y:.3g}}<extra>{plain(line.label)}, {THEORY}</extra>",
         "connectgaps": True,
     }
 
@@ -302,7 +309,8 @@ def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -
     layout: Figure = _layout()
     data: list[Figure] = []
     for number, name in enumerate(CURVES, 1):
-        _panel(layout, number, len(CURVES), name, rows=True)
+        _panel(layout, number, len(CURVES), rows=True)
+        layout[_axis("yaxis", number)] |= {"title": {"text": name}}
         for line in lines(trainings, color_by):
             for split in SPLITS:
                 series = [trainings[place].curve(name, split) for place in line.members]
@@ -387,15 +395,15 @@ def _axis(name: str, number: int) -> str:
     return name if number == 1 else f"{name}{number}"
 
 
-def _panel(layout: Figure, number: int, count: int, title: str, rows: bool = False) -> None:
-    """The axes of panel `number` of `count`, side by side or one below the other, with a title above."""
-    gap = 0.14 if rows else 0.06
+def _panel(layout: Figure, number: int, count: int, title: str = "", rows: bool = False) -> None:
+    """The axes of panel `number` of `count`, side by side with a title above or one below the other."""
+    gap = 0.12 if rows else 0.06
     size = (1 - gap * (count - 1)) / count
     start = (number - 1) * (size + gap)
     span = [start, start + size] if not rows else [max(0.0, 1 - start - size), 1 - start]
     anchor_x, anchor_y = ("x" if number == 1 else f"x{number}"), ("y" if number == 1 else f"y{number}")
     layout[_axis("xaxis", number)] = {"domain": [0, 1] if rows else span, "anchor": anchor_y, "zeroline": False}
     layout[_axis("yaxis", number)] = {"domain": span if rows else [0, 1], "anchor": anchor_x, "zeroline": False}
-    place = {"x": 0.5 if rows else sum(span) / 2, "y": span[1] if rows else 1.0}
-    note = {"text": title, "showarrow": False, "xref": "paper", "yref": "paper", "xanchor": "center"}
-    layout.setdefault("annotations", []).append(note | {"yanchor": "bottom"} | place)
+    if title:
+        note = {"text": title, "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(span) / 2, "y": 1.0}
+        layout.setdefault("annotations", []).append(note | {"xanchor": "center", "yanchor": "bottom"})

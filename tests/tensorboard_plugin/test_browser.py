@@ -1,0 +1,240 @@
+"""The Depth tab as a person sees it: opened in a headless Chromium on a real TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from mnist_depth.board.links import depth_tab
+from mnist_depth.board.server import Board, start_board
+from mnist_depth.records import RunRecord
+
+from ..browser import Browser, open_browser, reason_to_skip
+from ..summaries.fabricated import STEPS, steps_and_values
+from .conftest import HOSTILE
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(reason_to_skip() is not None, reason=reason_to_skip() or ""),
+]
+
+QUANTITY = "pre_activation_gradient_norm"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(1440, 900) as window:
+        window.driver.execute_cdp_cmd(
+            "Browser.setDownloadBehavior",
+            {"behavior": "allow", "downloadPath": str(tmp_path_factory.getbasetemp() / "downloads")},
+        )
+        yield window
+
+
+class Tab:
+    """The Depth tab in a browser; the driver is inside its frame."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.browser, self.driver = browser, browser.driver
+        self.driver.switch_to.default_content()
+        browser.open(url)
+        self.enter()
+
+    def enter(self) -> None:
+        """Into the frame of the tab."""
+        self.driver.switch_to.default_content()
+        frames = self.browser.wait(
+            lambda: [one for one in self.browser.find_all("iframe") if "depth" in (one.get_attribute("id") or "depth")]
+        )
+        self.driver.switch_to.frame(frames[0])
+        self.browser.wait(lambda: self.driver.find_elements(By.ID, "filter"), "the tab")
+
+    def drawn(self) -> Any:
+        """What plotly holds of the main figure, once it is there."""
+        script = "const figure = document.getElementById('main'); return figure && figure.data ? figure.data : null"
+        return self.browser.wait(lambda: self.driver.execute_script(script), "a figure")
+
+    def lines(self) -> dict[str, list[float]]:
+        """Label -> values of the lines of a profile."""
+        return {
+            one["name"]: one["y"] for one in self.drawn() if one["name"] != THEORY and one["mode"] == "lines+markers"
+        }
+
+    def find(self, name: str) -> Any:
+        return self.driver.find_element(By.ID, name)
+
+    def text(self, selector: str) -> str:
+        return self.driver.find_element(By.CSS_SELECTOR, selector).text
+
+    @property
+    def address(self) -> str:
+        return str(self.driver.execute_script("return window.parent.location.href"))
+
+
+@pytest.fixture
+def tab(browser: Browser, board: Board) -> Iterator[Tab]:
+    browser.console_errors()
+    opened = Tab(browser, depth_tab("study=depth9", board.url))
+    opened.browser.wait(lambda: len(opened.lines()) == 2, "two lines")
+    yield opened
+    assert browser.console_errors() == []
+    browser.driver.switch_to.default_content()
+
+
+def mean_at(runs: list[RunRecord], activation: str, place: int) -> list[float]:
+    """Geometric mean over seeds at one measurement, from the files of measurements."""
+    result = []
+    for number in range(1, 10):
+        product = 1.0
+        members = [run for run in runs if run.config.activation == activation]
+        for run in members:
+            product *= steps_and_values(run, "train", f"{QUANTITY}/layer_{number:02d}")[1][place]
+        result.append(product ** (1 / len(members)))
+    return result
+
+
+def test_the_link_of_a_study_opens_the_answer(tab: Tab, runs: list[RunRecord]) -> None:
+    for activation, values in tab.lines().items():
+        assert values == pytest.approx(mean_at(runs, activation, -1), rel=1e-6)
+    assert tab.text(".count") == "4 of 6 trainings"
+    cards = tab.text(".cards")
+    assert "VANISHING" in cards
+    assert "HEALTHY" in cards
+    assert "Try first" in cards
+
+
+def test_the_slider_moves_through_training_by_mouse_and_keys(tab: Tab, runs: list[RunRecord]) -> None:
+    assert tab.text("#moment") == f"step {STEPS[-1]}, epoch 20"
+    tab.driver.execute_script(
+        "const slider = document.getElementById('step'); slider.value = 0; slider.dispatchEvent(new Event('input'))"
+    )
+    tab.browser.wait(lambda: tab.text("#moment") == "step 0, before training")
+    assert tab.lines()["sigmoid"] == pytest.approx(mean_at(runs, "sigmoid", 0), rel=1e-6)
+    tab.find("main").click()
+    tab.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+    tab.browser.wait(lambda: tab.text("#moment") == "step 10, epoch 1")
+    assert "&step=10" in tab.address
+    marked = tab.driver.execute_script("return document.getElementById('curves').layout.shapes.map(one => one.x0)")
+    assert marked == [10, 10]
+    tab.find("play").click()
+    tab.browser.wait(lambda: tab.text("#moment") == f"step {STEPS[-1]}, epoch 20", "the end")
+    assert tab.find("play").text == "Play"
+
+
+def test_an_address_opens_the_same_view_again(tab: Tab) -> None:
+    tab.find("map").click()
+    tab.browser.wait(lambda: tab.drawn()[0]["type"] == "heatmap", "maps")
+    assert len(tab.drawn()) == 2
+    address = tab.address
+    assert "view=map" in address
+    again = Tab(tab.browser, address)
+    again.browser.wait(lambda: again.drawn()[0]["type"] == "heatmap", "maps")
+    assert again.find("map").get_attribute("aria-selected") == "true"
+
+
+def test_color_filter_and_quantity_are_chosen(tab: Tab) -> None:
+    def choose(name: str, value: str) -> None:
+        tab.driver.execute_script(
+            "const one = document.getElementById(arguments[0]); one.value = arguments[1];"
+            "one.dispatchEvent(new Event('change'))", name, value,
+        )  # fmt: skip
+
+    colors = {one["line"]["color"] for one in tab.drawn() if one["mode"] == "lines+markers"}
+    assert len(colors) == 2
+    choose("color", "depth")
+    tab.browser.wait(lambda: len({one["line"]["color"] for one in tab.drawn() if one["mode"] == "lines+markers"}) == 1)
+    choose("quantity", "activation_std")
+    tab.browser.wait(lambda: tab.lines()["relu"][8] == pytest.approx(0.3), "the activation spread")
+    tab.find("filter").clear()
+    tab.find("filter").send_keys("depth=9 -sigmoid")
+    tab.browser.wait(lambda: list(tab.lines()) == ["depth9/relu-digits-e20/seed_0"] or len(tab.lines()) == 1)
+    assert "filter=depth%3D9%20-sigmoid" in tab.address
+
+
+def test_distributions_have_a_ridge_per_layer_and_configuration(tab: Tab) -> None:
+    tab.find("distributions").click()
+    tab.browser.wait(lambda: len(tab.drawn()) == 18, "ridges")
+    assert tab.find("quantity").get_attribute("value") == "weight"
+
+
+def test_pictures_and_tables_are_downloaded(tab: Tab, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "downloads"
+    for name in ("png", "svg", "csv"):
+        tab.find(name).click()
+    wanted = {"depth_profile.png": b"\x89PNG", "depth_profile.svg": b"<svg", "depth.csv": b"training,quantity"}
+    tab.browser.wait(lambda: folder.is_dir() and {path.name for path in folder.iterdir()} == wanted.keys(), "files")
+    for name, start in wanted.items():
+        assert (folder / name).read_bytes().startswith(start)
+
+
+def test_dark_mode_follows_tensorboard(tab: Tab) -> None:
+    ink = "return getComputedStyle(document.body).color + document.getElementById('main').layout.font.color"
+    light = tab.driver.execute_script(ink)
+    tab.driver.execute_script("window.parent.document.body.classList.add('dark-mode')")
+    tab.browser.wait(lambda: tab.driver.execute_script("return document.body.classList.contains('dark')"))
+    tab.browser.wait(lambda: tab.driver.execute_script(ink) != light, "light ink")
+
+
+def test_a_phone_shows_everything_in_one_column(tab: Tab) -> None:
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    tab.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        widest = (
+            "return Math.max(...[...document.body.querySelectorAll('*')].map(one => one.getBoundingClientRect().right))"
+        )
+        tab.browser.wait(lambda: tab.driver.execute_script(widest) <= 391, "nothing beyond the edge")
+        main, curves = tab.find("main").rect, tab.find("curves").rect
+        assert curves["y"] >= main["y"] + main["height"]
+    finally:
+        tab.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_hostile_names_are_text(tab: Tab, board: Board) -> None:
+    hostile = Tab(tab.browser, depth_tab("onerror", board.url))
+    hostile.browser.wait(lambda: HOSTILE in hostile.text(".cards"), "the name as it is")
+    ticks = hostile.browser.wait(lambda: hostile.driver.find_elements(By.CSS_SELECTOR, "#main .xtick text"))
+    assert HOSTILE in [tick.text for tick in ticks]
+    assert hostile.driver.find_elements(By.CSS_SELECTOR, "img") == []
+    assert hostile.driver.execute_script("return window.parent.document.title + document.title").count("owned") == 0
+
+
+def test_nothing_is_requested_from_another_host(tab: Tab, board: Board) -> None:
+    entries = "return performance.getEntriesByType('resource').map(one => one.name)"
+    names = tab.driver.execute_script(entries)
+    tab.driver.switch_to.default_content()
+    names += tab.driver.execute_script(entries)
+    assert any("plotly.min.js" in name for name in names)
+    hosts = {urlparse(name).netloc for name in names if not name.startswith(("data:", "blob:"))}
+    assert hosts == {urlparse(board.url).netloc}
+
+
+def test_no_training_is_said_in_words(tab: Tab, tmp_path: Path) -> None:
+    nothing = Tab(tab.browser, tab.address.partition("#")[0] + "#depth&filter=no_such_run")
+    nothing.browser.wait(lambda: nothing.text(".message") == "No training matches the filter.")
+    assert not nothing.find("main").is_displayed()
+
+
+def test_a_figure_is_drawn_again_when_points_arrive(browser: Browser, tmp_path: Path) -> None:
+    from mnist_depth.summaries.events import replace_events, scalars
+
+    def write(name: str, step: int, value: float) -> None:
+        tags = {f"gradient_norm/{layer}/kernel": value for layer in ("a", "b")}
+        replace_events(tmp_path / "live", name, [scalars(step, tags, time.time())])
+
+    write("one", 1, 0.5)
+    with start_board(tmp_path, reload_interval=1) as live:
+        opened = Tab(browser, depth_tab("", live.url))
+        browser.wait(lambda: opened.lines().get("live") == [0.5, 0.5], "the first point")
+        write("two", 9, 0.25)
+        browser.wait(lambda: opened.lines().get("live") == [0.25, 0.25], "the second point")
+        assert opened.text("#moment") == "step 9"
+    browser.driver.switch_to.default_content()
+    json.dumps(browser.console_errors())
