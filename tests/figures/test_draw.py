@@ -97,6 +97,13 @@ def test_curves_are_the_mean_over_seeds(found: Runs) -> None:
     assert lines["relu, train"].get_ydata() == pytest.approx(np.mean([values for _, values in series], axis=0))
 
 
+@pytest.mark.parametrize("draw", [figures.by_layer, figures.by_step, figures.curves, figures.distributions])
+def test_every_interactive_figure_is_one_that_plotly_accepts(draw: Any, found: Runs) -> None:
+    figure = draw(found, interactive=True)
+    assert type(figure).__module__.startswith("plotly")
+    assert len(figure.data) >= 2
+
+
 def test_the_map_colors_log10_of_layer_by_step(found: Runs) -> None:
     figure = figures.by_step(found, interactive=False)
     panels = [axes for axes in figure.axes if axes.get_title()]
