@@ -64,9 +64,7 @@ class Tab:
 
     def lines(self) -> dict[str, list[float]]:
         """Label -> values of the lines of a profile."""
-        return {
-            one["name"]: one["y"] for one in self.drawn() if one["name"] != THEORY and one["mode"] == "lines+markers"
-        }
+        return {one["name"]: one["y"] for one in self.drawn() if one["mode"] == "lines+markers"}
 
     def find(self, name: str) -> Any:
         return self.driver.find_element(By.ID, name)
