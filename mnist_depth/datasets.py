@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_depth.errors import UserError, first_line, last_line
-from mnist_depth.files import replacing
+from mnist_depth.files import open_regular, replacing
 from mnist_depth.registry import Entry, lookup
 from mnist_depth.runtime.stderr import silenced
 
@@ -32,6 +32,8 @@ REACHABLE_SECONDS = 4.0
 
 FETCH_SECONDS = 600.0
 """How long fetching and preparing a dataset may take; tensorflow-datasets alone would retry for minutes."""
+
+MAX_CACHE_BYTES = 1 << 30
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -133,8 +135,7 @@ def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
 
 
 def _tfds_dir(data_dir: str | None) -> Path:
-    default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
-    return Path(os.path.expanduser(data_dir or default))
+    return Path(os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
 
 
 def _prepared(name: str, data_dir: str | None) -> Path | None:
@@ -145,6 +146,8 @@ def _prepared(name: str, data_dir: str | None) -> Path | None:
 
 def _fetch(name: str, data_dir: str | None) -> str | None:
     """Let tensorflow-datasets download and prepare; return what went wrong, None when nothing did."""
+    if str(_tfds_dir(data_dir)).startswith("~"):
+        return "this user has no home folder to keep it in"
     if not _reachable(DATASETS[name].server):
         return "its server cannot be reached"
     code = "import sys, tensorflow_datasets as t; t.builder(sys.argv[1], data_dir=sys.argv[2]).download_and_prepare()"
@@ -244,29 +247,40 @@ def _gaussian(data_dir: str | None) -> Arrays:
     return dict(zip(ARRAYS, (inputs[0], labels[0], inputs[1], labels[1]), strict=True))
 
 
-def cache_dir() -> Path:
-    """Where decoded arrays are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnist_depth"
+def cache_dir() -> Path | None:
+    """Where decoded arrays are kept; None for a user without a home folder, as in containers of many clusters."""
+    folder = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return None if folder.startswith("~") else Path(folder) / "mnist_depth"
 
 
 def _cached(key: str, make: Callable[[], Arrays]) -> Arrays:
-    path = cache_dir() / f"{key}.npz"
-    if path.exists():
+    """The arrays from the cache, or made and put there. Without a usable cache they are made every time."""
+    folder = cache_dir()
+    if folder is None:
+        return make()
+    path = folder / f"{key}.npz"
+    try:
         return _read_cache(path)
-    arrays = make()
-    _write_cache(path, arrays)
-    return arrays
+    except FileNotFoundError:
+        arrays = make()
+        _write_cache(path, arrays)
+        return arrays
+    except OSError as error:
+        print(f"Note: {path} cannot be read ({error.strerror}); the images are decoded again.", file=sys.stderr)
+        return make()
 
 
 def _read_cache(path: Path) -> Arrays:
+    """Raises OSError where the file cannot be opened, UserError where it is damaged."""
     import numpy as np
 
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ARRAYS}
-            intact = str(stored["checksum"]) == _checksum(arrays)
-    except Exception:  # a damaged archive fails in many ways inside zipfile and NumPy
-        intact, arrays = False, {}
+    with open_regular(path, MAX_CACHE_BYTES) as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in ARRAYS}
+                intact = str(stored["checksum"]) == _checksum(arrays)
+        except Exception:  # a damaged archive fails in many ways inside zipfile and NumPy
+            intact, arrays = False, {}
     if not intact:
         raise UserError(f"the cache file {path} is damaged; delete it and run again")
     return arrays

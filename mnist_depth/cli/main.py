@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ USER_ERROR = 2
 def main(argv: Sequence[str]) -> int:
     """Run one command; `argv` starts with the program's name. Returns the exit code."""
     streams.spell_out_unprintable()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it recommends where to keep its cache
     try:
         code = _run(argv)
     except UserError as error:

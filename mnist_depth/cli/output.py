@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shlex
 import shutil
 import sys
 from collections import defaultdict
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_depth.records import RunRecord
+from mnist_depth.runtime import shell
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
@@ -293,8 +293,8 @@ def scores_of(run: RunRecord) -> str:
 
 def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str:
     """The command that opens the board, and the address of the tab that answers the question."""
-    board = shlex.join([*python(), "board", "--logdir", str(logdir)])
-    tensorboard = f"tensorboard --logdir {shlex.quote(str(logdir))}"
+    board = shell.join([*python(), "board", "--logdir", str(logdir)])
+    tensorboard = f"tensorboard --logdir {shell.quote(str(logdir))}"
     head = _("Look:  ")
     if width is None or cells(head) + len(board) + len(tensorboard) + 9 <= width:
         lines = [_("{head}{board}    (or {tensorboard})", head=head, board=board, tensorboard=tensorboard)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import io
 import json
+import signal
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from mnist_depth import records
 from mnist_depth.errors import UserError
 from mnist_depth.files import read_json
 from mnist_depth.plan import Plan
+from mnist_depth.runtime import streams
 from mnist_depth.runtime.notebook import in_notebook
 
 POLL_SECONDS = 0.5
@@ -88,13 +91,27 @@ def watch(folders: Sequence[Path]) -> Iterator[None]:
     """Show the progress of these run folders until the block ends."""
     done = threading.Event()
     show = _in_terminal if sys.stdout.isatty() else _in_notebook if in_notebook() else _plain
-    thread = threading.Thread(target=show, args=(folders, done), daemon=True)
+    thread = threading.Thread(target=_while_read, args=(show, folders, done), daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
         thread.join()
+
+
+def _while_read(show: Callable[[Sequence[Path], threading.Event], None], folders: Sequence[Path], done: Any) -> None:
+    """Show progress as long as somebody reads it; a pipe that nobody reads any more asks the runs to stop.
+
+    Any other failure of standard output, such as a full disk, is left to what is printed at the end.
+    """
+    try:
+        show(folders, done)
+    except BrokenPipeError:
+        streams.discard(sys.stderr)  # quietly, as other commands end whose output nobody reads
+        _thread.interrupt_main(signal.SIGTERM)
+    except OSError:
+        pass
 
 
 def name_of(folder: Path) -> str:

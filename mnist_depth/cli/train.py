@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
@@ -15,6 +14,7 @@ from mnist_depth.cli import flags, output, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord, read_run, run_folder
+from mnist_depth.runtime import shell
 from mnist_depth.studies import STUDIES, Study
 from mnist_depth.sweeps import search, sweep
 from mnist_depth.sweeps.grid import grid, parse_choices
@@ -191,7 +191,7 @@ def _dataset(values: flags.FlagValues) -> str:
 def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
     """Every field that is also a flag, filled from the flag of its name; the object is handed on whole from here."""
     given = {spec.name: values[spec.name].value for spec in fields(sweep.Options) if spec.name in values}
-    command = shlex.join(["python", "-m", "mnist_depth", *sys.argv[1:]])
+    command = shell.join(["python", "-m", "mnist_depth", *sys.argv[1:]])
     return sweep.Options(**{**given, "logdir": Path(values.logdir), "study": study_name, "command": command})
 
 
@@ -227,6 +227,6 @@ def _ending(result: sweep.Result, options: sweep.Options) -> int:
     if result.complete:
         return 0
     what = "stopped" if result.of("stopped") else "some runs failed (see above)"
-    again = shlex.join([*output.python(), *sys.argv[1:]])
+    again = shell.join([*output.python(), *sys.argv[1:]])
     print(f"mnist_depth: {what}; to go on where it stopped, run: {again}", file=sys.stderr)
     return INCOMPLETE

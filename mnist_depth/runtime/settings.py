@@ -7,6 +7,7 @@ which inherit the environment. The gauge, which runs inside a user's own program
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -92,4 +93,5 @@ def restart_for_python() -> None:
     """
     wanted = for_python(os.environ)
     if sys.executable and wanted != dict(os.environ):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
+        with contextlib.suppress(OSError):  # the interpreter is not where it says it is
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)

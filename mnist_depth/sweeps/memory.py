@@ -15,17 +15,21 @@ from mnist_depth.errors import UserError
 from mnist_depth.registry import split_name
 from mnist_depth.sweeps.cost import SIZES, SLOTS, Sizes, plan_of, weights
 
-WORKER_BYTES = 700e6
-"""A worker with TensorFlow and a small network, as measured (docs/reliability.md)."""
+WORKER_BYTES = 1_000e6
+"""A worker with TensorFlow that trains a small network."""
 
-ADDRESSES_PER_WORKER = 3_500e6
+ADDRESSES_PER_WORKER = 2_500e6
 """Address space that a worker reserves beyond what it uses, which a limit of `ulimit -v` counts."""
 
-COPIES, COPIES_PER_SLOT = 6.0, 3.0
-"""Copies of the weights at the peak, as measured, and of each number that the optimizer keeps per weight.
+COPIES = {"none": 7.0, "light": 13.0, "standard": 18.0, "full": 22.0}
+"""Copies of the weights at the peak, by instruments, as measured for networks 2,000 and 4,000 wide.
 
-There are the compiled network and its source, gradients, results of the compiled step, and what is written.
+There are the compiled network and its source, gradients, results of the compiled step, what is written; and for the
+instruments, the weights before and after a step, gradients of the probe, and histograms.
 """
+
+COPIES_PER_SLOT = 1.5
+"""Copies of each number that the optimizer keeps per weight."""
 
 ACTIVATION_COPIES = 4
 """Arrays per layer and example of a minibatch: outputs, inputs of the activation, and the gradients of both."""
@@ -39,10 +43,10 @@ CONTAINERS = (
 """Control groups, version 2 and 1: folder, what a container may use, what it uses, and what of that is only cache."""
 
 
-def needed(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
+def needed(config: RunConfig, instruments: str, sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Bytes of the process that trains a run, at its peak."""
     slots = SLOTS.get(split_name(config.optimizer)[0], 2)
-    stored = (COPIES + COPIES_PER_SLOT * slots) * FLOAT_BYTES * weights(config)
+    stored = (COPIES[instruments] + COPIES_PER_SLOT * slots) * FLOAT_BYTES * weights(config)
     batch = plan_of(config, sizes).minibatch
     scored = max(sizes[config.dataset])
     examples = batch * config.depth * ACTIVATION_COPIES + scored * 2
@@ -61,12 +65,12 @@ def available() -> float:
     return max(0.0, free)
 
 
-def workers_that_fit(configs: Sequence[RunConfig], workers: int) -> int:
+def workers_that_fit(configs: Sequence[RunConfig], instruments: str, workers: int) -> int:
     """How many of so many workers can train the largest runs at the same time.
 
     Raises UserError when one cannot.
     """
-    largest = sorted((needed(config) for config in configs), reverse=True)[:workers]
+    largest = sorted((needed(config, instruments) for config in configs), reverse=True)[:workers]
     if not largest:
         return workers
     _check_limit(largest[0])

@@ -85,12 +85,12 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     """
     folders = {config: records.run_folder(options.logdir, options.study, config) for config in configs}
     todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
+    workers = _workers(todo, options)
     if todo:
         records.make_folder(options.logdir)
         _check_room(todo, options)
         if missing := locks_missing(options.logdir):
             print_error(f"Note: {options.logdir} knows no locks ({missing}): give one command at a time in it.")
-    workers = _workers(todo, options)
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_requests(options.logdir))
@@ -126,7 +126,7 @@ def _workers(configs: Sequence[RunConfig], options: Options) -> int:
     workers = min(options.workers or cores(), max(1, len(configs)))
     if options.engine != "local":
         return workers
-    fitting = workers_that_fit(configs, workers)
+    fitting = workers_that_fit(configs, options.instruments, workers)
     if fitting < workers:
         lack = f"only {fitting} of {workers} runs fit into memory at the same time"
         if options.workers:

@@ -44,6 +44,9 @@ Writers = Mapping[str, SplitWriter]
 
 def configure(threads: int, *, deterministic: bool = False) -> None:
     """Fix this process's number of threads; must come before the first computation, later calls change nothing."""
+    if (keras.backend.backend(), keras.config.floatx()) != ("tensorflow", "float32"):
+        there = f"{keras.backend.backend()} and {keras.config.floatx()}"
+        raise UserError(f"runs need Keras with TensorFlow and float32, and this process uses {there}")
     tf.get_logger().setLevel("ERROR")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -228,7 +228,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         datasets.load("digits")
-        yield datasets.cache_dir()
+        folder = datasets.cache_dir()
+        assert folder
+        yield folder
 
 
 @reproducible(60)

@@ -118,8 +118,10 @@ class EventWriter:
 
     def _add(self, event: Any) -> None:
         if self._file is None:
-            tf.io.gfile.makedirs(self.logdir)
-            self._file = tf.io.TFRecordWriter(os.path.join(self.logdir, _file_name(self.logdir, self.suffix)))
+            tf.io.gfile.makedirs(os.fsencode(self.logdir))
+            path = os.path.join(self.logdir, _file_name(self.logdir, self.suffix))
+            # TensorFlow encodes texts as strict UTF-8; the names of folders are bytes, of any encoding.
+            self._file = tf.io.TFRecordWriter(os.fsencode(path))  # pyright: ignore[reportArgumentType]
             self._write(Event(file_version="brain.Event:2"))
             self.flush()
         self._write(event)
@@ -136,7 +138,7 @@ def _file_name(folder: str, suffix: str) -> str:
 
     The time alone would not do: a clock may jump back, and a run may be resumed within a second.
     """
-    earlier = [int(found[1]) for name in tf.io.gfile.listdir(folder) if (found := re.match(STAMP, name))]
+    earlier = [int(found[1]) for name in tf.io.gfile.listdir(os.fsencode(folder)) if (found := re.match(STAMP, name))]
     stamp = max([int(time.time()), *(before + 1 for before in earlier)])
     return f"events.out.tfevents.{stamp:010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}{suffix}"
 
