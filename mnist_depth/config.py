@@ -42,7 +42,7 @@ DERIVED = ("learning_rate", "epochs", "pretraining_epochs")
 
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 
-LARGEST = 1e38
+MAX_NUMBER = 1e38
 """Of all numbers that are not whole: networks compute in float32, which ends at 3.4e38."""
 
 MAX_SLUG, HASH = 32, 3
@@ -175,7 +175,7 @@ class RunConfig:
             raise UserError(f"initializer {base}: the number after the colon must be 0 or positive, not {arguments[0]}")
         if arguments:
             _check_largest(f"initializer {base}: the number after the colon", arguments[0])
-        if base == "mean_field" and arguments[0] < 1 / LARGEST:
+        if base == "mean_field" and arguments[0] < 1 / MAX_NUMBER:
             raise UserError(f"initializer {base}: the number after the colon must be positive, not {arguments[0]}")
         base, arguments = self._named("wiring")
         if base == "residual":
@@ -416,8 +416,8 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
 
 
 def _check_largest(name: str, value: float) -> None:
-    if value > LARGEST:
-        raise UserError(f"{name} must be at most {LARGEST:g}, not {value:g}")
+    if value > MAX_NUMBER:
+        raise UserError(f"{name} must be at most {MAX_NUMBER:g}, not {value:g}")
 
 
 def _shown(value: Any) -> str:

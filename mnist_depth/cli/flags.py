@@ -10,7 +10,7 @@ from absl import flags
 
 from mnist_depth.config import FIELDS, REGISTRIES, default_of
 from mnist_depth.errors import UserError
-from mnist_depth.sweeps.backends import ENGINES
+from mnist_depth.sweeps.backends import BACKENDS
 from mnist_depth.sweeps.search import SAMPLERS
 from mnist_depth.training.options import INSTRUMENTS
 
@@ -95,7 +95,7 @@ def _define_running(values: FlagValues) -> None:
     switch("quick", False, "the study's small version", flag_values=values)
     switch("dry_run", False, "print the runs, their time and disk; write nothing", flag_values=values)
     whole("workers", None, "worker processes (default: one per core)", flag_values=values)
-    flags.DEFINE_enum("engine", "local", list(ENGINES), "where workers run", flag_values=values)
+    flags.DEFINE_enum("engine", "local", list(BACKENDS), "where workers run", flag_values=values)
     text("engine_address", None, "address of the Ray or Dask cluster", flag_values=values)
     flags.DEFINE_enum("instruments", "standard", INSTRUMENTS, "how much is measured", flag_values=values)
     switch("overwrite", False, "train again and replace runs that are there", flag_values=values)

@@ -13,7 +13,7 @@ from mnist_depth.networks.pretraining import PRETRAININGS
 from mnist_depth.networks.wirings import WIRINGS
 from mnist_depth.registry import Entry
 from mnist_depth.studies import STUDIES, Study
-from mnist_depth.sweeps.backends import ENGINES
+from mnist_depth.sweeps.backends import BACKENDS
 from mnist_depth.sweeps.cost import minutes, minutes_text
 
 
@@ -50,7 +50,7 @@ LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
     "batch_norms": lambda: BATCH_NORMS,
     "pretrainings": lambda: _entries(PRETRAININGS),
     "logits_activations": lambda: LOGITS_ACTIVATIONS,
-    "engines": lambda: {name: summary for name, (summary, _) in ENGINES.items()},
+    "engines": lambda: {name: summary for name, (summary, _) in BACKENDS.items()},
 }
 
 

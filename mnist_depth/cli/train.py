@@ -40,8 +40,8 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     if chosen.search:
         if values.seeds is not None:
             raise UserError("the search draws all its trials from one --seed; it takes no --seeds")
-        plan = (chosen.quick.search if values.quick else None) or chosen.search
-        return _search(name, plan, chosen, values)
+        settings = (chosen.quick.search if values.quick else None) or chosen.search
+        return _search(name, settings, chosen, values)
 
     def configs_on(dataset: str) -> list[RunConfig]:
         return chosen.configs(dataset, seeds=values.seeds, quick=values.quick, overrides=overrides)
@@ -87,11 +87,11 @@ def search_command(words: list[str], values: flags.FlagValues) -> int:
     if words:
         raise UserError(f"search takes flags only, not {words[0]!r}")
     seed = flags.config_overrides(values).get("seed", 0)
-    plan = search.Plan(values.trials, values.rounds, values.sampler, values.halving, seed)
-    return _search("search", plan, STUDIES["search"], values)
+    settings = search.SearchSettings(values.trials, values.rounds, values.sampler, values.halving, seed)
+    return _search("search", settings, STUDIES["search"], values)
 
 
-def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValues) -> int:
+def _search(name: str, settings: search.SearchSettings, chosen: Study, values: flags.FlagValues) -> int:
     overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
     choices = parse_choices(values.choose)
     fixed = {**choices, **overrides}
@@ -99,9 +99,9 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
     space = search.Space(drawn, choices)
     options = replace(_options(name, values), score_test=False)
     base = {"dataset": _dataset(values), **chosen.variants[0].fields, **overrides}
-    typical = RunConfig(**{**base, "seed": plan.seed, **{field: listed[0] for field, listed in choices.items()}})
+    typical = RunConfig(**{**base, "seed": settings.seed, **{field: listed[0] for field, listed in choices.items()}})
     if values.dry_run:
-        return _dry_search(typical, plan, options)
+        return _dry_search(typical, settings, options)
     results: list[sweep.Result] = []
 
     def train_round(configs: Sequence[RunConfig]) -> sweep.Result:
@@ -109,9 +109,9 @@ def _search(name: str, plan: search.Plan, chosen: Study, values: flags.FlagValue
         return results[-1]
 
     print(f"Study {name}: {chosen.question}", flush=True)
-    trials = search.search(base, space, plan, options, train_round)
+    trials = search.search(base, space, settings, options, train_round)
     for place, trial in enumerate(trials[: values.best], 1):
-        print(trial.line(place, [name for name in choices if name not in search.TOLD]))
+        print(trial.line(place, [name for name in choices if name not in search.ALWAYS_SHOWN]))
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
     with _whatever_the_disk_holds(*results):
@@ -168,13 +168,13 @@ def _dry_run(configs: Sequence[RunConfig], options: sweep.Options) -> int:
     return 0
 
 
-def _dry_search(typical: RunConfig, plan: search.Plan, options: sweep.Options) -> int:
+def _dry_search(typical: RunConfig, settings: search.SearchSettings, options: sweep.Options) -> int:
     """What a search takes whose trials are as large as this one; their names are not drawn yet."""
     from mnist_depth.sweeps.cost import megabytes, minutes, minutes_text
 
-    time = minutes_text(plan.rounds * minutes([typical] * plan.trials, options.workers))
-    disk = plan.rounds * plan.trials * megabytes([typical], options.instruments)
-    amount = f"{plan.rounds} rounds of {plan.trials} runs such as {typical.slug}"
+    time = minutes_text(settings.rounds * minutes([typical] * settings.trials, options.workers))
+    disk = settings.rounds * settings.trials * megabytes([typical], options.instruments)
+    amount = f"{settings.rounds} rounds of {settings.trials} runs such as {typical.slug}"
     print(f"{options.logdir / options.study}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
     return 0
 

@@ -15,7 +15,7 @@ from mnist_depth.studies.checks import known, one_learned
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import BERGSTRA_2012, SCRATCH
 from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
-from mnist_depth.sweeps.search import BASE, Plan
+from mnist_depth.sweeps.search import BASE, SearchSettings
 from mnist_depth.translation import translate as _
 
 PREMISE = all_but()
@@ -67,7 +67,7 @@ STUDY = Study(
     why="The learning rate decides: within these few epochs a small one gets nowhere.",
     source=f"{SCRATCH}; {BERGSTRA_2012}",
     variants=[Variant(BASE)],
-    search=Plan(trials=100, rounds=2),
+    search=SearchSettings(trials=100, rounds=2),
     look="HParams: parallel coordinates of learning rate, weight decay and validation accuracy",
     columns=("validation_accuracy", "best_validation_accuracy", "train_loss"),
     rank_by="validation_accuracy",
@@ -81,5 +81,5 @@ STUDY = Study(
             "best rates 0.001 to 0.01 of the range 1e-6 to 0.01",
         ),
     ),
-    quick=Quick(search=Plan(trials=8, rounds=2)),
+    quick=Quick(search=SearchSettings(trials=8, rounds=2)),
 )

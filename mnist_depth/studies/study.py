@@ -17,7 +17,7 @@ from mnist_depth.results.groups import Axis
 from mnist_depth.results.overview import Story
 from mnist_depth.results.tables import heading
 from mnist_depth.studies.selection import NotComparable, NotTested, Runs
-from mnist_depth.sweeps.search import DEFAULT_SPACE, Plan
+from mnist_depth.sweeps.search import DEFAULT_SPACE, SearchSettings
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
@@ -122,7 +122,7 @@ class Quick:
     fields: Mapping[str, Any] = field(default_factory=dict)
     variants: Sequence[Variant] = ()
     seeds: int | None = None
-    search: Plan | None = None
+    search: SearchSettings | None = None
 
 
 Analysis = Callable[[Sequence[RunRecord], "str | None"], Mapping[str, float]]
@@ -149,7 +149,7 @@ class Study:
     look: str = ""
     picture: str = ""
     axes: Sequence[Axis] | None = None
-    search: Plan | None = None
+    search: SearchSettings | None = None
     columns: Sequence[str] = ("test_loss", "test_accuracy", "best_test_accuracy", "seconds")
     rank_by: str | None = None
     seeds: int = 1
@@ -194,8 +194,8 @@ class Study:
 
     def runs(self, dataset: str, *, quick: bool = False) -> int:
         """How many runs the study takes with its own number of seeds."""
-        plan = (self.quick.search if quick else None) or self.search
-        return plan.trials * plan.rounds if plan else len(self.grid(dataset, quick=quick))
+        settings = (self.quick.search if quick else None) or self.search
+        return settings.trials * settings.rounds if settings else len(self.grid(dataset, quick=quick))
 
     @property
     def needs_dataset(self) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 from tensorboard.plugins.hparams import metadata
 
 from mnist_depth.config import RunConfig
+from mnist_depth.points import SPLITS, Points, Series
 from mnist_depth.records import RunRecord, event_tag
 from mnist_depth.summaries.events import replace_events, scalars, tensor
 from mnist_depth.summaries.protos import Message, SummaryMetadata, hparams, hparams_data
-from mnist_depth.summaries.series import RUNS, Series, last_wall_time
 
 BEST = {"accuracy": max, "loss": min}
 WHOLE_RUN = ("gradient_ratio", "seconds")
@@ -27,13 +27,13 @@ MOST_CHOICES = 20
 """Numbers with more values than this are filtered by an interval instead of a list of boxes."""
 
 
-def write_best_figures(record: RunRecord, series: Mapping[tuple[str, str], Series]) -> None:
+def write_best_figures(record: RunRecord, series: Points) -> None:
     """Write the best accuracy and loss of each event run, at the step where they were reached, and whole-run figures.
 
     A loss or accuracy that was never finite has no best value.
     """
     events = []
-    for run in RUNS:
+    for run in SPLITS:
         for tag, choose in BEST.items():
             points = series.get((run, tag), Series())
             finite = [index for index, value in enumerate(points.values) if abs(value) < float("inf")]
@@ -45,7 +45,7 @@ def write_best_figures(record: RunRecord, series: Mapping[tuple[str, str], Serie
     last = max((event.step for event in events), default=0)
     whole = {f"summary/{name}": figures[name] for name in WHOLE_RUN if name in figures}
     if whole:
-        events.append(scalars(last, whole, last_wall_time(series)))
+        events.append(scalars(last, whole, series.last_wall_time))
     replace_events(record.folder, "best", events)
 
 
@@ -102,8 +102,8 @@ def _hparam(name: str, help_text: str, values: Sequence[Any]) -> Message:
 
 def _metrics() -> list[Message]:
     """The table shows the first five of its own accord."""
-    best = {f"best {run} {tag}": f"summary/best_{run}_{tag}" for run in RUNS for tag in BEST}
-    final = {f"final {run} {tag}": event_tag(run, tag) for run in RUNS for tag in BEST}
+    best = {f"best {run} {tag}": f"summary/best_{run}_{tag}" for run in SPLITS for tag in BEST}
+    final = {f"final {run} {tag}": event_tag(run, tag) for run in SPLITS for tag in BEST}
     whole = {name.replace("_", " "): f"summary/{name}" for name in WHOLE_RUN}
     names = {**best, **final, **whole}
     order = [*SHOWN, *(title for title in names if title not in SHOWN)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mnist_depth.figures.data import Training, profile
 from mnist_depth.figures.style import lines
 from mnist_depth.figures.trainings import PREDICTED, from_record
 from mnist_depth.files import lock, open_lock
+from mnist_depth.points import Points, Series
 from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
 from mnist_depth.summaries import text
@@ -29,7 +30,6 @@ from mnist_depth.summaries.events import image, replace_events
 from mnist_depth.summaries.events import text as text_event
 from mnist_depth.summaries.hparams import write_best_figures, write_experiment, write_sessions
 from mnist_depth.summaries.protos import Message
-from mnist_depth.summaries.series import Series, last_wall_time, series_of
 from mnist_depth.summaries.tags import PROFILE, VERDICT
 
 LOCK = ".summaries.lock"
@@ -40,12 +40,10 @@ HEAT_MAPS = {
     "pre_activation_gradient_norm": "pre_activation_gradient_norm/{}",
 }
 
-AllSeries = Mapping[tuple[str, str], Series]
-
 
 def write_run(record: RunRecord) -> None:
     """Write best figures, pictures and texts of one run into its folder. Raises UserError."""
-    series = series_of(record)
+    series = record.measured
     write_best_figures(record, series)
     replace_events(record.folder, "page", [*_texts(record, series), *_pictures(record, series)])
 
@@ -103,8 +101,8 @@ def _answer(runs: Sequence[RunRecord]) -> list[Message]:
     return [text_event(VERDICT, text.verdicts(diagnoses), when), image(PROFILE, picture, when)]
 
 
-def _texts(record: RunRecord, series: AllSeries) -> list[Message]:
-    when = last_wall_time(series)
+def _texts(record: RunRecord, series: Points) -> list[Message]:
+    when = series.last_wall_time
     found = {"config": text.config_table(record.config), "reproduce": text.reproduce(record)}
     for moment in ("start", "end"):
         with contextlib.suppress(UserError):
@@ -114,10 +112,10 @@ def _texts(record: RunRecord, series: AllSeries) -> list[Message]:
     return [text_event(tag, markdown, when) for tag, markdown in found.items()]
 
 
-def _pictures(record: RunRecord, series: AllSeries) -> list[Message]:
+def _pictures(record: RunRecord, series: Points) -> list[Message]:
     from mnist_depth.summaries import images  # matplotlib takes a while to import
 
-    when, step = last_wall_time(series), max((one.steps[-1] for one in series.values()), default=0)
+    when, step = series.last_wall_time, max((one.steps[-1] for one in series.values()), default=0)
     found: dict[str, images.Pixels] = {}
     kernel = _first_kernel(record.folder / WEIGHTS)
     side = 0 if kernel is None else math.isqrt(len(kernel))
@@ -156,7 +154,7 @@ def _square(counts: Any) -> NDArray[np.float64] | None:
     return table if table.ndim == 2 and table.shape[0] == table.shape[1] and np.isfinite(table).all() else None
 
 
-def _layers_by_step(record: RunRecord, series: AllSeries, pattern: str) -> tuple[list[int], NDArray[np.float64]]:
+def _layers_by_step(record: RunRecord, series: Points, pattern: str) -> tuple[list[int], NDArray[np.float64]]:
     """The steps at which every layer was measured, and the values as [layers, steps]."""
     depth = record.config.depth
     names = [layer_name(number, depth) for number in range(1, depth + 1)]

@@ -12,7 +12,7 @@ from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import UserError, first_line, unknown
 from mnist_depth.runtime import signals
 from mnist_depth.runtime.environment import cores
 from mnist_depth.sweeps import worker
@@ -110,9 +110,9 @@ def _through_joblib(function: Callable[[Any], Any], arguments: Sequence[Any]) ->
     return Ended([result for result in results if result is not None])
 
 
-Engine = Callable[[int, "str | None"], contextlib.AbstractContextManager[Call]]
+Backend = Callable[[int, "str | None"], contextlib.AbstractContextManager[Call]]
 
-ENGINES: dict[str, tuple[str, Engine]] = {
+BACKENDS: dict[str, tuple[str, Backend]] = {
     "local": ("one process per worker on this machine (joblib's loky)", _local),
     "ray": ("a Ray cluster, or a local one; needs mnist_depth[ray]", _ray),
     "dask": ("a Dask cluster, or a local one; needs mnist_depth[dask]", _dask),
@@ -120,20 +120,20 @@ ENGINES: dict[str, tuple[str, Engine]] = {
 
 
 @contextlib.contextmanager
-def engine(name: str, workers: int, address: str | None = None) -> Iterator[Call]:
-    """The named engine, for the time of the block.
+def backend(name: str, workers: int, address: str | None = None) -> Iterator[Call]:
+    """The named backend, for the time of the `with` block; the flag `--engine` names it.
 
-    Raises UserError when the name is unknown, the engine is not installed, or nothing answers at `address`.
+    Raises UserError when the name is unknown, the backend is not installed, or nothing answers at `address`.
     """
-    if name not in ENGINES:
-        raise unknown("engine", name, ENGINES)
+    if name not in BACKENDS:
+        raise unknown("engine", name, BACKENDS)
     with contextlib.ExitStack() as stack:
         try:
-            call = stack.enter_context(ENGINES[name][1](workers, address))
+            call = stack.enter_context(BACKENDS[name][1](workers, address))
         except ImportError:
             raise UserError(f"engine {name} is not installed; run: pip install 'mnist_depth[{name}]'") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"engine {name} cannot be reached at {address}: {str(error).splitlines()[0]}") from None
+            raise UserError(f"engine {name} cannot be reached at {address}: {first_line(error)}") from None
         yield call
 
 

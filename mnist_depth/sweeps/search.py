@@ -60,8 +60,8 @@ class Space:
 DEFAULT_SPACE = Space({"learning_rate": (-6.0, -2.0), "weight_decay": (-8.0, -4.0)}, {})
 
 
-TOLD = ("learning_rate", "weight_decay")
-"""What the line of a trial tells in any case."""
+ALWAYS_SHOWN = ("learning_rate", "weight_decay")
+"""Fields that the line of every trial shows."""
 
 
 class Trial(NamedTuple):
@@ -79,7 +79,7 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchSettings:
     """How to search: trials per round, rounds, the sampler and whether weak trials are dropped early."""
 
     trials: int = 100
@@ -99,19 +99,21 @@ class Plan:
 Train = Callable[[Sequence[RunConfig]], sweep.Result]
 
 
-def search(base: Mapping[str, Any], space: Space, plan: Plan, options: sweep.Options, train: Train) -> list[Trial]:
-    """Every trial, best first; `train` runs configs, `options` tells where their folders are.
+def search(
+    base: Mapping[str, Any], space: Space, settings: SearchSettings, options: sweep.Options, train: Train
+) -> list[Trial]:
+    """Every trial, best first; `train` runs configs, `options` holds their logdir and study.
 
     Raises UserError before anything is trained when `base` or a choice is not valid, or Optuna is not installed.
     """
     grid(base, space.choices)
-    rounds = _optuna_rounds if plan.sampler == "tpe" or plan.halving else _random_rounds
+    rounds = _optuna_rounds if settings.sampler == "tpe" or settings.halving else _random_rounds
     trials: dict[RunConfig, Trial] = {}
-    for configs, tell in rounds(base, space, plan):
+    for configs, report in rounds(base, space, settings):
         result = train(configs)
         found = [Trial(config, _accuracy(config, options)) for config in configs]
         trials.update((trial.config, trial) for trial in found)
-        tell(found)
+        report(found)
         if result.of("stopped"):
             break
     return ranked(trials.values())
@@ -134,15 +136,15 @@ def _accuracy(config: RunConfig, options: sweep.Options) -> float:
 Round = tuple[list[RunConfig], Callable[[list[Trial]], None]]
 
 
-def _random_rounds(base: Mapping[str, Any], space: Space, plan: Plan) -> Iterator[Round]:
+def _random_rounds(base: Mapping[str, Any], space: Space, settings: SearchSettings) -> Iterator[Round]:
     """Each round draws `trials` configs; the next one draws around the best fifth."""
-    random = np.random.default_rng(plan.seed)
+    random = np.random.default_rng(settings.seed)
     best: list[Trial] = []
-    for _ in range(plan.rounds):
+    for _ in range(settings.rounds):
         found: list[Trial] = []
-        yield [_draw(base, space, random) for _ in range(plan.trials)], found.extend
+        yield [_draw(base, space, random) for _ in range(settings.trials)], found.extend
         best = [trial for trial in ranked([*best, *found]) if math.isfinite(trial.accuracy)]
-        best = best[: max(2, round(KEPT_SHARE * plan.trials))]
+        best = best[: max(2, round(KEPT_SHARE * settings.trials))]
         if best:
             space = space.narrowed([trial.config for trial in best])
 
@@ -161,7 +163,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _optuna_rounds(base: Mapping[str, Any], space: Space, plan: Plan) -> Iterator[Round]:
+def _optuna_rounds(base: Mapping[str, Any], space: Space, settings: SearchSettings) -> Iterator[Round]:
     """Optuna asks; with halving, each rung trains the trials that are left with three times the epochs."""
     try:
         import optuna
@@ -169,16 +171,16 @@ def _optuna_rounds(base: Mapping[str, Any], space: Space, plan: Plan) -> Iterato
         raise UserError("--sampler=tpe and --halving need Optuna: pip install 'mnist_depth[optuna]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = (
-        optuna.samplers.TPESampler(seed=plan.seed)
-        if plan.sampler == "tpe"
-        else optuna.samplers.RandomSampler(seed=plan.seed)
+        optuna.samplers.TPESampler(seed=settings.seed)
+        if settings.sampler == "tpe"
+        else optuna.samplers.RandomSampler(seed=settings.seed)
     )
     full = RunConfig(**base).epochs
-    rungs = _rungs(full) if plan.halving else [full]
+    rungs = _rungs(full) if settings.halving else [full]
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rungs[0], reduction_factor=HALVING_FACTOR)
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-    for _ in range(plan.rounds):
-        alive = [study.ask() for _ in range(plan.trials)]
+    for _ in range(settings.rounds):
+        alive = [study.ask() for _ in range(settings.trials)]
         for epochs in rungs:
             configs = [_suggested(trial, base, space, epochs) for trial in alive]
             found: list[Trial] = []

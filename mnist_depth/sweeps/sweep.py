@@ -26,7 +26,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.files import locks_missing
 from mnist_depth.runtime.environment import cores
 from mnist_depth.runtime.streams import print_error
-from mnist_depth.sweeps.backends import engine
+from mnist_depth.sweeps.backends import backend
 from mnist_depth.sweeps.cost import megabytes
 from mnist_depth.sweeps.memory import workers_that_fit
 from mnist_depth.sweeps.stop import StopRequest, stop_requests
@@ -148,7 +148,7 @@ def _train_all(
     queue, fruitless = list(todo), 0
     while queue and not stop.asked:
         tasks = _tasks(queue, folders, options, threads, stop)
-        done, running, cause = _one_round(tasks, options, workers)
+        done, running, cause = _dispatch(tasks, options, workers)
         yield from (outcome for outcome in done.values() if outcome.status != "busy")
         suspects += [task.config for task in running]
         busy = [task.config for task in tasks if done.get(task.folder, Outcome(task.folder, "")).status == "busy"]
@@ -172,7 +172,7 @@ def _alone(
 ) -> Outcome:
     """A run that was under way when a worker died, by itself, so that a second death is its own."""
     tasks = _tasks([config], folders, options, threads, stop)
-    done, _, cause = _one_round(tasks, options, 1)
+    done, _, cause = _dispatch(tasks, options, 1)
     if outcome := done.get(tasks[0].folder):
         return outcome
     return Outcome(tasks[0].folder, "failed", f"its worker died {ATTEMPTS} times: {cause}")
@@ -181,13 +181,13 @@ def _alone(
 def _tasks(
     configs: Sequence[RunConfig], folders: dict[RunConfig, Path], options: Options, threads: int, stop: StopRequest
 ) -> list[Task]:
-    round_name = uuid.uuid4().hex
-    return [Task(config, folders[config], options, threads, stop.file, os.getpid(), round_name) for config in configs]
+    dispatch = uuid.uuid4().hex
+    return [Task(config, folders[config], options, threads, stop.file, os.getpid(), dispatch) for config in configs]
 
 
-def _one_round(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task], str]:
-    """Hand the tasks to the engine once: the outcomes, the tasks under way when a worker died, and why it died."""
-    with engine(options.engine, workers, options.engine_address) as call, warnings.catch_warnings():
+def _dispatch(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task], str]:
+    """Hand the tasks to the backend once: the outcomes, the tasks under way when a worker died, and why it died."""
+    with backend(options.engine, workers, options.engine_address) as call, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ended = call(work, tasks)
     done = {outcome.folder: outcome for outcome in ended.results}
@@ -208,4 +208,4 @@ def _found(task: Task) -> Outcome | None:
 
 
 def _was_running(task: Task) -> bool:
-    return records.owner_of(task.folder) == task.round
+    return records.owner_of(task.folder) == task.dispatch

@@ -50,7 +50,8 @@ class Task(NamedTuple):
     threads: int
     stop_file: Path
     parent: int
-    round: str
+    dispatch: str
+    """Identifies one call of the backend; it goes into the lock file of the run."""
 
 
 class Outcome(NamedTuple):
@@ -96,7 +97,7 @@ def _train(task: Task) -> Outcome:
             task.config,
             task.folder,
             task.options,
-            owner=task.round,
+            owner=task.dispatch,
             stop=lambda: _stopping(task) or not task.folder.is_dir(),
         )
         if not task.folder.is_dir():

@@ -16,7 +16,6 @@ from mnist_depth.board.server import start_board
 from mnist_depth.config import RunConfig
 from mnist_depth.records import RunRecord, event_tag
 from mnist_depth.summaries.hparams import write_best_figures
-from mnist_depth.summaries.series import series_of
 from mnist_depth.summaries.write import write_study
 
 from ..board.boards import eventually
@@ -50,7 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
     found.append(make_run(logdir, "other", depth=5, activation="tanh", status="diverged"))
     found.append(make_run(logdir, "other", depth=5, activation="tanh", seed=1, status="unfinished"))
     for record in found:
-        write_best_figures(record, series_of(record))
+        write_best_figures(record, record.measured)
     for study in ("depth9", "other"):
         write_study(logdir / study)
     return found

@@ -15,7 +15,7 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps import sweep
-from mnist_depth.sweeps.search import DEFAULT_SPACE, KEPT_SHARE, Plan, Space, Trial, ranked, search
+from mnist_depth.sweeps.search import DEFAULT_SPACE, KEPT_SHARE, SearchSettings, Space, Trial, ranked, search
 
 BASE: dict[str, Any] = {"dataset": "digits", "depth": 2, "width": 8, "epochs": 9}
 PEAK = -3.0
@@ -52,7 +52,7 @@ class Trainer:
         (folder / records.DONE).write_text(json.dumps(done))
         return sweep.Outcome(folder, "finished")
 
-    def search(self, plan: Plan, space: Space = DEFAULT_SPACE, **fields: Any) -> list[Trial]:
+    def search(self, plan: SearchSettings, space: Space = DEFAULT_SPACE, **fields: Any) -> list[Trial]:
         return search({**BASE, **fields}, space, plan, self.options, self)
 
 
@@ -61,7 +61,7 @@ def exponents(configs: Sequence[RunConfig], field: str = "learning_rate") -> lis
 
 
 def test_trials_come_best_first_and_are_read_from_their_runs(tmp_path: Path) -> None:
-    trials = Trainer(tmp_path).search(Plan(trials=20, rounds=1))
+    trials = Trainer(tmp_path).search(SearchSettings(trials=20, rounds=1))
     assert len(trials) == 20
     assert [trial.accuracy for trial in trials] == sorted((accuracy_of(t.config) for t in trials), reverse=True)
     distances = [abs(exponent - PEAK) for exponent in exponents([trial.config for trial in trials])]
@@ -70,7 +70,7 @@ def test_trials_come_best_first_and_are_read_from_their_runs(tmp_path: Path) -> 
 
 def test_draws_are_uniform_in_the_exponent(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path, fails=lambda config: True)
-    trainer.search(Plan(trials=2_000, rounds=1))
+    trainer.search(SearchSettings(trials=2_000, rounds=1))
     for field, (low, high) in DEFAULT_SPACE.exponents.items():
         found = np.sort(exponents(trainer.rounds[0], field))
         shares = (found - low) / (high - low)
@@ -79,7 +79,7 @@ def test_draws_are_uniform_in_the_exponent(tmp_path: Path) -> None:
 
 
 def test_the_second_round_stays_around_the_best_fifth_of_the_first(tmp_path: Path) -> None:
-    trainer, plan = Trainer(tmp_path), Plan(trials=50, rounds=2)
+    trainer, plan = Trainer(tmp_path), SearchSettings(trials=50, rounds=2)
     trials = trainer.search(plan)
     first, second = trainer.rounds
     best = sorted(first, key=accuracy_of)[-round(KEPT_SHARE * plan.trials) :]
@@ -95,7 +95,7 @@ def test_the_second_round_stays_around_the_best_fifth_of_the_first(tmp_path: Pat
 def test_a_seed_gives_the_same_trials_and_another_one_others(tmp_path: Path) -> None:
     def drawn(seed: int) -> list[list[RunConfig]]:
         trainer = Trainer(tmp_path)
-        trainer.search(Plan(trials=5, rounds=2, seed=seed))
+        trainer.search(SearchSettings(trials=5, rounds=2, seed=seed))
         return trainer.rounds
 
     assert drawn(1) == drawn(1) != drawn(2)
@@ -104,7 +104,7 @@ def test_a_seed_gives_the_same_trials_and_another_one_others(tmp_path: Path) -> 
 def test_choices_are_drawn_from_their_lists_and_the_rest_is_fixed(tmp_path: Path) -> None:
     space = Space({"learning_rate": (-4.0, -2.0)}, {"activation": ["relu", "tanh"], "depth": [2, 3]})
     trainer = Trainer(tmp_path)
-    trainer.search(Plan(trials=60, rounds=1), space, weight_decay=0.5)
+    trainer.search(SearchSettings(trials=60, rounds=1), space, weight_decay=0.5)
     drawn = {(config.activation, config.depth) for config in trainer.rounds[0]}
     assert drawn == {("relu", 2), ("relu", 3), ("tanh", 2), ("tanh", 3)}
     assert {config.weight_decay for config in trainer.rounds[0]} == {0.5}
@@ -112,7 +112,7 @@ def test_choices_are_drawn_from_their_lists_and_the_rest_is_fixed(tmp_path: Path
 
 def test_runs_that_failed_come_last_and_do_not_steer(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path, fails=lambda config: config.learning_rate > 1e-4)
-    trials = trainer.search(Plan(trials=30, rounds=2))
+    trials = trainer.search(SearchSettings(trials=30, rounds=2))
     failed = [math.isnan(trial.accuracy) for trial in trials]
     assert failed == sorted(failed)
     assert any(failed)
@@ -122,21 +122,21 @@ def test_runs_that_failed_come_last_and_do_not_steer(tmp_path: Path) -> None:
 
 def test_a_round_without_a_finished_run_narrows_nothing(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path, fails=lambda config: True)
-    trainer.search(Plan(trials=200, rounds=2))
+    trainer.search(SearchSettings(trials=200, rounds=2))
     assert np.ptp(exponents(trainer.rounds[1])) > 3.5
 
 
 def test_a_stopped_round_is_the_last(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path)
     trainer.stop_after = 1
-    trials = trainer.search(Plan(trials=4, rounds=5))
+    trials = trainer.search(SearchSettings(trials=4, rounds=5))
     assert len(trainer.rounds) == 2
     assert [math.isnan(trial.accuracy) for trial in trials] == [False] * 4 + [True] * 4
 
 
 def test_halving_trains_the_better_third_three_times_as_long(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path)
-    trainer.search(Plan(trials=27, rounds=1, halving=True))
+    trainer.search(SearchSettings(trials=27, rounds=1, halving=True))
     assert [{config.epochs for config in rung} for rung in trainer.rounds] == [{1}, {3}, {9}]
     sizes = [len(rung) for rung in trainer.rounds]
     assert sizes[0] == 27 > sizes[1] > sizes[2] > 0
@@ -148,7 +148,7 @@ def test_halving_trains_the_better_third_three_times_as_long(tmp_path: Path) -> 
 
 def test_the_parzen_estimator_learns_where_to_look(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path)
-    trainer.search(Plan(trials=12, rounds=6, sampler="tpe"))
+    trainer.search(SearchSettings(trials=12, rounds=6, sampler="tpe"))
     early, late = (np.abs(np.array(exponents(trainer.rounds[index])) - PEAK) for index in (0, -1))
     assert np.median(late) < np.median(early) / 2
 
@@ -159,15 +159,15 @@ def test_a_choice_that_is_not_valid_is_told_before_anything_is_trained(
 ) -> None:
     trainer = Trainer(tmp_path)
     with pytest.raises(UserError, match=next(iter(choices))):
-        trainer.search(Plan(trials=1, rounds=50, seed=1), Space({}, choices))
+        trainer.search(SearchSettings(trials=1, rounds=50, seed=1), Space({}, choices))
     assert trainer.rounds == []
 
 
 def test_a_plan_names_what_is_wrong_with_it() -> None:
     with pytest.raises(UserError, match="unknown sampler 'grid'; valid: random, tpe"):
-        Plan(sampler="grid")
+        SearchSettings(sampler="grid")
     with pytest.raises(UserError, match="rounds must be a whole number from 1"):
-        Plan(rounds=0)
+        SearchSettings(rounds=0)
 
 
 def test_the_line_of_a_trial_has_the_form_of_the_book() -> None:
