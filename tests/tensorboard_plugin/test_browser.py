@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -117,7 +118,7 @@ def test_the_slider_moves_through_training_by_mouse_and_keys(tab: Tab, runs: lis
     tab.browser.wait(lambda: tab.text("#moment") == "step 0, before training")
     assert tab.lines()["sigmoid"] == pytest.approx(mean_at(runs, "sigmoid", 0), rel=1e-6)
     tab.find("main").click()
-    tab.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+    ActionChains(tab.driver).send_keys(Keys.ARROW_RIGHT).perform()
     tab.browser.wait(lambda: tab.text("#moment") == "step 10, epoch 1")
     assert "&step=10" in tab.address
     marked = tab.driver.execute_script("return document.getElementById('curves').layout.shapes.map(one => one.x0)")
@@ -182,7 +183,7 @@ def test_dark_mode_follows_tensorboard(tab: Tab) -> None:
 
 
 def test_a_phone_shows_everything_in_one_column(tab: Tab) -> None:
-    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     tab.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
         widest = (

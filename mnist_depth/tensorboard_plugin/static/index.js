@@ -50,12 +50,17 @@ function readAddress() {
 
 function writeAddress() {
   if (!isOurs()) return;
+  const usual = {...DEFAULTS, quantity: first(offered?.quantities), subject: first(offered?.subjects)};
   const words = Object.keys(DEFAULTS)
-    .filter((name) => state[name] !== DEFAULTS[name])
+    .filter((name) => state[name] !== usual[name])
     .map((name) => `${name}=${encodeURIComponent(state[name])}`);
   const address = new URL(window.parent.location.href);
   address.hash = ['depth', ...words].join('&');
   window.parent.history.replaceState(window.parent.history.state, '', address);
+}
+
+function first(choices) {
+  return choices && choices.length ? choices[0][0] : '';
 }
 
 // Building the page
@@ -110,6 +115,7 @@ function build() {
   part.step.addEventListener('input', () => show(Number(part.step.value)));
   part.play.addEventListener('click', togglePlay);
   document.addEventListener('keydown', onKey);
+  document.addEventListener('pointerdown', () => window.focus()); // plotly keeps a click from doing so
   new ResizeObserver(later(resize, 100)).observe(part.figures);
 }
 
@@ -237,8 +243,8 @@ async function refresh() {
 function settle() {
   const names = (choices) => choices.map(([name]) => name);
   if (!VIEWS.includes(state.view)) state.view = VIEWS[0];
-  if (!names(offered.quantities).includes(state.quantity)) state.quantity = names(offered.quantities)[0] || '';
-  if (!names(offered.subjects).includes(state.subject)) state.subject = names(offered.subjects)[0] || '';
+  if (!names(offered.quantities).includes(state.quantity)) state.quantity = first(offered.quantities);
+  if (!names(offered.subjects).includes(state.subject)) state.subject = first(offered.subjects);
 }
 
 function link(path, parameters) {
@@ -366,7 +372,7 @@ function save(format) {
 function resize() {
   if (!figure) return;
   for (const element of [part.main, part.curves]) {
-    if (element.data) Plotly.relayout(element, {width: element.clientWidth, height: element.clientHeight});
+    if (element.data) Plotly.relayout(element, themed(element.layout, element));
   }
 }
 
