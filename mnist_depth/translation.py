@@ -19,8 +19,8 @@ LANGUAGES = {"en": "English", "ko": "한국어"}
 
 DOMAIN, FOLDER = "mnist_depth", Path(__file__).parent / "locale"
 
-VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""Environment variables that name the language of messages, the strongest first (POSIX)."""
+VARIABLES = ("MNIST_DEPTH_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+"""Environment variables that name the language of messages, the strongest first: our own, then those of POSIX."""
 
 _active: dict[str, Any] = {"language": "en", "catalog": gettext.NullTranslations()}
 

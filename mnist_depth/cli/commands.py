@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mnist_depth.cli import analyze, flags, train
+from mnist_depth.cli import completion as completions
+from mnist_depth.cli.list_names import LISTS
 from mnist_depth.errors import UserError
+from mnist_depth.studies import STUDIES
 
 
 class Command(NamedTuple):
@@ -18,7 +21,17 @@ class Command(NamedTuple):
     groups: tuple[str, ...] = ()
 
 
-TRAINING = (flags.NETWORK, flags.RUNNING)
+TRAINING = (flags.NETWORK, flags.RUNNING, flags.SHOWING)
+
+
+def completion(words: list[str], values: flags.FlagValues) -> int:
+    """Print what a shell evaluates to complete commands, flags and names."""
+    if len(words) != 1:
+        raise UserError(f"completion takes the name of a shell: {', '.join(completions.SHELLS)}")
+    after = {"study": list(STUDIES), "list": list(LISTS), "completion": list(completions.SHELLS)}
+    print(completions.script(words[0], {name: sorted(flags_of(name)) for name in COMMANDS}, after), end="")
+    return 0
+
 
 COMMANDS: dict[str, Command] = {
     "study": Command(
@@ -35,12 +48,15 @@ COMMANDS: dict[str, Command] = {
         (*TRAINING, flags.SEARCHING),
     ),
     "list": Command("[WHAT]", "every study, dataset, activation, ... by name", analyze.list_names),
-    "report": Command("DIR", "write an HTML page about the runs in a folder", analyze.report, (flags.PAGES,)),
+    "report": Command(
+        "DIR", "write an HTML page about the runs in a folder", analyze.report, (flags.PAGES, flags.SHOWING)
+    ),
     "diagnose": Command(
         "PATH", "do gradients vanish or explode: a run, or a .keras file", analyze.diagnose, (flags.BATCH,)
     ),
     "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
     "board": Command("", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD,)),
+    "completion": Command("SHELL", 'completion for bash or zsh: eval "$(mnist-depth completion bash)"', completion),
 }
 
 
@@ -57,12 +73,29 @@ def check_flags(name: str, values: flags.FlagValues) -> None:
             raise UserError(f"{name} takes no --{flag}; it is a flag of: {takers}")
 
 
+COMMON = ("dataset", "depth", "activation", "initializer", "optimizer", "epochs", "seeds", "quick", "dry_run", "logdir")
+"""The flags that the first page of help shows."""
+
+EXAMPLES = (
+    ("mnist-depth study depth_sweep --quick", "how many layers can a plain network have?"),
+    ("mnist-depth train --activation tanh --depth 5 --epochs 3", "one network of your own"),
+)
+
+
 def help_of(words: Iterable[str]) -> str:
-    """What `--help` prints: about the first command among the words, else about all of them."""
-    if name := next((word for word in words if word in COMMANDS), None):
+    """What `--help` prints: one screen, `--help all` every flag, `COMMAND --help` the flags of one command."""
+    words = list(words)
+    name = next((word for word in words if word in COMMANDS), None)
+    if name:
         command = COMMANDS[name]
-        usage = f"usage: python -m mnist_depth {name} {command.words}".rstrip()
+        usage = f"usage: mnist-depth {name} {command.words}".rstrip()
         return f"{usage} [--flags]\n\n{command.summary}\n{flags.help_text(command.groups)}"
-    lines = [f"  {name:<9}{command.words:<8}{command.summary}" for name, command in COMMANDS.items()]
-    usage = "usage: python -m mnist_depth [COMMAND] [--flags]\n\nCommands:\n" + "\n".join(lines)
-    return f"{usage}\n\n`COMMAND --help` shows the flags of one command; all of them:\n{flags.help_text(flags.GROUPS)}"
+    head = "usage: mnist-depth [COMMAND] [--flags]        (or python -m mnist_depth)\n"
+    lines = [f"  {name:<11}{command.words:<7}{command.summary}" for name, command in COMMANDS.items()]
+    if "all" in words:
+        return "\n".join([head, *lines, flags.help_text(flags.GROUPS)])
+    examples = [f"  {example:<58} {words}" for example, words in EXAMPLES]
+    return "\n".join([head, *lines, "", *examples, "", *flags.common_lines(COMMON), "", MORE])
+
+
+MORE = "COMMAND --help: the flags of one command; --help all: all flags; list: all names; --version"

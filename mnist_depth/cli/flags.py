@@ -8,11 +8,14 @@ from typing import Any
 
 from absl import flags
 
+from mnist_depth import translation
+from mnist_depth.cli import spelling
 from mnist_depth.config import FIELDS, REGISTRIES, default_of
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps.backends import BACKENDS
 from mnist_depth.sweeps.search import SAMPLERS
 from mnist_depth.training.options import INSTRUMENTS
+from mnist_depth.translation import LANGUAGES
 
 FlagValues = flags.FlagValues
 
@@ -26,7 +29,7 @@ MOST_SEEDS = 1_000
 
 NETWORK = "Network and training (any of them overrides a study's default)"
 RUNNING, STUDYING, CHOICES, SEARCHING = "Running", "Studies", "Several configurations", "Searching"
-BOARD, PAGES, BATCH = "Board", "Reports", "Diagnosing a saved model"
+BOARD, PAGES, BATCH, SHOWING = "Board", "Reports", "Diagnosing a saved model", "Output"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     NETWORK: tuple(FIELDS),
@@ -61,6 +64,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     PAGES: ("out", "columns", "caption", "label", "data_dir"),
     BATCH: ("data",),
+    SHOWING: ("language",),
 }
 """Every flag, under what it is about; a command takes the flags of some groups and refuses all others."""
 
@@ -99,7 +103,12 @@ def _define_running(values: FlagValues) -> None:
     text("engine_address", None, "address of the Ray or Dask cluster", flag_values=values)
     flags.DEFINE_enum("instruments", "standard", INSTRUMENTS, "how much is measured", flag_values=values)
     switch("overwrite", False, "train again and replace runs that are there", flag_values=values)
-    switch("deterministic", False, "bit-identical for any number of threads", flag_values=values)
+    switch(
+        "deterministic",
+        False,
+        "bit-identical for any number of threads; the weights differ from those without it",
+        flag_values=values,
+    )
     switch(
         "keep_going",
         False,
@@ -107,6 +116,8 @@ def _define_running(values: FlagValues) -> None:
         flag_values=values,
     )
     switch("quiet", False, "no progress lines", flag_values=values)
+    languages = "language of answers, tables and reports (default: that of the locale)"
+    flags.DEFINE_enum("language", None, list(LANGUAGES), languages, flag_values=values)
 
 
 def _define_board(values: FlagValues) -> None:
@@ -145,7 +156,7 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
     """The flags and the words that are not flags. Raises UserError for a flag or value that is not valid."""
     values = define()
     try:
-        words = values(argv)
+        words = values(spelling.flag_names(argv, list(values)))
     except (flags.Error, UnicodeDecodeError) as error:  # the latter for a --flagfile that is not text
         raise UserError(f"{_plain(str(error))}; see python -m mnist_depth --help") from None
     except RecursionError:  # absl-py looks for a flag of a name like it, and gets lost in a long one
@@ -155,7 +166,17 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
     for name in ("logdir", "out"):
         if URL.match(values[name].value or ""):
             raise UserError(f"--{name} takes a folder of this machine, not the address {values[name].value}; mount it")
+    _correct_spelling(values)
+    translation.activate(values.language or translation.from_environment())
     return values, words[1:]
+
+
+def _correct_spelling(values: FlagValues) -> None:
+    """Write the values of flags as the registries do."""
+    for name in REGISTRIES:
+        if isinstance(text := values[name].value, str):
+            values[name].value = spelling.value(name, text)
+    values["choose"].value = spelling.choices(values.choose)
 
 
 def _plain(text: str) -> str:
@@ -186,6 +207,12 @@ def help_text(groups: Iterable[str]) -> str:
         blocks.append("\n".join([f"\n{title}:", *(f"  --{name:<{WIDEST}} {_told(values[name])}" for name in new)]))
         told |= {*new}
     return "\n".join(blocks)
+
+
+def common_lines(names: Iterable[str]) -> list[str]:
+    """One line for each of these flags, its help cut at the first semicolon."""
+    values = define()
+    return [f"  --{name:<12} {_told(values[name]).partition(';')[0]}" for name in names]
 
 
 def _told(flag: Any) -> str:

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mnist_depth.cli import commands, flags
+from mnist_depth.cli import commands, flags, spelling
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.runtime import signals, streams
 from mnist_depth.version import __version__
@@ -39,6 +39,7 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     values, words = flags.parse(argv)
     name, *rest = words or ["study"]
+    name = spelling.known(name, commands.COMMANDS)
     if name not in commands.COMMANDS:
         raise unknown("command", name, commands.COMMANDS)
     commands.check_flags(name, values)

@@ -161,6 +161,7 @@ FIGURE = 9
 
 def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf-8") -> str:
     """A bar per layer and configuration on one log scale; empty where no gradients were measured."""
+    from mnist_depth.diagnosis.gradients import SIGNAL
     from mnist_depth.results.figures import MOMENTS, NORMS
 
     width = width or 80
@@ -172,7 +173,8 @@ def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf
     names = list(dict.fromkeys(name for norms in found.values() for name in norms))
     names = [names[round(place)] for place in _evenly(len(names), MAX_ROWS)]
     panel = (width - 6) // len(found) - 2
-    title = _(MOMENTS["start"], norm=_(NORMS["pre-activation gradient"]))
+    start, norm = MOMENTS["start"], NORMS[SIGNAL]
+    title = _(start, norm=_(norm))
     scale = _("{title}; bars from {low} to {high}, log scale", title=title, low=f"1e{low}", high=f"1e{high}")
     bar = _block_bar if _encodes(EIGHTHS + "█", encoding) else _plain_bar
     lines = [*wrap(scale, width), "      " + GAP.join(pad(_cut(label, panel), panel) for label in found).rstrip()]
@@ -267,13 +269,13 @@ def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None)
     """The answer, the picture, the table, the verdicts and the reason."""
     encoding = sys.stdout.encoding or "ascii"
     parts = [
-        paragraph(overview.sentence, width, _("Answer: ")),
+        paragraph(overview.sentence, width, _("Answer:") + " "),
         gradient_picture(overview, width, encoding),
         results_table(overview, width),
         answers_text(answers, width),
     ]
     text = "\n\n".join(part for part in parts if part)
-    return f"{text}\n{paragraph(_(overview.story.why), width, _('Why: '))}"
+    return text + "\n" + paragraph(_(overview.story.why), width, _("Why:") + " ")
 
 
 def scores_of(run: RunRecord) -> str:
@@ -295,12 +297,14 @@ def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str
     """The command that opens the board, and the address of the tab that answers the question."""
     board = shell.join([*python(), "board", "--logdir", str(logdir)])
     tensorboard = f"tensorboard --logdir {shell.quote(str(logdir))}"
-    head = _("Look:  ")
+    head = _("Look:") + GAP
     if width is None or cells(head) + len(board) + len(tensorboard) + 9 <= width:
-        lines = [_("{head}{board}    (or {tensorboard})", head=head, board=board, tensorboard=tensorboard)]
+        either = _("or {tensorboard}", tensorboard=tensorboard)
+        lines = [f"{head}{board}    ({either})"]
     else:
-        lines = [f"{head}{board}", _("{head}or {tensorboard}", head=" " * cells(head), tensorboard=tensorboard)]
-    return "\n".join([*lines, *(wrap(_(look), width, _("At:    ")) if look else [])])
+        either = _("or {tensorboard}", tensorboard=tensorboard)
+        lines = [f"{head}{board}", " " * cells(head) + either]
+    return "\n".join([*lines, *(wrap(_(look), width, pad(_("At:"), cells(head))) if look else [])])
 
 
 def python() -> list[str]:

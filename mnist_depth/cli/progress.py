@@ -6,6 +6,7 @@ import _thread
 import contextlib
 import io
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -20,11 +21,15 @@ from mnist_depth.files import read_json
 from mnist_depth.plan import Plan
 from mnist_depth.runtime import streams
 from mnist_depth.runtime.notebook import in_notebook
+from mnist_depth.translation import translate as _
 
 POLL_SECONDS = 0.5
 
 MAX_BARS = 8
 """Of more runs than this, those that have ended lose their bar."""
+
+MIN_BAR_WIDTH = 90
+"""Columns of a terminal from which on progress has bars beside its figures."""
 
 NOTEBOOK_WIDTH = 110
 """Characters in a line of a notebook's progress."""
@@ -69,9 +74,11 @@ def _last_scores(path: Path, tail: int = 65_536) -> tuple[int, dict[str, float]]
 
 
 def scores_text(scores: dict[str, float]) -> str:
-    if "train loss" not in scores or "test accuracy" not in scores:
+    """`train loss 0.0421  test 97.12%`; the validation split where there is no test yet, as in a search."""
+    split = next((name for name in ("test", "validation") if f"{name} accuracy" in scores), None)
+    if "train loss" not in scores or split is None:
         return ""
-    return f"train loss {scores['train loss']:.4f}  test {scores['test accuracy']:.2%}"
+    return f"train loss {scores['train loss']:.4f}  {split} {scores[f'{split} accuracy']:.2%}"
 
 
 @contextlib.contextmanager
@@ -153,11 +160,19 @@ class _Bars:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.text import Text
 
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[text]}"))
-        self.rich = Progress(*columns, TimeRemainingColumn(), refresh_per_second=4)
+        class Remaining(TimeRemainingColumn):
+            """The time left, nothing while it is unknown."""
+
+            def render(self, task: Any) -> Text:
+                return super().render(task) if task.time_remaining is not None else Text("")
+
+        columns = (TextColumn("{task.description}"), TextColumn("{task.fields[text]}"), Remaining())
+        bar = (BarColumn(bar_width=12),) if shutil.get_terminal_size().columns >= MIN_BAR_WIDTH else ()
+        self.rich = Progress(columns[0], *bar, *columns[1:], refresh_per_second=4)
         self._folders, self._names = folders, short_names(folders)
-        self._total = self.rich.add_task(f"{len(folders)} runs", total=float(len(folders)), text="")
+        self._total = self.rich.add_task(f"{len(folders)} runs", total=float(len(folders)), text=_("starting"))
         self._tasks: dict[Path, Any] = {}
 
     def look(self) -> None:
@@ -173,12 +188,14 @@ class _Bars:
                 self._tasks[folder] = self.rich.add_task(self._names[folder], total=float(found.epochs), text="")
             shown = len(self._folders) <= MAX_BARS or folder not in ended
             self.rich.update(self._tasks[folder], completed=found.epoch, text=_text(found), visible=shown)
-        self.rich.update(self._total, completed=share, text=f"{len(ended)}/{len(self._folders)} finished")
+        if self._tasks:
+            text = _("{ended}/{count} finished", ended=len(ended), count=len(self._folders))
+            self.rich.update(self._total, completed=share, text=text if share else _("compiling the networks"))
 
 
 def _text(found: Progress) -> str:
     if not found.epoch:
-        return "compiling"
+        return _("compiling")
     return f"{found.epoch:.0f}/{found.epochs}  {scores_text(found.scores)}"
 
 

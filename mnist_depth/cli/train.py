@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnist_depth import datasets, records
 from mnist_depth.board.links import depth_tab
-from mnist_depth.cli import flags, output, progress
+from mnist_depth.cli import flags, output, progress, spelling
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord, read_run, run_folder
@@ -31,7 +31,7 @@ ANY_DATASET = "mnist"
 
 def study(words: list[str], values: flags.FlagValues) -> int:
     """Train a study's runs, print its table and its verdicts, write its report."""
-    name = words[0] if words else "depth9"
+    name = spelling.known(words[0], STUDIES) if words else "depth9"
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
     if len(words) > 1:
@@ -51,7 +51,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     options = _options(name, values)
     if values.dry_run:
         return _dry_run(configs, options)
-    print(f"Study {name}: {chosen.question}", flush=True)
+    print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
     result = _sweep(configs, options, values)
     with _whatever_the_disk_holds(result):
         _conclude(chosen, _read(configs, options), options, values)
@@ -105,10 +105,17 @@ def _search(name: str, settings: search.SearchSettings, chosen: Study, values: f
     results: list[sweep.Result] = []
 
     def train_round(configs: Sequence[RunConfig]) -> sweep.Result:
+        number = len(results) + 1
+        print(
+            _("Round {number} of {count}: {trials} trials", number=number, count=settings.rounds, trials=len(configs))
+        )
         results.append(_sweep(configs, options, values))
+        scores = [run.figures.get("validation_accuracy", 0.0) for run in _read(configs, options)]
+        if scores:
+            print(_("Best validation accuracy of this round: {best:.2%}", best=max(scores)), flush=True)
         return results[-1]
 
-    print(f"Study {name}: {chosen.question}", flush=True)
+    print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
     trials = search.search(base, space, settings, options, train_round)
     for place, trial in enumerate(trials[: values.best], 1):
         print(trial.line(place, [name for name in choices if name not in search.ALWAYS_SHOWN]))

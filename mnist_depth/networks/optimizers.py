@@ -40,6 +40,14 @@ OPTIMIZERS: dict[str, Entry] = {
     ),
     "adagrad": Entry("rates shrink with the sum of squared gradients (Duchi et al. 2011)", _keras("Adagrad")),
     "rmsprop": Entry("rates follow a running mean of squared gradients (Tieleman & Hinton 2012)", _keras("RMSprop")),
+    "adagrad_from_zero": Entry(
+        "AdaGrad whose sum begins at 0, as in the paper and PyTorch; Keras' begins at 0.1",
+        _keras("Adagrad", initial_accumulator_value=0.0, epsilon=1e-20),
+    ),
+    "rmsprop_tiny_epsilon": Entry(
+        "RMSprop with epsilon 1e-16 under the root, about PyTorch's 1e-8 beside it; Keras has 1e-7 under it",
+        _keras("RMSprop", epsilon=1e-16),
+    ),
     "adadelta": Entry(
         "RMSprop with steps in the units of the weights (Zeiler 2012)", _keras("Adadelta", rho=0.95, epsilon=1e-6)
     ),
@@ -55,6 +63,8 @@ LEARNING_RATES: dict[str, float] = {
     "nag": 0.01,
     "adagrad": 0.01,
     "rmsprop": 0.001,
+    "adagrad_from_zero": 0.01,
+    "rmsprop_tiny_epsilon": 0.001,
     "adadelta": 1.0,
     "adam": 0.001,
     "adamw": 0.001,

@@ -256,13 +256,15 @@ def _summary(overview: Overview) -> str:
     runs = overview.runs
     counts = Counter(run.status for run in runs)
     words = ", ".join(f"{number} {_(status)}" for status, number in counts.items())
+    own, count = _("your own"), len(runs)
+    datasets = ", ".join(sorted({str(run.fields.get("dataset", own)) for run in runs}))
     return plural(
         "{name}: {count} run ({statuses}), data: {datasets}",
         "{name}: {count} runs ({statuses}), data: {datasets}",
-        len(runs),
+        count,
         name=overview.story.name,
         statuses=words,
-        datasets=", ".join(sorted({str(run.fields.get("dataset", _("your own"))) for run in runs})),
+        datasets=datasets,
     )
 
 
@@ -316,6 +318,7 @@ def _remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
     """What to try against each verdict, once for all configurations that it is given to: (text, their labels)."""
     labels: dict[str, list[str]] = {}
     found: dict[str, list[Any]] = {}
+    study = _("study")
     for label, diagnoses in _firsts(overview):
         diagnosis = next((one for one in diagnoses if one.remedies), None)
         if diagnosis:
@@ -326,9 +329,7 @@ def _remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
         (
             {
                 "title": _("What to try against {verdict} gradients, most effective first:", verdict=_(verdict)),
-                "lines": [
-                    f"{_(remedy.action)}: {_(remedy.evidence)} ({_('study')} {remedy.study})" for remedy in remedies
-                ],
+                "lines": [f"{_(remedy.action)}: {_(remedy.evidence)} ({study} {remedy.study})" for remedy in remedies],
             },
             ", ".join(labels[verdict]),
         )

@@ -48,7 +48,9 @@ STUDY = Study(
     why=(
         "On its way back the gradient is multiplied by each layer's weights and slopes. A sigmoid's slope is "
         "at most 1/4, and with these weights a layer passes on about 0.24 of the gradient: after eight layers "
-        "a hundred-thousandth is left, and layer 1 stands still. ReLU's slope is 1 wherever a unit is active."
+        "a hundred-thousandth is left, and layer 1 hardly changes. ReLU's slope is 1 wherever a unit is active. "
+        "From the lecture's own weights (--initializer normal_1 or uniform_1) the story turns round: each layer "
+        "multiplies the signal by about ten, ReLU overflows, and sigmoid, saturated, learns slowly."
     ),
     source=LECTURE_10,
     variants=product(depth=[9], activation=["sigmoid", "relu"]),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.plan import plan_of
-from mnist_depth.studies.checks import BEST, at_chance, beats, learns
+from mnist_depth.studies.checks import BEST, LEARNED, at_chance, beats, learns
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import (
     GLOROT_2010,
@@ -73,7 +73,9 @@ STUDY = Study(
     why=(
         "What raises the share of the gradient that a layer passes on from about 1/4 to about 1 works, "
         "whatever its name: normalization, larger weights, skips, pre-training. Adaptive optimizers divide a "
-        "gradient by its own size, though not below their epsilon, and need time."
+        "gradient by its own size, though not below their epsilon, and need time. RMSprop and AdaGrad depend on their "
+        "definition: Keras' epsilon of 1e-7 under the root and AdaGrad's sum that begins at 0.1 are larger than a "
+        "vanished gradient's square, the tiny epsilon and the sum from 0 of other definitions are not."
     ),
     source=f"{LECTURE_10}; {GLOROT_2010}; {IOFFE_2015}; {HINTON_2006}; {MISHKIN_2015}; {SAXE_2013}; {HE_2016}",
     variants=[
@@ -90,6 +92,8 @@ STUDY = Study(
         _rescue("momentum", optimizer="momentum"),
         _rescue("NAG", optimizer="nag"),
         *(_rescue(name, optimizer=name) for name in ADAPTIVE),
+        _rescue("RMSprop, tiny epsilon", optimizer="rmsprop_tiny_epsilon"),
+        _rescue("AdaGrad, sum from 0", optimizer="adagrad_from_zero"),
     ],
     look="Scalars: test loss of all runs; gradient against layer at the start",
     columns=("test_loss", BEST, "dz_ratio", "seconds"),
@@ -124,6 +128,18 @@ STUDY = Study(
             "n/c",
         ),
         Expectation("Adam rescues", KINGMA_2015, _adam_rescues, NETWORK),
+        Expectation(
+            "RMSprop and AdaGrad as Keras defines them do not: epsilon 1e-7 under the root, a sum that begins at 0.1",
+            "measured: 11.35 % in three seeds of 15 epochs",
+            at_chance(optimizer=["rmsprop", "adagrad"]),
+            NETWORK - {"epochs"},
+        ),
+        Expectation(
+            "RMSprop with a tiny epsilon and AdaGrad with a sum from 0 do",
+            "measured: 85 to 91 % and 71 %",
+            learns(LEARNED, optimizer=["rmsprop_tiny_epsilon", "adagrad_from_zero"]),
+            NETWORK,
+        ),
         Expectation(
             "momentum does not: it multiplies a vanished gradient by 10",
             LECTURE_10,

@@ -62,7 +62,15 @@ HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 37_000, "full": 49_000}
 MAX_HISTOGRAMS = 20
 """Times that histograms are taken after the start."""
 
-SLOTS = {"sgd": 0, "momentum": 1, "nag": 1, "adagrad": 1, "rmsprop": 1}
+SLOTS = {
+    "sgd": 0,
+    "momentum": 1,
+    "nag": 1,
+    "adagrad": 1,
+    "rmsprop": 1,
+    "adagrad_from_zero": 1,
+    "rmsprop_tiny_epsilon": 1,
+}
 """Numbers that an optimizer keeps per weight, stored with it; two for those not named."""
 
 MAX_POINTS = 1_000

@@ -18,6 +18,7 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
+from mnist_depth import translation
 from mnist_depth.tensorboard_plugin.texts import TEXTS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class DepthPlugin(base_plugin.TBPlugin):
     def __init__(self, context: base_plugin.TBContext) -> None:
         self._provider, self._logdir = context.data_provider, context.logdir or ""
         self._made: Source | None = None
+        translation.activate(translation.from_environment())
 
     def is_active(self) -> bool:
         """Whether to show the tab; `data_plugin_names` answers in its place where there are scalars."""
@@ -91,7 +93,7 @@ class DepthPlugin(base_plugin.TBPlugin):
         quantities = [name for name in QUANTITIES if any(name in training.quantities for training in trainings)]
         return {
             "version": self._source.version(*where),
-            "texts": TEXTS,
+            "texts": {name: translation.translate(text) for name, text in TEXTS.items()},
             "all": count,
             "shown": len(trainings),
             "fields": _fields(trainings),

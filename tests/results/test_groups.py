@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.records import find_runs
 from mnist_depth.results.groups import axes_of, group_runs, read_runs, varying_fields
 from mnist_depth.results.tables import summary
 
@@ -64,7 +65,7 @@ def test_a_field_that_follows_from_an_earlier_one_is_no_axis(tmp_path: Path) -> 
             for sigma in (0.5, 1.5):
                 config = RunConfig(activation=activation, depth=depth, initializer=f"mean_field:{sigma}", bias_std=bias)
                 write_run(tmp_path, config)
-    assert axes_of(read_runs(tmp_path)[0]) == ["activation", "depth", "initializer"]
+    assert axes_of(find_runs(tmp_path)) == ["activation", "depth", "initializer"]
 
 
 def test_the_same_config_in_two_studies_stays_apart(tmp_path: Path) -> None:
@@ -104,4 +105,4 @@ def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
 def test_passes_of_pretraining_that_follow_from_the_dataset_tell_no_runs_apart(tmp_path: Path) -> None:
     for dataset in ("mnist", "digits"):
         write_run(tmp_path, RunConfig(dataset=dataset))
-    assert varying_fields(read_runs(tmp_path)[0]) == ["dataset"]
+    assert varying_fields(find_runs(tmp_path)) == ["dataset"]

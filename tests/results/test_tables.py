@@ -33,9 +33,9 @@ def test_best_first_with_what_is_not_finite_last(tmp_path: Path) -> None:
     for depth, accuracy in ((2, 0.5), (3, 0.9), (4, math.nan), (5, 0.7)):
         write_run(tmp_path, RunConfig(depth=depth), accuracy=accuracy)
     groups = group_runs(read_runs(tmp_path)[0])
-    assert [group.config.depth for group in ranked(groups, "test_accuracy")] == [3, 5, 2, 4]
-    assert [group.config.depth for group in ranked(groups, "test_loss")][:3] == [3, 5, 2]
-    assert [group.config.depth for group in ranked(groups, None)] == [2, 3, 4, 5]
+    assert [group.runs[0].fields["depth"] for group in ranked(groups, "test_accuracy")] == [3, 5, 2, 4]
+    assert [group.runs[0].fields["depth"] for group in ranked(groups, "test_loss")][:3] == [3, 5, 2]
+    assert [group.runs[0].fields["depth"] for group in ranked(groups, None)] == [2, 3, 4, 5]
 
 
 def test_table_has_a_row_per_group_and_says_how_runs_ended(tmp_path: Path) -> None:

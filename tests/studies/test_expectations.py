@@ -48,7 +48,8 @@ def _initializers(config: RunConfig) -> dict[str, float]:
 
 
 def _rescues(config: RunConfig) -> dict[str, float]:
-    plain = config.optimizer in ("sgd", "momentum", "nag") and config.wiring == "plain" and config.batch_norm == "none"
+    slow = ("sgd", "momentum", "nag", "rmsprop", "adagrad")
+    plain = config.optimizer in slow and config.wiring == "plain" and config.batch_norm == "none"
     small = config.initializer in ("glorot_normal", "orthogonal") and config.pretraining not in ("dbn", "lsuv:samples")
     return stuck() if config.activation == "sigmoid" and plain and small else learned()
 
@@ -279,7 +280,9 @@ VIOLATIONS = [
     Violation("rescues", 8, {"initializer": "orthogonal"}, LEARNS),
     Violation("rescues", 9, {"pretraining": "lsuv"}, LEARNS),
     Violation("rescues", 10, {"optimizer": "adam"}, FAILS),
-    Violation("rescues", 11, {"optimizer": "momentum"}, LEARNS),
+    Violation("rescues", 11, {"optimizer": "adagrad"}, LEARNS),
+    Violation("rescues", 12, {"optimizer": "rmsprop_tiny_epsilon"}, FAILS),
+    Violation("rescues", 13, {"optimizer": "momentum"}, LEARNS),
     *(
         Violation("phase_diagram", place, {"activation": activation}, outcome)
         for place, activation in enumerate(["tanh", "sigmoid", "relu"])

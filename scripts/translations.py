@@ -1,0 +1,96 @@
+"""Collect the messages of the package into its catalogs and compile them: `python scripts/translations.py`.
+
+Messages come from the code (`_`, `plural`, `mark`), from the report's template, and from data: the texts of studies and
+remedies. A message that is new or has changed is left empty in the catalogs; translate it there and run this again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from mnist_depth.diagnosis import HEALTHY, KINDS
+from mnist_depth.diagnosis.remedies import RULES
+from mnist_depth.studies import STUDIES
+from mnist_depth.tensorboard_plugin.texts import TEXTS
+from mnist_depth.translation import DOMAIN, FOLDER, LANGUAGES
+
+PACKAGE = FOLDER.parent
+KEYWORDS = {"_": None, "translate": None, "mark": None, "plural": (1, 2)}
+METHODS = [("**/templates/**.j2", "jinja2"), ("**.py", "python")]
+
+
+def messages() -> Catalog:
+    """Every message of the package, untranslated."""
+    catalog = Catalog(project=DOMAIN)
+    found = extract_from_dir(PACKAGE, METHODS, keywords=KEYWORDS, comment_tags=("Translators:",))
+    for file, _line, message, _comments, _context in found:
+        catalog.add(message, locations=[(file, 0)])
+    for message, where in data():
+        catalog.add(message, locations=[(where, 0)])
+    return catalog
+
+
+def data() -> Iterator[tuple[str, str]]:
+    """(message, where) of the texts in registries that are translated where they are shown."""
+    for name, study in STUDIES.items():
+        texts = [study.question, study.answer, study.why, study.look]
+        for text in [*texts, *(expectation.statement for expectation in study.expectations)]:
+            if text:
+                yield text, f"studies: {name}"
+    for verdict, rules in RULES.items():
+        yield verdict, "diagnosis: verdict"
+        for rule in rules:
+            yield rule.remedy.action, "diagnosis: remedies"
+            yield rule.remedy.evidence, "diagnosis: remedies"
+    for kind in (HEALTHY, *KINDS):
+        yield kind, "diagnosis: kinds"
+    for text in TEXTS.values():
+        yield text, "Depth tab"
+
+
+def catalog_path(language: str) -> Path:
+    return FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
+def read_catalog(language: str) -> Catalog:
+    """The catalog of a language; an empty one where there is none yet."""
+    path = catalog_path(language)
+    if not path.exists():
+        return Catalog(locale=language, project=DOMAIN)
+    with path.open("rb") as file:
+        return read_po(file, locale=language, domain=DOMAIN)
+
+
+def update(language: str) -> list[str]:
+    """Bring a language's catalog up to date and compile it; the messages that it does not translate."""
+    catalog = read_catalog(language)
+    catalog.update(messages(), no_fuzzy_matching=True)
+    catalog.obsolete.clear()
+    path = catalog_path(language)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_po(file, catalog, width=120, sort_output=True, omit_header=False, include_lineno=False)
+    with path.with_suffix(".mo").open("wb") as file:
+        write_mo(file, catalog)
+    return [str(message.id) for message in catalog if message.id and not message.string]
+
+
+def main() -> int:
+    """Update all catalogs; 1 where a message is not translated."""
+    missing = {language: update(language) for language in LANGUAGES if language != "en"}
+    for language, found in missing.items():
+        print(f"{language}: {len(found)} messages without translation")
+        for message in found:
+            print(f"  {message}")
+    return int(any(missing.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The catalogs: complete, with every placeholder, compiled; and texts in the language that was asked for."""
+
+from __future__ import annotations
+
+import io
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Message
+from babel.messages.mofile import write_mo
+
+from mnist_depth import translation
+from mnist_depth.config import RunConfig
+from mnist_depth.results.overview import Story
+from mnist_depth.results.report import write_report
+from mnist_depth.tensorboard_plugin.texts import TEXTS
+from scripts import translations
+from tests.results.fabricated_runs import headline, write_run
+
+FOREIGN = [language for language in translation.LANGUAGES if language != "en"]
+
+
+@pytest.fixture(autouse=True)
+def _english_afterwards() -> Iterator[None]:
+    yield
+    translation.activate("en")
+
+
+def texts(message: Message) -> list[tuple[str, str]]:
+    """(English, translation) of a message, of both of its numbers where it counts."""
+    ids = message.id if isinstance(message.id, (list, tuple)) else [message.id]
+    found = message.string if isinstance(message.string, (list, tuple)) else [message.string]
+    return [(ids[min(place, len(ids) - 1)], text or "") for place, text in enumerate(found)]
+
+
+def placeholders(text: str) -> set[tuple[str, str]]:
+    """(name, format) of everything in braces."""
+    return {(name, form or "") for _, name, form, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_every_message_of_the_package_is_translated(language: str) -> None:
+    catalog, wanted = translations.read_catalog(language), translations.messages()
+    known = {str(message.id): message for message in catalog if message.id}
+    needed = {str(message.id) for message in wanted if message.id}
+    assert needed == set(known)
+    assert not [message.id for message in known.values() if not all(text for _, text in texts(message))]
+    assert len(needed) > 300
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_every_placeholder_survives_with_its_format(language: str) -> None:
+    for message in translations.read_catalog(language):
+        for english, text in texts(message) if message.id else []:
+            assert placeholders(english) == placeholders(text), english
+
+
+def test_a_lost_placeholder_would_be_found() -> None:
+    assert placeholders("{best:.2%} of {count}") != placeholders("{best} of {count}")
+    assert placeholders("{best:.2%} of {count}") == placeholders("{count}: {best:.2%}")
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_the_compiled_catalog_is_that_of_its_source(language: str) -> None:
+    compiled = io.BytesIO()
+    write_mo(compiled, translations.read_catalog(language))
+    assert translations.catalog_path(language).with_suffix(".mo").read_bytes() == compiled.getvalue()
+
+
+def test_texts_are_in_the_active_language() -> None:
+    translation.activate("ko")
+    assert translation.translate("reproduced") == "재현됨"
+    assert translation.translate("best test accuracy {best:.2%}, bar {bar:.0%}", best=0.5, bar=0.9).endswith("90%")
+    assert all(translation.translate(text) for text in TEXTS.values())
+    translation.activate("en")
+    assert translation.translate("reproduced") == "reproduced"
+
+
+def test_the_locale_chooses_the_language_and_a_variable_of_our_own_wins() -> None:
+    assert translation.from_environment({"LANG": "ko_KR.UTF-8"}) == "ko"
+    assert translation.from_environment({"LANG": "de_DE.UTF-8"}) == "en"
+    assert translation.from_environment({"LC_ALL": "", "LC_MESSAGES": "ko", "LANG": "C"}) == "ko"
+    assert translation.from_environment({"MNIST_DEPTH_LANGUAGE": "en", "LC_ALL": "ko_KR"}) == "en"
+    assert translation.from_environment({}) == "en"
+
+
+def test_a_report_is_korean_throughout(tmp_path: Path) -> None:
+    root = headline(tmp_path, seeds=[0], depth=3)
+    write_run(tmp_path, RunConfig(activation="tanh", depth=3), status="diverged")
+    translation.activate("ko")
+    text = write_report(root, story=Story("depth9", answers=[("x", "not comparable", "y")])).read_text(encoding="utf-8")
+    assert '<html lang="ko">' in text
+    for part in ("결과", "비교할 수 없음", "테스트 정확도", "에포크", "층별 기울기", "발산", "학습 전"):
+        assert part in text
+    for part in ("Results", "not comparable", "test accuracy", "epochs<", "diverged", "before training"):
+        assert part not in text.split("</style>", 1)[1]
