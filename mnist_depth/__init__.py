@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mnist_depth.instrument import DepthGauge, measure
     from mnist_depth.results.diagnosis import diagnose, diagnose_run
     from mnist_depth.results.frames import Runs, runs
+    from mnist_depth.results.report import write_report
     from mnist_depth.sweeps.grid import grid
 
 EXPORTS = {
@@ -32,6 +33,7 @@ EXPORTS = {
     "theory": "mnist_depth.theory",
     "train": "mnist_depth.api",
     "train_many": "mnist_depth.api",
+    "write_report": "mnist_depth.results.report",
 }
 """Public name -> the module that defines it, or that it is."""
 
@@ -49,6 +51,7 @@ __all__ = [
     "theory",
     "train",
     "train_many",
+    "write_report",
 ]
 
 

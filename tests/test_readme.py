@@ -283,8 +283,10 @@ def test_the_page_for_python_runs_from_top_to_bottom(tmp_path: Path) -> None:
     program.write_text(program.read_text() + "\n    print(table.to_csv(), page)\n", encoding="utf-8")
     done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^tanh,6,0\.\d+,\S+,2$", done.stdout, re.MULTILINE)
-    assert "VANISHING" in done.stdout
+    assert re.search(r"^tanh,6,2,0\.\d+,0\.\d+,2,", done.stdout, re.MULTILINE)
+    assert "paired t-test over 2 seeds" in done.stdout
+    assert "findings: vanishing" in done.stdout
+    assert (tmp_path / "gradient_by_layer.pdf").read_bytes().startswith(b"%PDF")
     beside = tmp_path / "logs" / "mine" / "report"
     for name in re.findall(r"`((?:runs|metrics|table)\.\w+)`", text_of("docs/python.md")):
         assert (beside / name).stat().st_size > 0

@@ -99,16 +99,23 @@ def draw_profile(
     if not found.steps:
         return
     moment = len(found.steps) - 1 if step is None else int(np.abs(np.array(found.steps) - step).argmin())
-    places = np.arange(1, len(found.layers) + 1)
+    # Layers without the quantity, such as additions of a residual network, take no place; lines cross those of which
+    # only this training has no value.
+    kept = np.array([np.isfinite(table[moment]) for table in found.values]).any(axis=0)
+    places = np.arange(1, kept.sum() + 1)
     for line in lines(trainings, color_by):
-        mean, least, most = over_seeds(np.array([found.values[place] for place in line.members]), spec.logarithmic)
-        axes.plot(places, mean[moment], **_options(line), label=line.label)
+        values = np.array([found.values[place] for place in line.members])[:, :, kept]
+        mean, least, most = (table[moment] for table in over_seeds(values, spec.logarithmic))
+        known = np.isfinite(mean)
+        axes.plot(places[known], mean[known], **_options(line), label=line.label)
         if len(line.members) > 1:
-            axes.fill_between(places, least[moment], most[moment], color=line.color, alpha=0.2, linewidth=0)
+            axes.fill_between(places, least, most, color=line.color, alpha=0.2, linewidth=0)
         theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
         if theory is not None:
-            axes.plot(places, theory, color=line.color, linestyle="--", linewidth=1.0, label=f"{line.label}, theory")
-    _layer_axis(axes, found.layers)
+            axes.plot(
+                places, theory[kept], color=line.color, linestyle="--", linewidth=1.0, label=f"{line.label}, theory"
+            )
+    _layer_axis(axes, [found.layers[place] for place in np.flatnonzero(kept)])
     axes.set_ylabel(spec.title)
     if spec.logarithmic:
         axes.set_yscale("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -44,7 +45,10 @@ NO_STORY = Story()
 
 
 def write_report(
-    root: Path, out: Path | None = None, story: Story = NO_STORY, runs: Sequence[TrainingRecord] | None = None
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    story: Story = NO_STORY,
+    runs: Sequence[TrainingRecord] | None = None,
 ) -> Path:
     """Report on the runs at or below `root`, or on `runs` where these have been read; the path of the HTML file.
 
@@ -52,11 +56,12 @@ def write_report(
     `exports`) are written beside a page in a folder of its own, and into `NAME_files` beside a NAME.html. Raises
     UserError where there is no readable run or nothing can be written.
     """
+    folder = Path(root)
     if runs is None:
-        runs, notes = read(root)
+        runs, notes = read(folder)
     else:
-        notes = left_out(root, runs)
-    return write_overview(Overview(runs, story), root, out, notes)
+        notes = left_out(folder, runs)
+    return write_overview(Overview(runs, story), folder, None if out is None else Path(out), notes)
 
 
 def read(root: Path) -> tuple[list[TrainingRecord], list[str]]:

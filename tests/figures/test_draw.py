@@ -154,8 +154,17 @@ def test_a_measurement_and_a_diagnosis_are_drawn_too() -> None:
     diagnosis = SimpleNamespace(layers=layers, gradients=(0.5, None, 0.125), source="mine")
     lines = _lines(figures.by_layer({"before": measurement, "after": diagnosis}, interactive=False).axes[0])
     assert set(lines) == {"before", "after"}
-    assert lines["after"].get_ydata()[[0, 2]] == pytest.approx([0.5, 0.125])
-    assert np.isnan(lines["after"].get_ydata()[1])
+    assert lines["after"].get_xydata() == pytest.approx(np.array([[1, 0.5], [3, 0.125]]))
+
+
+def test_layers_without_the_quantity_take_no_place() -> None:
+    """Activations and additions of a residual network have no pre-activation."""
+    scalars = {f"{SIGNAL}/conv": 1e-3, "activation_std/add": 1.0, f"{SIGNAL}/dense": 1e-1, "activation_std/conv": 2.0}
+    axes = figures.by_layer(SimpleNamespace(scalars=scalars, layers=("conv", "add", "dense")), interactive=False).axes[
+        0
+    ]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["conv", "dense"]
+    assert axes.get_lines()[0].get_ydata() == pytest.approx([1e-3, 1e-1])
 
 
 def test_figures_are_written_for_print_and_shown_in_a_notebook(found: Runs, tmp_path: Path) -> None:
