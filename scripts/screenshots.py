@@ -24,28 +24,34 @@ from tests.browser import Browser, open_browser
 
 
 def time_series(browser: Browser, url: str, run: str) -> None:
-    """All runs overlaid, the accuracy pinned, one color per activation and data split."""
+    """All runs overlaid, the accuracy pinned, one color per activation."""
     pins = quote(json.dumps([{"plugin": "scalars", "tag": "accuracy"}]))
-    colors = quote(r"regex:(sigmoid|tanh|relu).*(train|test)$")
-    runs = quote(r"seed_\d+/(train|test)$")
-    browser.open(f"{url}?pinnedCards={pins}&runFilter={runs}&runColorGroup={colors}#timeseries")
+    colors = quote(r"regex:(sigmoid|tanh|relu)")
+    browser.open(f"{url}?pinnedCards={pins}&runFilter={quote('seed_')}&runColorGroup={colors}#timeseries")
     browser.wait_for("metrics-pinned-view line-chart")
 
 
-def depth_profile(browser: Browser, url: str, run: str) -> None:
-    """Gradient against depth: the snapshots of every run as curves over the layers."""
-    tags = quote("^by_layer/log10_(probe_gradient_norm|pre_activation)")
-    browser.open(f"{url}?smoothing=0&runFilter={quote('seed_0/depth/')}&tagFilter={tags}#timeseries")
-    browser.wait_for("scalar-card line-chart")
+def depth(browser: Browser, url: str, run: str) -> None:
+    """The Depth tab with all runs."""
+    _depth(browser, f"{url}#depth")
 
 
-def custom_scalars(browser: Browser, url: str, run: str) -> None:
-    """All layers of one run on one chart per quantity, with logarithmic axes where the title says so."""
-    browser.open(f"{url}#custom_scalars&regexInput={quote(run, safe='')}")
-    browser.wait_for("tf-custom-scalar-multi-line-chart-card", "Matches")
-    browser.settle()
-    for card in browser.wait_for("tf-custom-scalar-multi-line-chart-card", "log axis"):
-        browser.click(browser.inside(card, "paper-icon-button")[1])
+def depth_map(browser: Browser, url: str, run: str) -> None:
+    """Layer by step, two configurations on one color scale."""
+    _depth(browser, f"{url}#depth&view=map")
+
+
+def depth_distributions(browser: Browser, url: str, run: str) -> None:
+    """The sizes of gradients, layer by layer."""
+    _depth(browser, f"{url}#depth&view=distributions")
+
+
+def _depth(browser: Browser, address: str) -> None:
+    browser.open(address)
+    frame = browser.wait_for("iframe")[0]
+    browser.driver.switch_to.frame(frame)
+    browser.wait(lambda: browser.driver.find_elements("css selector", "#main .plot-container"), "the figure")
+    browser.driver.switch_to.default_content()
 
 
 def histograms(browser: Browser, url: str, run: str) -> None:
@@ -65,12 +71,12 @@ def graph(browser: Browser, url: str, run: str) -> None:
 
 
 def images(browser: Browser, url: str, run: str) -> None:
-    browser.open(f"{url}#images&regexInput={quote(run.removesuffix('/train'), safe='')}%24")
+    browser.open(f"{url}#images&regexInput={quote(run, safe='')}%24")
     browser.wait_for("img")
 
 
 def text(browser: Browser, url: str, run: str) -> None:
-    browser.open(f"{url}#text&regexInput={quote(run.removesuffix('/train'), safe='')}%24")
+    browser.open(f"{url}#text&regexInput={quote(run, safe='')}%24")
     browser.wait_for("tf-markdown-view", "depth")
 
 
@@ -98,9 +104,10 @@ return !!box;
 """
 
 PICTURES: dict[str, Callable[[Browser, str, str], None]] = {
+    "depth": depth,
+    "depth_map": depth_map,
+    "depth_distributions": depth_distributions,
     "time_series": time_series,
-    "depth_profile": depth_profile,
-    "custom_scalars": custom_scalars,
     "histograms": histograms,
     "graph": graph,
     "images": images,
@@ -111,11 +118,11 @@ PICTURES: dict[str, Callable[[Browser, str, str], None]] = {
 
 
 def training_run(board: Board, pattern: str) -> str:
-    """The name of the first `train` run of a seed that matches; the tabs that show one run show this one."""
+    """The name of the first run of a seed that matches; the tabs that show one run show this one."""
     limit = time.monotonic() + SECONDS_TO_LOAD
     while time.monotonic() < limit:
         with urllib.request.urlopen(board.url + "data/runs") as answer:
-            names = [name for name in json.load(answer) if re.search(r"seed_\d+/train$", name)]
+            names = [name for name in json.load(answer) if re.search(r"seed_\d+$", name)]
         if found := [name for name in names if re.search(pattern, name)]:
             return found[0]
         time.sleep(0.5)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mnist_depth.summaries.events import replace_events, scalars
 
-RUN = "depth9/relu/seed_0/train"
+RUN = "depth9/relu/seed_0"
 
 
 def write_run(logdir: Path) -> Path:
