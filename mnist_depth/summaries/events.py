@@ -14,15 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from tensorboard.plugins.image import metadata as image_metadata
-from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
-from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
-from mnist_depth.summaries.protos import Event, Message, Summary
+from mnist_depth.instrument.writers.protos import Event, Summary
+from mnist_depth.instrument.writers.values import of_images, of_scalars, of_tensor, of_texts
+from mnist_depth.summaries.protos import Message
 
 _PREFIX, _OWNER = "events.out.tfevents", "mnist_depth"
 
@@ -49,31 +47,26 @@ def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
 
 def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Message:
     """One event with a scalar per tag, all at one step; non-finite values are kept as they are."""
-    points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-    return Event(wall_time=wall_time, step=step, summary=Summary(value=points))
+    return _event(of_scalars(values), wall_time, step)
 
 
 def text(tag: str, markdown: str, wall_time: float) -> Message:
     """One event with a text, rendered as markdown, at step 0."""
-    metadata = text_metadata.create_summary_metadata("", "")
-    content = make_tensor_proto(markdown.encode(errors="backslashreplace"), dtype=np.object_, shape=())
-    return tensor(tag, content, metadata, wall_time)
+    return _event(of_texts({tag: markdown}), wall_time)
 
 
 def image(tag: str, pixels: NDArray[np.uint8], wall_time: float, step: int = 0) -> Message:
     """One event with an image: `pixels` is [height, width, 3]."""
-    height, width, _ = pixels.shape
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
-    parts = [str(width).encode(), str(height).encode(), file.getvalue()]
-    metadata = image_metadata.create_summary_metadata("", "", converted_to_tensor=True)
-    return tensor(tag, make_tensor_proto(parts, dtype=np.object_, shape=(3,)), metadata, wall_time, step)
+    return _event(of_images({tag: pixels}), wall_time, step)
 
 
 def tensor(tag: str, value: Message, metadata: Message, wall_time: float, step: int = 0) -> Message:
     """One event with one tensor of a plugin."""
-    summary = Summary(value=[Summary.Value(tag=tag, tensor=value, metadata=metadata)])
-    return Event(wall_time=wall_time, step=step, summary=summary)
+    return _event([of_tensor(tag, value, metadata)], wall_time, step)
+
+
+def _event(values: list[Message], wall_time: float, step: int = 0) -> Message:
+    return Event(wall_time=wall_time, step=step, summary=Summary(value=values))
 
 
 def _records(events: Iterable[Message]) -> bytes:

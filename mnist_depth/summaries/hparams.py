@@ -14,10 +14,11 @@ from typing import Any
 from tensorboard.plugins.hparams import metadata
 
 from mnist_depth.config import RunConfig
+from mnist_depth.instrument.writers.protos import SummaryMetadata
 from mnist_depth.points import SPLITS, Points, Series
 from mnist_depth.records import RunRecord, event_tag
 from mnist_depth.summaries.events import replace_events, scalars, tensor
-from mnist_depth.summaries.protos import Message, SummaryMetadata, hparams, hparams_data
+from mnist_depth.summaries.protos import Message, hparams, hparams_data
 
 BEST = {"accuracy": max, "loss": min}
 WHOLE_RUN = ("gradient_ratio", "seconds")

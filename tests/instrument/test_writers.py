@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
 from mnist_depth.instrument import EventWriter, Histogram, JsonLinesWriter, MemoryWriter, MultiWriter, Writer
-from mnist_depth.instrument.writers.events import png
+from mnist_depth.instrument.writers.values import png
 
 BARS = Histogram(np.array([-1.0, 0.0, 2.0]), np.array([3.0, 4.0]))
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)

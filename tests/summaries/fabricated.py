@@ -13,9 +13,10 @@ from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_depth.config import RunConfig, layer_name
+from mnist_depth.instrument.writers.protos import Event
 from mnist_depth.records import RunRecord, event_tag, read_run, run_folder
 from mnist_depth.summaries.events import replace_events, scalars, tensor
-from mnist_depth.summaries.protos import Event, Message
+from mnist_depth.summaries.protos import Message
 
 EPOCHS, STEPS_PER_EPOCH, IMAGES = 20, 10, 1000
 STEPS = range(0, EPOCHS * STEPS_PER_EPOCH + 1, STEPS_PER_EPOCH)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
-from mnist_depth.summaries.protos import Event
+from mnist_depth.instrument.writers.protos import Event
 
 
 class Value(NamedTuple):

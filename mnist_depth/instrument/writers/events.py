@@ -7,7 +7,6 @@ each record's checksum in Python, which took longer than all else that a measure
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import re
@@ -20,23 +19,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from PIL import Image
-from tensorboard.plugins.histogram import metadata as histogram_metadata
 from tensorboard.plugins.hparams import api as hparams_api
-from tensorboard.plugins.image import metadata as image_metadata
-from tensorboard.plugins.text import metadata as text_metadata
 
 from mnist_depth.instrument.histograms import Histogram
-from mnist_depth.instrument.writers.protos import (
-    DOUBLE,
-    STRING,
-    Event,
-    SessionLog,
-    Summary,
-    SummaryMetadata,
-    TensorProto,
-    TensorShape,
-)
+from mnist_depth.instrument.writers import values
+from mnist_depth.instrument.writers.protos import Event, SessionLog, Summary
 from mnist_depth.instrument.writers.truncation import cut_event_file
 
 SUFFIX = ".gauge"
@@ -63,31 +50,22 @@ class EventWriter:
         self._flushed = 0.0
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._add_values(step, [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()])
+        self._add_values(step, values.of_scalars(scalars))
 
     def write_histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
-        metadata = histogram_metadata.create_summary_metadata(display_name=None, description=None)
-        self._add_values(step, [_value(tag, _bins(bars), metadata) for tag, bars in histograms.items()])
+        self._add_values(step, values.of_histograms(histograms))
 
     def write_text(self, step: int, texts: Mapping[str, str]) -> None:
-        metadata = text_metadata.create_summary_metadata(display_name=None, description=None)
-        self._add_values(step, [_value(tag, _strings([text.encode()], []), metadata) for tag, text in texts.items()])
+        self._add_values(step, values.of_texts(texts))
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        metadata = image_metadata.create_summary_metadata(
-            display_name=None,
-            description=None,
-            converted_to_tensor=False,  # pyright: ignore[reportCallIssue]
-        )
-        self._add_values(step, [_value(tag, _image(pixels), metadata) for tag, pixels in images.items()])
+        self._add_values(step, values.of_images(images))
 
     def write_graph(self, graph_def: Any) -> None:
         self._add(Event(graph_def=graph_def.SerializeToString()))
 
     def write_keras_model(self, model_json: str) -> None:
-        plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
-        metadata = SummaryMetadata(plugin_data=plugin)
-        self._add_values(0, [_value("keras", _strings([model_json.encode()], []), metadata)])
+        self._add_values(0, [values.of_keras_model(model_json)])
 
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         self._add(Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
@@ -112,9 +90,9 @@ class EventWriter:
             self._file.close()
             self._file = None
 
-    def _add_values(self, step: int, values: list[Any]) -> None:
-        if values:
-            self._add(Event(step=step, summary=Summary(value=values)))
+    def _add_values(self, step: int, found: list[Any]) -> None:
+        if found:
+            self._add(Event(step=step, summary=Summary(value=found)))
 
     def _add(self, event: Any) -> None:
         if self._file is None:
@@ -141,38 +119,3 @@ def _file_name(folder: str, suffix: str) -> str:
     earlier = [int(found[1]) for name in tf.io.gfile.listdir(os.fsencode(folder)) if (found := re.match(STAMP, name))]
     stamp = max([int(time.time()), *(before + 1 for before in earlier)])
     return f"events.out.tfevents.{stamp:010d}.{socket.gethostname()}.{os.getpid()}.{next(_files)}{suffix}"
-
-
-def _value(tag: str, tensor: Any, metadata: Any) -> Any:
-    return Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
-
-
-def _shape(sizes: list[int]) -> Any:
-    return TensorShape(dim=[TensorShape.Dim(size=size) for size in sizes])
-
-
-def _bins(bars: Histogram) -> Any:
-    """The histogram plugin's tensor: float64 [bins, 3] of left edge, right edge, count."""
-    table = np.stack([bars.edges[:-1], bars.edges[1:], bars.counts], axis=1)
-    return TensorProto(
-        dtype=DOUBLE, tensor_shape=_shape(list(table.shape)), tensor_content=table.astype("<f8").tobytes()
-    )
-
-
-def _strings(values: list[bytes], shape: list[int]) -> Any:
-    return TensorProto(dtype=STRING, tensor_shape=_shape(shape), string_val=values)
-
-
-def _image(pixels: NDArray[np.uint8]) -> Any:
-    """The image plugin's tensor: width, height, PNG."""
-    height, width, _ = pixels.shape
-    return _strings([str(width).encode(), str(height).encode(), png(pixels)], [3])
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode [height, width, channels] (grey, RGB or RGBA). ValueError for other shapes or types."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
-        raise ValueError(f"an image is uint8 [height, width, 1, 3 or 4], not {pixels.dtype} {list(pixels.shape)}")
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, format="PNG")
-    return file.getvalue()

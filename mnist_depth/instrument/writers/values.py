@@ -1,0 +1,111 @@
+"""What event files hold of scalars, histograms, texts and images: the one place that builds TensorBoard's values.
+
+Equal input gives equal bytes. Nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar import metadata as scalar_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+
+from mnist_depth.instrument.histograms import Histogram
+from mnist_depth.instrument.writers.protos import (
+    DOUBLE,
+    STRING,
+    Summary,
+    SummaryMetadata,
+    TensorProto,
+    TensorShape,
+)
+
+FLOAT32 = (1.2e-38, 3.4e38)
+"""Magnitudes that float32 holds with all its digits."""
+
+
+def of_scalars(scalars: Mapping[str, float]) -> list[Any]:
+    """Non-finite values are kept as they are."""
+    return [_scalar(tag, float(value)) for tag, value in scalars.items()]
+
+
+def _scalar(tag: str, value: float) -> Any:
+    """A float32, as TensorBoard reads it most cheaply; a float64 where float32 would make it zero or infinite."""
+    magnitude = abs(value)
+    if magnitude in (0.0, math.inf) or value != value or FLOAT32[0] <= magnitude <= FLOAT32[1]:
+        return Summary.Value(tag=tag, simple_value=value)
+    tensor = TensorProto(dtype=DOUBLE, tensor_shape=_shape([]), double_val=[value])
+    return of_tensor(tag, tensor, scalar_metadata.create_summary_metadata(display_name=None, description=None))
+
+
+def of_histograms(histograms: Mapping[str, Histogram]) -> list[Any]:
+    metadata = histogram_metadata.create_summary_metadata(display_name=None, description=None)
+    return [of_tensor(tag, _bins(bars), metadata) for tag, bars in histograms.items()]
+
+
+def of_texts(texts: Mapping[str, str]) -> list[Any]:
+    """Markdown; what UTF-8 cannot hold is escaped."""
+    metadata = text_metadata.create_summary_metadata(display_name=None, description=None)
+    return [
+        of_tensor(tag, _strings([text.encode(errors="backslashreplace")], []), metadata) for tag, text in texts.items()
+    ]
+
+
+def of_images(images: Mapping[str, NDArray[np.uint8]]) -> list[Any]:
+    """Arrays [height, width, channels] with 1, 3 or 4 channels."""
+    metadata = image_metadata.create_summary_metadata(
+        display_name=None,
+        description=None,
+        converted_to_tensor=False,  # pyright: ignore[reportCallIssue]
+    )
+    return [of_tensor(tag, _image(pixels), metadata) for tag, pixels in images.items()]
+
+
+def of_keras_model(model_json: str) -> Any:
+    """The conceptual graph."""
+    plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
+    return of_tensor("keras", _strings([model_json.encode()], []), SummaryMetadata(plugin_data=plugin))
+
+
+def of_tensor(tag: str, tensor: Any, metadata: Any) -> Any:
+    """One value of a plugin."""
+    return Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
+
+
+def _shape(sizes: list[int]) -> Any:
+    return TensorShape(dim=[TensorShape.Dim(size=size) for size in sizes])
+
+
+def _bins(bars: Histogram) -> Any:
+    """The histogram plugin's tensor: float64 [bins, 3] of left edge, right edge, count."""
+    table = np.stack([bars.edges[:-1], bars.edges[1:], bars.counts], axis=1)
+    return TensorProto(
+        dtype=DOUBLE, tensor_shape=_shape(list(table.shape)), tensor_content=table.astype("<f8").tobytes()
+    )
+
+
+def _strings(values: list[bytes], shape: list[int]) -> Any:
+    return TensorProto(dtype=STRING, tensor_shape=_shape(shape), string_val=values)
+
+
+def _image(pixels: NDArray[np.uint8]) -> Any:
+    """The image plugin's tensor: width, height, PNG."""
+    height, width, _ = pixels.shape
+    return _strings([str(width).encode(), str(height).encode(), png(pixels)], [3])
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode [height, width, channels] (grey, RGB or RGBA). ValueError for other shapes or types."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+        raise ValueError(f"an image is uint8 [height, width, 1, 3 or 4], not {pixels.dtype} {list(pixels.shape)}")
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, format="PNG")
+    return file.getvalue()
