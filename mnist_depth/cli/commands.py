@@ -36,14 +36,14 @@ def completion(words: list[str], values: flags.FlagValues) -> int:
 COMMANDS: dict[str, Command] = {
     "study": Command(
         "[NAME]",
-        "train a study's runs and answer its question (default: depth9)",
+        "train a study and answer its question (default: depth9)",
         train.study,
         (*TRAINING, flags.STUDYING),
     ),
     "train": Command("", "train from flags: one run, or all of --choose", train.train, (*TRAINING, flags.CHOICES)),
     "search": Command(
         "",
-        "random search of learning rate, weight decay and --choose fields",
+        "random search of rate, weight decay and --choose fields",
         train.search_command,
         (*TRAINING, flags.SEARCHING),
     ),
@@ -56,7 +56,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
     "board": Command("", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD,)),
-    "completion": Command("SHELL", 'completion for bash or zsh: eval "$(mnist-depth completion bash)"', completion),
+    "completion": Command("SHELL", 'for bash or zsh: eval "$(mnist-depth completion bash)"', completion),
 }
 
 
@@ -77,8 +77,8 @@ COMMON = ("dataset", "depth", "activation", "initializer", "optimizer", "epochs"
 """The flags that the first page of help shows."""
 
 EXAMPLES = (
-    ("mnist-depth study depth_sweep --quick", "how many layers can a plain network have?"),
-    ("mnist-depth train --activation tanh --depth 5 --epochs 3", "one network of your own"),
+    ("mnist-depth study depth_sweep --quick", "a question, answered"),
+    ("mnist-depth train --activation tanh --depth 5 --epochs 3", "one network"),
 )
 
 
@@ -94,8 +94,8 @@ def help_of(words: Iterable[str]) -> str:
     lines = [f"  {name:<11}{command.words:<7}{command.summary}" for name, command in COMMANDS.items()]
     if "all" in words:
         return "\n".join([head, *lines, flags.help_text(flags.GROUPS)])
-    examples = [f"  {example:<58} {words}" for example, words in EXAMPLES]
+    examples = [f"  {example:<57} {words}" for example, words in EXAMPLES]
     return "\n".join([head, *lines, "", *examples, "", *flags.common_lines(COMMON), "", MORE])
 
 
-MORE = "COMMAND --help: the flags of one command; --help all: all flags; list: all names; --version"
+MORE = "COMMAND --help: flags of one command; --help all: all flags; list: all names"

@@ -52,11 +52,11 @@ def flag_names(argv: Sequence[str], flags: Collection[str]) -> list[str]:
 
 
 def _flag_name(word: str, flags: Collection[str]) -> str:
-    match = re.fullmatch(r"(--?)(no)?([A-Za-z][\w-]*)(=.*)?", word, re.DOTALL)
+    match = re.fullmatch(r"(--?)(no[-_]?)?([A-Za-z][\w-]*)(=.*)?", word, re.DOTALL)
     if not match:
         return word
     dashes, no, name, rest = (part or "" for part in match.groups())
-    for prefix, candidate in (("", no + name), (no, name)):
+    for prefix, candidate in (("", no + name), ("no" if no else "", name)):
         found = known(candidate, flags)
         if found in flags:
             return f"{dashes}{prefix}{found}{rest}"

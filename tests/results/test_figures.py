@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from matplotlib.colors import to_rgba
+import numpy as np
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import StepPatch
 
 from mnist_depth.config import RunConfig
@@ -13,6 +14,7 @@ from mnist_depth.results import figures
 from mnist_depth.results.groups import group_runs, read_runs
 from mnist_depth.results.report import write_report
 from mnist_depth.results.style import styles_of
+from mnist_depth.studies import STUDIES
 
 from .fabricated_runs import write_run
 
@@ -88,3 +90,52 @@ def test_more_configurations_than_a_chart_can_show_are_sampled_and_told(tmp_path
     assert legend is not None
     assert "depth 1 ends at 2.5" in legend.group(1)
     assert "depth 20 ends at 50" in legend.group(1)
+
+
+def test_one_color_scale_for_all_maps_of_a_study(tmp_path: Path) -> None:
+    for activation, accuracy in (("sigmoid", 0.111), ("relu", 0.987)):
+        for depth in (2, 3):
+            for optimizer in ("sgd", "adam"):
+                config = RunConfig(activation=activation, depth=depth, optimizer=optimizer)
+                write_run(tmp_path, config, study="grid", accuracy=accuracy)
+    maps = figures.grids(group_runs(read_runs(tmp_path)[0]))
+    assert len(maps) == 2
+    meshes = [picture.figure.axes[0].collections[0] for picture in maps]
+    assert {mesh.get_clim() for mesh in meshes} == {(0.0, 100.0)}
+    low, high = (mesh.to_rgba(np.array([value]))[0] for mesh, value in zip(meshes, (98.7, 11.1), strict=True))
+    assert abs(low - high).max() > 0.3
+
+
+def test_activation_by_initialization_is_one_map_with_lsuv_as_an_initialization(tmp_path: Path) -> None:
+    study = STUDIES["activation_init_grid"]
+    for config in study.configs("mnist", quick=True):
+        write_run(tmp_path, config, study="activation_init_grid", accuracy=0.1 if config.activation == "sigmoid" else 1)
+    (picture,) = figures.grids(group_runs(read_runs(tmp_path)[0], study.label, study.axes))
+    axes = picture.figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["relu", "sigmoid", "tanh"]
+    assert {label.get_text() for label in axes.get_xticklabels()} == {
+        "lsuv",
+        "orthogonal",
+        "glorot_normal",
+        "he_normal",
+    }
+
+
+def test_color_is_one_field_and_marker_another_on_every_chart(tmp_path: Path) -> None:
+    for activation in ("relu", "sigmoid"):
+        for depth in (2, 4):
+            write_run(tmp_path, RunConfig(activation=activation, depth=depth), accuracy=0.9)
+    groups = group_runs(read_runs(tmp_path)[0])
+    styles = styles_of(groups)
+    place = {group.label: (group.places["activation"], group.places["depth"]) for group in groups}
+    for one, first in styles.looks.items():
+        for other, second in styles.looks.items():
+            assert (first.color == second.color) == (place[one][0] == place[other][0])
+            assert (first.marker == second.marker) == (place[one][1] == place[other][1])
+    assert [text for text, _look in styles.legend] == ["relu", "sigmoid", "depth 2", "depth 4"]
+    starts = figures.diagnose_groups(groups, "start")
+    charts = [*figures.training_curves(groups, styles), *figures.gradients_by_layer(groups, starts, "start", styles)]
+    colors = {look.color for look in styles.looks.values()}
+    for chart in charts:
+        drawn = {to_hex(line.get_color()).upper() for line in chart.figure.axes[0].get_lines()}
+        assert drawn == {color.upper() for color in colors}, chart.name

@@ -1,0 +1,88 @@
+"""Names as people write them, and what help and completion offer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from mnist_depth.cli import commands, flags, main, spelling
+from mnist_depth.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (["--activation=ReLU"], "activation", "relu"),
+        (["--activation", "Leaky-ReLU"], "activation", "leaky_relu"),
+        (["--initializer=he-normal"], "initializer", "he_normal"),
+        (["--initializer=Normal:0.5"], "initializer", "normal:0.5"),
+        (["--initializer=Xavier_Uniform"], "initializer", "xavier_uniform"),
+        (["--dataset=Fashion-MNIST"], "dataset", "fashion_mnist"),
+        (["--learning-rate=0.5"], "learning_rate", 0.5),
+        (["--Learning_Rate", "0.5"], "learning_rate", 0.5),
+        (["--choose=Activation=ReLU,Tanh;learning-rate=0.1"], "choose", "activation=relu,tanh;learning_rate=0.1"),
+    ],
+)
+def test_other_spellings_are_understood(words: list[str], field: str, value: object) -> None:
+    if field == "choose":
+        assert spelling.choices(words[0].partition("=")[2]).lower() == value
+    else:
+        assert flags.parse(["mnist_depth", *words])[0][field].value == value
+
+
+def test_switches_keep_their_no() -> None:
+    values, words = flags.parse(["mnist_depth", "train", "--no-dry-run", "--Keep-Going", "logs/My-Folder"])
+    assert values.dry_run is False
+    assert values.keep_going is True
+    assert words == ["train", "logs/My-Folder"]
+
+
+def test_what_is_no_name_stays_as_it_is_and_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert spelling.value("activation", "swosh") == "swosh"
+    assert main(["mnist_depth", "train", "--activation=Swosh"]) == 2
+    assert "did you mean swish?" in capsys.readouterr().err
+    with pytest.raises(UserError, match="language"):
+        flags.parse(["mnist_depth", "--language=klingon"])
+
+
+def test_help_fits_one_screen_and_all_shows_every_flag() -> None:
+    lines = commands.help_of(["--help"]).splitlines()
+    assert len(lines) <= 28
+    assert max(map(len, lines)) <= 80
+    everything = commands.help_of(["--help", "all"])
+    assert {name for name in flags.define() if f"--{name} " not in everything} == set()
+
+
+def test_the_examples_of_help_are_valid() -> None:
+    for example, _words in commands.EXAMPLES:
+        values, words = flags.parse(example.split())
+        assert words[0] in commands.COMMANDS
+        commands.check_flags(words[0], values)
+
+
+def completed(line: str) -> list[str]:
+    """What bash offers for the last word of a command line."""
+    script = commands.completions.script(
+        "bash", {name: sorted(commands.flags_of(name)) for name in commands.COMMANDS}, {"study": ["depth9", "dbn"]}
+    )
+    words = line.split(" ")
+    quoted = " ".join(f'"{word}"' for word in words)
+    program = f'{script}\nCOMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _mnist_depth; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_bash_completes_commands_names_flags_and_values() -> None:
+    assert completed("mnist-depth th") == ["theory"]
+    assert completed("mnist-depth study d") == ["depth9", "dbn"]
+    assert completed("mnist-depth train --wei") == ["--weight_decay"]
+    assert completed("mnist-depth report --wei") == []
+    assert completed("mnist-depth train --activation si") == ["sigmoid"]
+
+
+def test_a_shell_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mnist_depth", "completion", "fish"]) == 2
+    assert "valid: bash, zsh" in capsys.readouterr().err
