@@ -84,9 +84,11 @@ class Series(NamedTuple):
     values: Floats
 
     def near(self, step: float) -> float:
-        """The value that was measured nearest to `step`; nan where none was measured nearby."""
+        """The value that was measured nearest to `step`, after the end the last one; nan where none is nearby."""
         if not len(self.steps):
             return math.nan
+        if step > self.steps[-1]:
+            return float(self.values[-1])
         right = int(np.searchsorted(self.steps, step))
         around = [index for index in (right - 1, right) if 0 <= index < len(self.steps)]
         nearest = min(around, key=lambda index: abs(self.steps[index] - step))

@@ -35,9 +35,6 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "
 SELF_EXPLAINING = ("activation", "initializer", "optimizer", "dataset", "wiring", "pretraining")
 """Fields whose values need no name before them."""
 
-FOLLOWS = {"learning_rate": "optimizer", "epochs": "dataset", "pretraining_epochs": "dataset"}
-"""Fields whose usual value follows from another one."""
-
 
 @dataclass(frozen=True)
 class Line:
@@ -88,7 +85,9 @@ def _labels(firsts: Sequence[Training]) -> list[str]:
     telling = telling_fields(firsts)
     labels = []
     for training in firsts:
-        words = [_word(name, training.fields[name]) for name in telling if name in training.fields]
+        words = [
+            _word(name, training.fields[name]) for name in telling if training.fields.get(name) not in (None, "none")
+        ]
         labels.append(", ".join(words) or training.name)
     return [
         label if labels.count(label) == 1 else f"{label} ({one.name})"
@@ -97,19 +96,25 @@ def _labels(firsts: Sequence[Training]) -> list[str]:
 
 
 def telling_fields(trainings: Sequence[Training]) -> list[str]:
-    """The fields in which trainings differ, without the seed, the activation first."""
+    """The fields in which trainings differ, the activation first, without the seed and what follows from another one.
+
+    A field follows from one before it where equal values of that one come with equal values of it, as a usual learning
+    rate comes with an optimizer.
+    """
     names = list(dict.fromkeys(name for training in trainings for name in training.fields if name != "seed"))
-    differing = [name for name in names if len({str(one.fields.get(name)) for one in trainings}) > 1]
-    differing = [name for name in differing if not _follows(trainings, name)]
-    return sorted(differing, key=lambda name: (name != "activation", names.index(name)))
+    names.sort(key=lambda name: name != "activation")
+    columns = {name: [str(one.fields.get(name)) for one in trainings] for name in names}
+    kept: list[str] = []
+    for name in names:
+        differs = len(set(columns[name])) > 1
+        if differs and not any(_follows(columns[name], columns[earlier]) for earlier in kept):
+            kept.append(name)
+    return kept
 
 
-def _follows(trainings: Sequence[Training], name: str) -> bool:
-    """Whether a field has the usual value of another one in all trainings, as an optimizer's usual learning rate."""
-    if name not in FOLLOWS:
-        return False
-    pairs = {(str(one.fields.get(FOLLOWS[name])), str(one.fields.get(name))) for one in trainings}
-    return len(pairs) == len({cause for cause, _ in pairs})
+def _follows(effect: Sequence[str], cause: Sequence[str]) -> bool:
+    pairs = set(zip(cause, effect, strict=True))
+    return len(pairs) == len({one for one, _ in pairs})
 
 
 def _word(name: str, value: Any) -> str:

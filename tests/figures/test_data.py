@@ -53,10 +53,11 @@ def test_theory_equals_the_measurement_at_the_last_layer_at_the_start(tmp_path: 
     assert profile([from_record(make_run(tmp_path, activation="tanh"))], "gradient_norm").predicted == [None]
 
 
-def test_a_moment_takes_the_nearest_measurement_and_none_from_far_away() -> None:
+def test_a_moment_takes_the_nearest_measurement_none_from_far_away_and_the_last_after_the_end() -> None:
     one = series((10, 1.0), (20, 2.0), (1000, 3.0))
     assert [one.near(step) for step in (10, 13, 16, 20, 24, 900)] == [1.0, 1.0, 2.0, 2.0, 2.0, 3.0]
     assert math.isnan(one.near(500))
+    assert one.near(5000) == 3.0
     assert math.isnan(one.near(0))
     assert math.isnan(Series(np.empty(0), np.empty(0)).near(1))
 

@@ -34,14 +34,19 @@ def test_lines_of_one_color_have_different_markers_and_labels() -> None:
     assert len({line.color for line in lines(trainings(*fields), "depth")}) == 3
 
 
-def test_a_usual_rate_of_an_optimizer_is_no_difference_of_its_own() -> None:
-    usual = trainings(
-        {"optimizer": "sgd", "learning_rate": 0.1, "activation": "relu"},
-        {"optimizer": "adam", "learning_rate": 0.001, "activation": "tanh"},
+def test_what_follows_from_another_field_is_no_difference_of_its_own() -> None:
+    rates = {"sgd": 0.1, "adam": 0.001}
+    fields = [{"activation": a, "optimizer": o, "learning_rate": rates[o]} for a in ("relu", "tanh") for o in rates]
+    assert telling_fields(trainings(*fields)) == ["activation", "optimizer"]
+    fields[0]["learning_rate"] = 0.2
+    assert telling_fields(trainings(*fields)) == ["activation", "optimizer", "learning_rate"]
+
+
+def test_none_is_left_out_of_a_label() -> None:
+    found = lines(
+        trainings({"activation": "relu", "pretraining": "none"}, {"activation": "relu", "pretraining": "lsuv"})
     )
-    assert telling_fields(usual) == ["activation", "optimizer"]
-    other = trainings({"optimizer": "sgd", "learning_rate": 0.1}, {"optimizer": "sgd", "learning_rate": 0.2})
-    assert telling_fields(other) == ["learning_rate"]
+    assert [line.label for line in found] == ["run 0", "lsuv"]
 
 
 def test_trainings_without_fields_are_lines_of_their_own_under_their_names() -> None:
