@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mnist_depth.instrument import DepthGauge, measure
     from mnist_depth.results.diagnosis import diagnose, diagnose_run
     from mnist_depth.results.frames import Runs, runs
+    from mnist_depth.results.lsuv import lsuv
+    from mnist_depth.results.repair import repair
     from mnist_depth.results.report import write_report
     from mnist_depth.sweeps.grid import grid
 
@@ -28,7 +30,9 @@ EXPORTS = {
     "diagnose_run": "mnist_depth.results.diagnosis",
     "figures": "mnist_depth.figures",
     "grid": "mnist_depth.sweeps.grid",
+    "lsuv": "mnist_depth.results.lsuv",
     "measure": "mnist_depth.instrument",
+    "repair": "mnist_depth.results.repair",
     "runs": "mnist_depth.results.frames",
     "theory": "mnist_depth.theory",
     "train": "mnist_depth.api",
@@ -46,7 +50,9 @@ __all__ = [
     "diagnose_run",
     "figures",
     "grid",
+    "lsuv",
     "measure",
+    "repair",
     "runs",
     "theory",
     "train",

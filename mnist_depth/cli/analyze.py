@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mnist_depth import records
 from mnist_depth.cli import flags, progress
 from mnist_depth.config import RunConfig
+from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES, Study
@@ -18,6 +21,9 @@ from mnist_depth.studies.study import Answer
 from mnist_depth.translation import translate as _
 
 MAX_NAMED = 3
+
+FOUND_ERRORS = 1
+"""Exit status of `diagnose --exit_code` where a finding has the severity error."""
 
 
 def list_names(words: list[str], values: flags.FlagValues) -> int:
@@ -81,20 +87,65 @@ def _answers(study: Study, runs: Sequence[RunRecord], data_dir: str | None) -> l
 
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:
-    """Say whether gradients vanish or explode: in a run folder, or in a saved Keras model on a batch."""
-    from mnist_depth.results.diagnosis import judge, render, render_run
-    from mnist_depth.results.measurements import from_files
+    """Print what is wrong with a training, or with a saved Keras model on a batch, and what to change."""
+    path = Path(_one_word("diagnose", words, "a run folder, the folder of a gauge, or a .keras file with --data"))
+    found = _diagnose_folder(path, values) if path.is_dir() else _diagnose_file(path, values)
+    return FOUND_ERRORS if values.exit_code and found.has_errors else 0
 
-    path = Path(_one_word("diagnose", words, "a run folder, or a .keras file with --data"))
-    if path.is_dir():
-        if not (path / records.CONFIG).exists():
-            raise UserError(f"{path} is not a run folder (no {records.CONFIG}); {_runs_below(path)}")
-        print(render_run(records.read_run(path)))
-        return 0
+
+def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
+    from mnist_depth.results.diagnosis import diagnose_run, render_pair
+
+    if values.repair or values.data:
+        raise UserError("--data and --repair belong to a .keras file, not to a folder")
+    if (path / records.CONFIG).exists():
+        record = records.read_run(path)
+    elif (path / records.GAUGE).exists():
+        record = records.read_gauge(path)
+    else:
+        names = f"{records.CONFIG} or {records.GAUGE}"
+        raise UserError(f"{path} is no folder of a training (no {names}); {_runs_below(path)}")
+    end = diagnose_run(record, "end")
+    print(render_pair(diagnose_run(record, "start"), end))
+    return end
+
+
+def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
+    from mnist_depth.results.diagnosis import judge, render
+    from mnist_depth.results.measurements import load_batch, load_model
+    from mnist_depth.results.model_measurements import from_model
+    from mnist_depth.runtime.stderr import silenced
+
     if not values.data:
         raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
-    print(render(judge(from_files(path, Path(values.data)))))
-    return 0
+    x, y = load_batch(Path(values.data))
+    with silenced():
+        model = load_model(path)
+    source = f"{path.name} on the {len(x)} examples of {Path(values.data).name}"
+    found = judge(from_model(model, x, y, source=source, progress=_progress))
+    print(render(found))
+    if values.repair:
+        _repair(model, x, y, found, Path(values.repair))
+    return found
+
+
+def _repair(model: Any, x: Any, y: Any, found: Diagnosis, target: Path) -> None:
+    """Write a repaired model; raises UserError where `target` cannot be one."""
+    from mnist_depth.results.repair import repair
+
+    if target.suffix != ".keras":
+        raise UserError(f"--repair={target} must end in .keras")
+    if target.exists():
+        raise UserError(f"{target} exists already; name another file")
+    repaired = repair(model, x, y, before=found)
+    print(f"\nREPAIR\n{repaired.text}")
+    if repaired.changes:
+        repaired.model.save(target)
+        print(f"Written: {target}")
+
+
+def _progress(line: str) -> None:
+    print(f"{line} ...", file=sys.stderr, flush=True)
 
 
 def _runs_below(folder: Path) -> str:

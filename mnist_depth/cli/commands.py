@@ -52,7 +52,10 @@ COMMANDS: dict[str, Command] = {
         "DIR", "write an HTML page about the runs in a folder", analyze.report, (flags.PAGES, flags.SHOWING)
     ),
     "diagnose": Command(
-        "PATH", "do gradients vanish or explode: a run, or a .keras file", analyze.diagnose, (flags.BATCH,)
+        "PATH",
+        "what is wrong and what to change: a training's folder, or a .keras file",
+        analyze.diagnose,
+        (flags.BATCH,),
     ),
     "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
     "board": Command("", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD,)),

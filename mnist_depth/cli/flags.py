@@ -29,7 +29,7 @@ MOST_SEEDS = 1_000
 
 NETWORK = "Network and training (any of them overrides a study's default)"
 RUNNING, STUDYING, CHOICES, SEARCHING = "Running", "Studies", "Several configurations", "Searching"
-BOARD, PAGES, BATCH, SHOWING = "Board", "Reports", "Diagnosing a saved model", "Output"
+BOARD, PAGES, BATCH, SHOWING = "Board", "Reports", "Diagnosis", "Output"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     NETWORK: tuple(FIELDS),
@@ -63,7 +63,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "i_know_this_board_has_no_password",
     ),
     PAGES: ("out", "columns", "caption", "label", "data_dir"),
-    BATCH: ("data",),
+    BATCH: ("data", "repair", "exit_code"),
     SHOWING: ("language",),
 }
 """Every flag, under what it is about; a command takes the flags of some groups and refuses all others."""
@@ -133,6 +133,8 @@ def _define_board(values: FlagValues) -> None:
     switch("bind_all", False, "serve the board to the whole network", flag_values=values)
     switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
     text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)
+    text("repair", None, "diagnose: write a repaired model to this .keras file", flag_values=values)
+    switch("exit_code", False, "diagnose: exit with status 1 if there is an error, for CI", flag_values=values)
     _define_search(values)
     text("out", None, "report: a folder for the page, or a file that ends in .html", flag_values=values)
     columns = "report: final figures of the table, separated by commas, such as best_test_accuracy,train_loss"

@@ -23,8 +23,31 @@ RULES: tuple[Callable[[Measurements], Iterable[Finding]], ...] = (
 
 SEVERITIES = ("error", "warning", "note")
 
-OVERRULED = ("dead", "cut", "saturated", "vanishing", "exploding", "symmetric", "explodes through time")
+OVERRULED = (
+    "no non-linearity",
+    "dead",
+    "cut",
+    "saturated",
+    "vanishing",
+    "exploding",
+    "symmetric",
+    "explodes through time",
+)
 """Kinds that explain why a network does not learn: where the trial steps learn, they are warnings."""
+
+
+BESIDE_NOT_FINITE = (
+    "not finite",
+    "labels",
+    "output and loss",
+    "constant input",
+    "input scale",
+    "target scale",
+    "learning rate too high",
+    "may be born dead",
+    "frozen",
+)
+"""Kinds whose figures still mean something where others are NaN."""
 
 
 def judge(measured: Measurements) -> Diagnosis:
@@ -54,6 +77,9 @@ def judge(measured: Measurements) -> Diagnosis:
 
 def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Errors first, then in the order of KINDS; structural findings weigh less where the network learns anyway."""
+    findings = list(findings)
+    if any(finding.kind == "not finite" for finding in findings):  # what NaN does to other figures means nothing
+        findings = [finding for finding in findings if finding.kind in BESIDE_NOT_FINITE]
     if is_learning(measured):
         findings = [
             replace(f, severity="warning") if f.kind in OVERRULED and f.severity == "error" else f for f in findings

@@ -10,11 +10,31 @@ from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Measurements, Trial
 
-LEARNED = 0.1
-"""Part of the constant prediction's loss that a trial must get rid of to count as learning. Source: the benchmark."""
+LEARNED, LEARNED_AT_TEN = 0.15, 0.4
+"""Part of the constant prediction's loss that trial steps must remove at the own rate, or at ten times it.
+
+A few steps at a rate ten times larger stand for ten times as many at the model's own. Source: the benchmark.
+"""
+
+HELPS = 0.1
+"""The same for any other multiple of the rate."""
+
+HALF = 0.5
+"""Part of a loss that starts far above the constant prediction's which another rate must remove to count as better."""
+
+STEEP = 0.9
+"""Part of a loss that starts far above the constant prediction's which counts as learning when it is removed."""
+
+TRAINED = 0.2
+"""Part of the constant prediction's loss that a training of MIN_UPDATES must have removed. Source: the benchmark."""
+
+MIN_UPDATES = 100
 
 FALLEN = 0.7
 """A training loss below this part of what it started from shows that the network learns."""
+
+TINY_UPDATE = 1e-4
+"""||update|| / ||weights|| of every layer below which a rate is too low, as far as the loss stands still."""
 
 UPDATE_BAND = 100.0
 """How far from the usual update is reported: the rule of thumb itself spans an order of magnitude either way."""
@@ -35,29 +55,48 @@ def reference_loss(measured: Measurements) -> float | None:
     return first.losses[0] if first and first.losses else None
 
 
-def learns(trial: Trial, reference: float) -> bool:
-    """Whether the trial ends clearly below the reference loss, judged by its last quarter."""
+def removed(trial: Trial, reference: float) -> float:
+    """Part of the reference loss that is gone in the last quarter of a trial; -inf where that is not finite."""
     tail = trial.losses[-max(1, len(trial.losses) // 4) :]
-    end = math.fsum(tail) / len(tail) if all(map(math.isfinite, tail)) else math.inf
-    return end < reference - LEARNED * abs(reference)
+    if not reference or not all(map(math.isfinite, tail)):
+        return -math.inf
+    return (reference - math.fsum(tail) / len(tail)) / abs(reference)
 
 
 def learning_factors(measured: Measurements) -> list[float]:
-    """The multiples of the learning rate at which the trial steps learn."""
+    """The multiples of the learning rate, other than one, at which the trial steps lower the loss."""
     reference = reference_loss(measured)
     if reference is None:
         return []
-    return sorted(trial.factor for trial in measured.trials if learns(trial, reference))
+    return sorted(trial.factor for trial in measured.trials if trial.factor != 1 and _helps(trial, measured, reference))
+
+
+def _helps(trial: Trial, measured: Measurements, reference: float) -> bool:
+    """Whether the loss falls below the reference, or most of the way to it from far above where the own rate fails."""
+    own = measured.trials[0]
+    if removed(trial, reference) >= HELPS:
+        return True
+    far = own.losses[0] > threshold("start loss") * abs(reference)
+    return far and removed(trial, own.losses[0]) >= HALF and removed(own, own.losses[0]) < HALF
 
 
 def trial_learns(measured: Measurements) -> bool | None:
-    """Whether the network learns in its trial steps; None where there were none.
-
-    A rate ten times larger counts as well: its few steps stand for ten times as many at the model's own rate.
-    """
-    if not measured.trials:
+    """Whether the network learns in its trial steps; None where there were none."""
+    reference = reference_loss(measured)
+    if not measured.trials or reference is None:
         return None
-    return any(1 <= factor < threshold("learning rate too low") * 1.01 for factor in learning_factors(measured))
+    shares = {trial.factor: removed(trial, reference) for trial in measured.trials}
+    own = measured.trials[0]
+    far = threshold("start loss") * abs(reference)  # where the trial starts, and still is at its end
+    steep = own.losses[0] > far and own.losses[-1] > far and removed(own, own.losses[0]) >= STEEP
+    return steep or shares.get(1.0, -math.inf) >= LEARNED or shares.get(10.0, -math.inf) >= LEARNED_AT_TEN
+
+
+def trained_share(measured: Measurements) -> float | None:
+    """Part of the constant prediction's loss that training has removed so far; None before MIN_UPDATES."""
+    if measured.updates < MIN_UPDATES or not measured.constant_loss or measured.loss is None:
+        return None
+    return 1 - measured.loss / measured.constant_loss if math.isfinite(measured.loss) else -math.inf
 
 
 def next_factor(measured: Measurements) -> float | None:
@@ -69,7 +108,7 @@ def next_factor(measured: Measurements) -> float | None:
     tried = {trial.factor: trial for trial in measured.trials}
     if 1.0 not in tried:
         return 1.0
-    if trial_learns(measured) or any(factor != 1 for factor in learning_factors(measured)):
+    if trial_learns(measured) or learning_factors(measured):
         return None
     order = SMALLER if _moves(tried[1.0]) else LARGER
     if any(factor > 1 and not _bounded(trial) for factor, trial in tried.items()):
@@ -89,6 +128,9 @@ def _bounded(trial: Trial) -> bool:
 
 def is_learning(measured: Measurements) -> bool:
     """Whether the trial steps or the loss so far show that the network learns."""
+    share = trained_share(measured)
+    if share is not None:
+        return share >= TRAINED
     if trial_learns(measured):
         return True
     losses = [loss for loss in measured.history if math.isfinite(loss)]
@@ -107,7 +149,7 @@ def learning_findings(measured: Measurements) -> Iterator[Finding]:
 
 
 def _trials(measured: Measurements) -> Iterator[Finding]:
-    if trial_learns(measured) is not False:
+    if trial_learns(measured) is not False or (trained_share(measured) or 0.0) >= TRAINED:
         return
     first = measured.trials[0]
     if len(measured.trials) == 1:
@@ -121,6 +163,8 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
     factors = learning_factors(measured)
     steps = len(first.losses) - 1
     lower, higher = [f for f in factors if f < 1], [f for f in factors if f > 1]
+    if not lower and not _bounded(first):
+        lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HELPS]
     if lower:
         words = (
             f"{steps} steps on the batch do not lower the loss; with a learning "
@@ -133,6 +177,12 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
             f"rate of {min(higher):g} times this they do"
         )
         yield find("learning rate too low", words, figure=min(higher))
+    elif _stands_still(measured):
+        words = (
+            f"no layer moves by more than {_largest_update(measured):.1e} of its weights a step, "
+            f"and even {LARGER[-1]:g} times the learning rate does not make the loss leave its range"
+        )
+        yield find("learning rate too low", words, figure=LARGER[-1])
     else:
         tried = sorted(trial.factor for trial in measured.trials)
         words = (
@@ -142,13 +192,32 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
         yield find("not learning", words, figure=0.0)
 
 
+def _stands_still(measured: Measurements) -> bool:
+    """Whether the rate is so small that even the largest multiple of it neither helps nor harms."""
+    tried = {trial.factor: trial for trial in measured.trials}
+    still = 0 < _largest_update(measured) < TINY_UPDATE and not _moves(tried[1.0])
+    return still and LARGER[-1] in tried and all(map(_bounded, tried.values()))
+
+
+def _largest_update(measured: Measurements) -> float:
+    ratios = [layer.update_ratio for layer in measured.layers if layer.update_ratio is not None]
+    return max((ratio for ratio in ratios if math.isfinite(ratio)), default=0.0)
+
+
 def _history(measured: Measurements) -> Iterator[Finding]:
+    share = trained_share(measured)
+    if share is not None and share < TRAINED:
+        words = (
+            f"after {measured.updates:,} updates the loss is {measured.loss:.4g}; "
+            f"a constant prediction has {measured.constant_loss:.4g}"
+        )
+        yield find("loss not falling", words, figure=share)
     losses = measured.history
     if len(losses) < MIN_HISTORY or not all(map(math.isfinite, losses)):
         return
     first, last = losses[0], min(losses[-2:])
     fall = (first - last) / abs(first) if first else 0.0
-    at_chance = measured.constant_loss is None or last > (1 - LEARNED) * measured.constant_loss
+    at_chance = measured.constant_loss is None or last > (1 - HELPS) * measured.constant_loss
     if fall < threshold("loss not falling") and at_chance:
         yield find(
             "loss not falling", f"the training loss went from {first:.4g} to {last:.4g}: it has not fallen", figure=fall

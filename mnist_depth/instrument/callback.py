@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Any, cast
 import keras
 import tensorflow as tf
 
+from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.instrument.applied_gradients import AppliedGradients, why_not
 from mnist_depth.instrument.building import build
 from mnist_depth.instrument.error_text import cause
+from mnist_depth.instrument.findings import Judge, OnFinding
 from mnist_depth.instrument.gauge_folder import Existing, GaugeFolder, describe, fingerprint_of, learning_rate
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.optimizers import held_optimizers, innermost, is_loss_scaled
@@ -45,6 +48,9 @@ class DepthGauge(keras.callbacks.Callback):
     `applied` is one of its own for updates and applied gradients. `layers` and `variables` are regular expressions on
     names such as `block/conv` and `block/conv/kernel`. `loss(y_true, y_pred)` is for a model that is compiled without
     one, `optimizer` for one that the model does not hold. The step of every point is the number of updates applied.
+    When training ends, one line says whether gradients vanish, units are dead or the loss does not fall. `on_finding`
+    is "warn", "stop" (end training at such an error), "ignore", or a function that gets the Diagnosis after the epoch
+    in which a new kind of error appears.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class DepthGauge(keras.callbacks.Callback):
         optimizer: Any = None,
         loss: Callable[[Any, Any], Any] | None = None,
         existing: Existing = "new",
+        on_finding: OnFinding = "warn",
     ) -> None:
         super().__init__()
         if keras.backend.backend() != "tensorflow":
@@ -87,6 +94,7 @@ class DepthGauge(keras.callbacks.Callback):
             optimizer=optimizer,
             loss=loss,
             existing=existing,
+            on_finding=on_finding,
         )
         self._reset()
 
@@ -95,6 +103,7 @@ class DepthGauge(keras.callbacks.Callback):
         folder = self.settings.folder
         self._folder = None if folder is None else GaugeFolder(folder, self.settings.existing)
         self._clock = StepClock()
+        self._judge = Judge(self.settings.on_finding)
         self._recording: Recording | None = None
         if isinstance(self.settings.target, Writer):
             self._recording = Recording(self.settings.target, None, self.settings.preset)
@@ -190,6 +199,8 @@ class DepthGauge(keras.callbacks.Callback):
             self._measure(arrays=arrays)
         if settings.epoch_scalars:
             self._to.logs(step, {**epoch_scalars(epoch + 1, self._elapsed(), self._rate()), **(logs or {})})
+        if self._judge.after_epoch(self._to.latest, self._layers_described, step):
+            self._trained.stop_training = True
         if self._folder is not None:
             steps = step - (self._epoch_start or 0)
             self._folder.note(self._trained, step, steps_per_epoch=steps, seconds=self._elapsed())
@@ -211,6 +222,7 @@ class DepthGauge(keras.callbacks.Callback):
     def restart(self, writer: Writer) -> None:
         """Get ready for another run of the same model: write to `writer`, forget what was seen of the last run."""
         self._folder = None
+        self._judge = Judge(self.settings.on_finding)
         self._recording = Recording(writer, None, self.settings.preset)
         self._trained_before = None
         self._seconds = 0.0
@@ -491,4 +503,17 @@ class DepthGauge(keras.callbacks.Callback):
         }
 
     def _after_training(self, measured: Mapping[str, float]) -> None:
-        """Called at the end of `fit` with the last value of every tag; here a diagnosis finds its place."""
+        """Say what is wrong with the training, given the last value of every tag."""
+        text = self._judge.after_training(measured, self._layers_described, self._clock.step, self.folder)
+        if text is not None:
+            preformatted = textwrap.indent(text, "    ", lambda line: True)
+            self._to.writer.write_text(self._clock.step, {"diagnosis": preformatted})
+
+    def _layers_described(self) -> list[dict[str, Any]]:
+        """The layers of the model with class and activation."""
+        return describe(self._trained, None, None)["layers"]
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """What the last training was found to be; None before its end and with `on_finding="ignore"`."""
+        return self._judge.diagnosis

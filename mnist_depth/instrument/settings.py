@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mnist_depth.instrument.findings import OnFinding, check_on_finding
 from mnist_depth.instrument.gauge_folder import Existing
 from mnist_depth.instrument.presets import PRESETS, Preset
 from mnist_depth.instrument.probe_batch import first_batch
@@ -35,12 +36,14 @@ class Settings:
     optimizer: Any
     loss: Callable[[Any, Any], Any] | None
     existing: Existing
+    on_finding: OnFinding
 
     def __post_init__(self) -> None:
         if self.preset_name not in PRESETS:
             raise ValueError(f"unknown preset {self.preset_name!r}; valid: {', '.join(PRESETS)}")
         if self.existing not in ("new", "error"):
             raise ValueError(f"unknown existing={self.existing!r}; valid: new, error")
+        check_on_finding(self.on_finding)
         check_schedules(schedule=self.schedule_given, histograms=self.histograms, applied=self.applied)
         check_patterns(layers=self.layers, variables=self.variables)
         if self.probe is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mnist_depth.diagnosis import Diagnosis, judge, render
 from mnist_depth.records import TrainingRecord
-from mnist_depth.results.measurements import Moment, from_run
+from mnist_depth.results.measurements import Moment, from_training
 from mnist_depth.results.model_measurements import from_model
 
 
@@ -22,16 +22,20 @@ def diagnose(model: Any, x: Any, y: Any, *, loss: Any = None) -> Diagnosis:
 
 
 def diagnose_run(record: TrainingRecord, moment: Moment = "start") -> Diagnosis:
-    """Diagnose a run from what it recorded first (`start`) or last (`end`).
+    """Diagnose a training, a run or the folder of a gauge, from what it recorded first (`start`) or last (`end`).
 
     Raises UserError when it recorded no gradients.
     """
-    return judge(from_run(record, moment))
+    return judge(from_training(record, moment))
 
 
 def render_run(record: TrainingRecord) -> str:
-    """A run before and after training, as plain text. Raises UserError when it recorded no gradients."""
-    start, end = diagnose_run(record, "start"), diagnose_run(record, "end")
+    """A training before and after, as plain text. Raises UserError when it recorded no gradients."""
+    return render_pair(diagnose_run(record, "start"), diagnose_run(record, "end"))
+
+
+def render_pair(start: Diagnosis, end: Diagnosis) -> str:
+    """Two moments of one training; remedies that help both are printed once."""
     if start.remedies == end.remedies:
         start = replace(start, remedies=())
     return f"BEFORE TRAINING\n{render(start)}\n\nAFTER TRAINING\n{render(end)}"

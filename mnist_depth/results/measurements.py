@@ -13,65 +13,75 @@ import numpy as np
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.diagnosis import Layer, Measurements
+from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.errors import UserError
-from mnist_depth.records import RunRecord, TrainingRecord
+from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord
 from mnist_depth.results.model_measurements import Progress, first_line, from_model
 from mnist_depth.runtime.stderr import silenced
 
 Moment = Literal["start", "end"]
 
-TAGS: dict[str, tuple[str, ...]] = {
-    "pre_activation_gradient": ("pre_activation_gradient_norm/{layer}",),
-    "kernel_gradient": (
-        "probe_gradient_norm/{layer}/kernel",
-        "gradient_norm/{layer}/kernel",
-        "probe_gradient_norm/{layer}/cell/kernel",
-        "gradient_norm/{layer}/cell/kernel",
-    ),
-    "saturated_share": ("saturated_share/{layer}",),
-    "dead_share": ("dead_share/{layer}",),
-    "update_ratio": ("update_ratio/{layer}/kernel",),
-    "activation_std": ("activation_std/{layer}",),
-    "across_samples_std": ("activation_std_across_samples/{layer}",),
-}
-"""The tags that fill a Layer's fields, the preferred one first."""
-
 PLAIN_TRAITS = ("activation", "initializer", "optimizer", "wiring", "batch_norm", "pretraining")
 
 
-# From a run folder
+# From a folder: a run, or what a gauge wrote
 
 
-def from_run(record: TrainingRecord, moment: Moment = "start") -> Measurements:
-    """The first or the last measurement of a training, with theory's gains at the start of a run that it covers.
+def from_training(record: TrainingRecord, moment: Moment = "start") -> Measurements:
+    """The first or the last measurement of a training; for a run that theory covers, with its gains at the start.
 
-    Raises UserError when the run recorded no gradient.
+    Raises UserError when no gradient was recorded.
     """
-    series = _layer_series(record)
-    if not any(layer.get("kernel_gradient") or layer.get("pre_activation_gradient") for layer in series.values()):
-        raise UserError(f"{record.folder} holds no gradient of any layer; measure it with the standard instruments")
-    config = record.config if isinstance(record, RunRecord) else None
-    gains = _predicted_gains(config) if config and moment == "start" else {}
     pick = 0 if moment == "start" else -1
-    layers = tuple(
-        replace(
-            _layer(name, {key: points[pick][1] for key, points in series[name].items()}), predicted_gain=gains.get(name)
-        )
-        for name in series
-    )
+    values = {
+        tag: float(series.values[pick])
+        for (split, tag), series in record.measured.items()
+        if split == "train" and len(series.values)
+    }
+    layers = layers_from_tags(values, _described(record))
+    if not layers:
+        raise UserError(f"{record.folder} holds no gradient of any layer; {_how_to_measure(record)}")
+    run = record if isinstance(record, RunRecord) else None
+    gains = _predicted_gains(run.config) if run and moment == "start" else {}
     return Measurements(
-        source=f"{record.name}, {_when(series, pick)}",
-        layers=layers,
+        source=f"{_name(record)}, {_when(record, layers, pick)}",
+        layers=tuple(replace(layer, predicted_gain=gains.get(layer.name)) for layer in layers),
         loss=_loss(record, moment),
         history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
         diverged=moment == "end" and record.status == "diverged",
-        traits={name: getattr(config, name) for name in PLAIN_TRAITS} if config else {},
+        traits=_traits(record, layers),
+        updates=0 if moment == "start" else 1,
     )
 
 
-def _layer(name: str, values: Mapping[str, Any]) -> Layer:
-    """A layer with the fields of TAGS."""
-    return Layer(name, **values)
+def _described(record: TrainingRecord) -> list[Mapping[str, Any]]:
+    if isinstance(record, GaugeRecord):
+        return [{**layer, "name": name} for layer, name in zip(record.metadata["layers"], record.layers, strict=True)]
+    return [{"name": name} for name in record.layers]
+
+
+def _how_to_measure(record: TrainingRecord) -> str:
+    if isinstance(record, GaugeRecord):
+        return "give the gauge a probe, or gradients='applied'"
+    return "train it with --instruments=standard"
+
+
+def _name(record: TrainingRecord) -> str:
+    return record.name if record.seed is None else f"{record.name}, seed {record.seed}"
+
+
+def _traits(record: TrainingRecord, layers: Sequence[Layer]) -> dict[str, str]:
+    if isinstance(record, RunRecord):
+        return {name: getattr(record.config, name) for name in PLAIN_TRAITS}
+    activations = [layer.activation for layer in layers if layer.activation and not layer.is_output]
+    kinds = [layer.get("class") for layer in _described(record)]
+    found = {
+        "activation": max(activations, key=activations.count) if activations else "",
+        "batch_norm": "used" if "BatchNormalization" in kinds else "",
+        "wiring": "residual" if "Add" in kinds else "",
+        "optimizer": str(record.fields.get("optimizer") or "").lower(),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _loss(record: TrainingRecord, moment: Moment) -> float | None:
@@ -82,27 +92,12 @@ def _loss(record: TrainingRecord, moment: Moment) -> float | None:
     return (probed or trained or [None])[0]
 
 
-def _layer_series(record: TrainingRecord) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """layer -> field of Layer -> (step, value) in the order of steps, from the preferred tag that was recorded."""
-    found = {layer: {key: _first_series(record, layer, tags) for key, tags in TAGS.items()} for layer in record.layers}
-    kept = {layer: {key: points for key, points in fields.items() if points} for layer, fields in found.items()}
-    return {layer: fields for layer, fields in kept.items() if fields}
-
-
-def _first_series(record: TrainingRecord, layer: str, tags: Sequence[str]) -> list[tuple[int, float]]:
-    for tag in tags:
-        steps, values = record.series("train", tag.format(layer=layer))
-        if steps:
-            return list(zip(steps, values, strict=True))
-    return []
-
-
-def _when(series: Mapping[str, Mapping[str, list[tuple[int, float]]]], pick: int) -> str:
+def _when(record: TrainingRecord, layers: Sequence[Layer], pick: int) -> str:
+    """The step of the gradients."""
     steps = [
-        points[pick][0]
-        for layer in series.values()
-        for key, points in layer.items()
-        if key in ("pre_activation_gradient", "kernel_gradient")
+        int(series.steps[pick])
+        for (_, tag), series in record.measured.items()
+        if len(series.steps) and "gradient_norm/" in tag and any(f"/{layer.name}" in tag for layer in layers)
     ]
     return f"step {min(steps) if pick == 0 else max(steps)}"
 

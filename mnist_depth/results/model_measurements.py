@@ -15,32 +15,13 @@ from typing import Any
 import numpy as np
 
 from mnist_depth.diagnosis import Layer, Measurements, Output, Trial, next_factor
+from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS
 from mnist_depth.errors import UserError
 from mnist_depth.results import batch_facts
 
-OF_LAYERS = {
-    "saturated_share": "saturated_share",
-    "dead_share": "dead_share",
-    "activation_std": "activation_std",
-    "across_samples_std": "activation_std_across_samples",
-    "nonfinite_share": "activation_nonfinite_share",
-}
-"""Field of Layer -> the instrument's statistic of a layer's outputs."""
+OF_OUTPUTS = {field: quantity for field, quantity in OF_LAYERS.items() if field != "pre_activation_gradient"}
 
-STATISTICS = ("gradient_norm", "weight_nonfinite_share", "pre_activation_gradient_norm", *OF_LAYERS.values())
-
-NOT_KERNELS = ("bias", "gamma", "beta", "scale")
-"""Variables of a weight or normalization layer that do not multiply the signal by a matrix."""
-
-ACTIVATION_LAYERS = {
-    "ReLU": "relu",
-    "LeakyReLU": "leaky_relu",
-    "PReLU": "leaky_relu",
-    "ELU": "elu",
-    "Softmax": "softmax",
-    "Activation": "",
-}
-"""Layers that are nothing but an activation -> its name; that of `Activation` is its argument."""
+STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values())
 
 LARGE = 500_000
 """Parameters from which on trial steps are few and at the model's own learning rate only."""
@@ -191,7 +172,7 @@ def _model_layers(model: Any, measured: Any) -> tuple[Layer, ...]:
     layers = names.outer_layers(model)
     variables = names.variables(model)
     signals = measured.quantity("pre_activation_gradient_norm")
-    statistics = {key: measured.quantity(quantity) for key, quantity in OF_LAYERS.items()}
+    statistics = {key: measured.quantity(quantity) for key, quantity in OF_OUTPUTS.items()}
     gradients, broken = measured.quantity("probe_gradient_norm"), measured.quantity("weight_nonfinite_share")
     joined = _joined_activations(layers, measured.layers, variables)
     last = _last_weight_layer(measured.layers, variables)

@@ -55,6 +55,7 @@ def gauges(instruments: str, probe: Split, plan: Plan) -> list[DepthGauge]:
         gradients="both",
         layers=LAYERS,
         epoch_scalars=False,
+        on_finding="ignore",
     )
     return [gauge]
 

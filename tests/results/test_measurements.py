@@ -18,8 +18,8 @@ from mnist_depth.diagnosis import judge, layer_numbers, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import diagnose
-from mnist_depth.results.measurements import from_files, from_run
-from mnist_depth.results.model_measurements import from_model
+from mnist_depth.results.measurements import from_files, from_training
+from mnist_depth.results.model_measurements import model_traits
 
 from .fabricated_runs import write_run
 
@@ -63,8 +63,8 @@ def glorot(index: int) -> Any:
         ("sigmoid", glorot, {"vanishing"}),
         ("relu", lambda index: keras.initializers.HeNormal(seed=index), {"healthy"}),
         ("relu", lambda index: keras.initializers.RandomNormal(stddev=1.0, seed=index), {"exploding", "not finite"}),
-        ("relu", lambda index: keras.initializers.Zeros(), {"dead"}),
-        ("sigmoid", lambda index: keras.initializers.Zeros(), {"dead"}),
+        ("relu", lambda index: keras.initializers.Zeros(), {"symmetric"}),
+        ("sigmoid", lambda index: keras.initializers.Zeros(), {"symmetric"}),
         ("tanh", glorot, {"healthy"}),
     ],
 )
@@ -87,11 +87,14 @@ def test_a_functional_model_with_convolution_batch_norm_and_a_skip() -> None:
     x = keras.layers.Add()([x, keras.layers.ReLU()(branch)])
     x = keras.layers.Dense(16, "relu", name="head")(keras.layers.GlobalAveragePooling2D()(x))
     model = compiled(keras.Model(inputs, keras.layers.Dense(10, name="logits")(keras.layers.Dropout(0.5)(x))))
-    diagnosis = diagnose(model, IMAGES.reshape(-1, 28, 28, 1), LABELS)
+    labels = (IMAGES[:, :392].mean(axis=1) > IMAGES[:, 392:].mean(axis=1)).astype(int)
+    images = IMAGES * np.where(labels, 1, -1)[:, None]
+    diagnosis = diagnose(model, images.reshape(-1, 28, 28, 1), labels)
     assert [layer.name for layer in diagnosis.layers] == ["stem", "conv", "head", "logits"]
     assert diagnosis.verdict == "healthy"
-    assert from_model(model, IMAGES.reshape(-1, 28, 28, 1), LABELS).traits == {
+    assert model_traits(model) == {
         "activation": "relu",
+        "initializer": "glorot_uniform",
         "batch_norm": "used",
         "wiring": "residual",
         "optimizer": "sgd",
@@ -237,7 +240,7 @@ def test_batches_of_the_wrong_shape(saved: Path, tmp_path: Path, arrays: dict[st
 
 def test_measurements_of_a_run_at_its_start_and_end(tmp_path: Path) -> None:
     record = read_run(write_run(tmp_path, RunConfig(activation="sigmoid", depth=3), gain=0.2))
-    start, end = from_run(record, "start"), from_run(record, "end")
+    start, end = from_training(record, "start"), from_training(record, "end")
     assert [layer.name for layer in start.layers] == ["layer_01", "layer_02", "layer_03"]
     assert "step 0" in start.source
     assert "step 900" in end.source
@@ -253,7 +256,7 @@ def test_the_probe_gradient_is_preferred_to_the_applied_one(tmp_path: Path) -> N
     folder = write_run(tmp_path, RunConfig(depth=2))
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"run": "train", "step": 1, "wall_time": 1, "scalars": {"gradient_norm/layer_01/kernel": 77}}\n')
-    layer = from_run(read_run(folder), "end").layers[0]
+    layer = from_training(read_run(folder), "end").layers[0]
     assert layer.kernel_gradient is not None
     assert layer.kernel_gradient < 77
 
@@ -266,7 +269,7 @@ def test_the_loss_before_training_is_the_probes(tmp_path: Path) -> None:
     ]
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in lines)
-    start, end = from_run(read_run(folder), "start"), from_run(read_run(folder), "end")
+    start, end = from_training(read_run(folder), "start"), from_training(read_run(folder), "end")
     assert start.loss == 2.71
     assert end.loss is not None
     assert math.isnan(end.loss)

@@ -1,0 +1,90 @@
+"""The diagnosis of a training from what the gauge measures: at the end of every epoch, and of `fit`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from mnist_depth.diagnosis import Diagnosis, Measurements, judge, render, summary_line
+from mnist_depth.diagnosis.from_tags import layers_from_tags
+from mnist_depth.instrument.error_text import cause
+
+OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
+"""What to do with findings: print them when training ends, stop training at an error, nothing, or call a function."""
+
+Layers = Callable[[], Sequence[Mapping[str, Any]]]
+"""Describes the layers of the model: name, class, activation, parameters."""
+
+MIN_EPOCHS = 4
+"""Epochs before `stop` acts on anything but values that are not finite: the first ones may be slow."""
+
+
+def check_on_finding(on_finding: Any) -> None:
+    """Raise ValueError unless it is a valid choice."""
+    if not callable(on_finding) and on_finding not in ("warn", "stop", "ignore"):
+        raise ValueError(f"unknown on_finding={on_finding!r}; valid: warn, stop, ignore, or a function of a Diagnosis")
+
+
+class Judge:
+    """Judges one training again and again; never raises."""
+
+    def __init__(self, on_finding: OnFinding) -> None:
+        self._on_finding = on_finding
+        self._losses: list[float] = []
+        self._reported: set[str] = set()
+        self.diagnosis: Diagnosis | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._on_finding != "ignore"
+
+    def after_epoch(self, scalars: Mapping[str, float], layers: Layers, step: int) -> bool:
+        """Judge; whether training should stop. A function is called for every new kind of error."""
+        self._losses += [scalars["loss"]] if "loss" in scalars else []
+        if not self.is_on or self._on_finding == "warn":
+            return False
+        found = self._judge(scalars, layers, step)
+        kinds = set() if found is None else {f.kind for f in found.findings if f.severity == "error"}
+        if found is not None and callable(self._on_finding) and kinds - self._reported:
+            self._call(found)
+        self._reported |= kinds
+        late = len(self._losses) >= MIN_EPOCHS
+        return self._on_finding == "stop" and ("not finite" in kinds or (late and bool(kinds)))
+
+    def after_training(self, scalars: Mapping[str, float], layers: Layers, step: int, folder: str | None) -> str | None:
+        """Print one line; the whole diagnosis as text for the board, None where nothing was measured."""
+        if not self.is_on:
+            return None
+        found = self.diagnosis = self._judge(scalars, layers, step)
+        if found is None:
+            return None
+        if not callable(self._on_finding):
+            more = "" if folder is None else f"; more: python -m mnist_depth diagnose {folder}"
+            print(f"{summary_line(found)}{more}")
+        return render(found)
+
+    def _judge(self, scalars: Mapping[str, float], layers: Layers, step: int) -> Diagnosis | None:
+        measured = layers_from_tags(scalars, layers())
+        if not measured:
+            return None
+        loss = scalars.get("loss", scalars.get("probe_loss"))
+        diverged = loss is not None and not math.isfinite(loss)
+        return judge(
+            Measurements(
+                source=f"this training at step {step}",
+                layers=measured,
+                loss=loss,
+                diverged=diverged,
+                history=tuple(self._losses),
+                updates=step,
+            )
+        )
+
+    def _call(self, found: Diagnosis) -> None:
+        assert callable(self._on_finding)
+        try:
+            self._on_finding(found)
+        except Exception as error:  # a function of the user's must not end training
+            warnings.warn(f"on_finding raised: {cause(error)}", stacklevel=2)

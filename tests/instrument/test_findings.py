@@ -1,0 +1,82 @@
+"""What a gauge says about the training that it has measured."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_depth.cli import flags
+from mnist_depth.cli.analyze import diagnose
+from mnist_depth.diagnosis import Diagnosis
+from mnist_depth.instrument import DepthGauge, MemoryWriter
+
+keras: Any = importlib.import_module("keras")
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(64, 8)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int32)
+
+
+def fit(activation: str, epochs: int, gauge: Any, rate: float = 0.1) -> int:
+    """Train nine layers; the number of epochs that were trained."""
+    hidden = [keras.layers.Dense(8, activation, name=f"dense_{index}") for index in range(8)]
+    model = keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(2, name="logits")])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
+    return len(model.fit(X, Y, epochs=epochs, verbose=0, callbacks=[gauge]).history["loss"])
+
+
+def test_a_gauge_prints_its_verdict_and_the_command_that_shows_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gauge = DepthGauge(tmp_path / "mine", (X, Y), graph=False)
+    fit("sigmoid", 2, gauge)
+    line = capsys.readouterr().out.strip()
+    assert line.startswith("VANISHING: the first layer's gradient is ")
+    assert line.endswith(f"python -m mnist_depth diagnose {tmp_path / 'mine'}")
+    assert gauge.diagnosis is not None
+    assert gauge.diagnosis.verdict == "vanishing"
+    values, (_, word) = flags.parse(["", "--exit_code", "diagnose"]), ("", "diagnose")
+    assert word == "diagnose"
+    assert diagnose([str(tmp_path / "mine")], values[0]) == 1
+    assert "AFTER TRAINING\nVANISHING" in capsys.readouterr().out
+
+
+def test_stop_ends_a_training_that_does_not_learn() -> None:
+    assert fit("sigmoid", 9, DepthGauge(MemoryWriter(), (X, Y), graph=False, on_finding="stop")) == 4
+
+
+def test_a_function_gets_every_new_kind_of_error_once() -> None:
+    found: list[Diagnosis] = []
+    fit("sigmoid", 3, DepthGauge(MemoryWriter(), (X, Y), graph=False, on_finding=found.append))
+    assert [diagnosis.verdict for diagnosis in found] == ["vanishing"]
+
+
+def test_a_function_that_fails_does_not_end_training() -> None:
+    def fail(diagnosis: Diagnosis) -> None:
+        raise RuntimeError("on purpose")
+
+    with pytest.warns(UserWarning, match="on purpose"):
+        assert fit("sigmoid", 2, DepthGauge(MemoryWriter(), (X, Y), graph=False, on_finding=fail)) == 2
+
+
+def test_ignore_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    gauge = DepthGauge(MemoryWriter(), (X, Y), graph=False, on_finding="ignore")
+    fit("sigmoid", 1, gauge)
+    assert capsys.readouterr().out == ""
+    assert gauge.diagnosis is None
+
+
+def test_the_whole_diagnosis_is_a_text_for_the_board() -> None:
+    writer = MemoryWriter()
+    fit("elu", 2, DepthGauge(writer, (X, Y), graph=False))
+    assert any("HEALTHY" in text for texts in writer.texts.values() for text in texts.values())
+
+
+def test_an_unknown_choice_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown on_finding='shout'; valid: warn, stop, ignore"):
+        DepthGauge(MemoryWriter(), (X, Y), on_finding="shout")  # type: ignore[arg-type]
