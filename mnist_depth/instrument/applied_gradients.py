@@ -81,7 +81,7 @@ def why_not(model: keras.Model) -> str | None:
     function = model.train_function
     if function is not None and not hooks_of(model).owns(function) and draws_random_numbers(function):
         return (
-            "applied gradients and updates are not measured: the model draws from tf.random and was trained before, so "
+            "applied gradients are not measured: the model draws from tf.random and was trained before, so "
             "that a new trace of its training step would repeat those draws; give the gauge to its first fit, or use "
             "keras.random"
         )

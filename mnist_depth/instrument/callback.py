@@ -117,7 +117,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._measured_step = -1
         self._next_due = 0.0
         self._seconds = self._started_at = 0.0
-        self._epoch_start: int | None = None
+        self._epoch_start = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DepthGauge:
         """A gauge with the same settings that has seen no training, as tuners make one for every trial."""
@@ -202,8 +202,8 @@ class DepthGauge(keras.callbacks.Callback):
         if self._judge.after_epoch(self._to.latest, self._layers_described, step):
             self._trained.stop_training = True
         if self._folder is not None:
-            steps = step - (self._epoch_start or 0)
-            self._folder.note(self._trained, step, steps_per_epoch=steps, seconds=self._elapsed())
+            self._folder.count_epoch(step - self._epoch_start)
+            self._folder.note(self._trained, step, seconds=self._elapsed())
         self._to.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -250,10 +250,10 @@ class DepthGauge(keras.callbacks.Callback):
         if self.settings.hparams:
             self._to.writer.write_hparams(self.settings.hparams)
         at_start = is_new or self._clock.step == 0
-        if at_start and self.settings.graph:
-            self._write_graph()
         if at_start and (self.settings.schedule.due_at_start() or self.settings.histogram_schedule.due_at_start()):
             self._measure(arrays=self.settings.histogram_schedule.due_at_start())
+        if at_start and self.settings.graph and not self._probe_failed:
+            self._write_graph()
 
     def _place(self, optimizers: Sequence[Any]) -> tuple[int | None, bool]:
         """The step at which a known training goes on, None to take the optimizers'; whether its folder is new."""
@@ -261,9 +261,9 @@ class DepthGauge(keras.callbacks.Callback):
         if self._folder is None or step is not None:
             return step, False
         updates = max((int(optimizer.iterations.numpy()) for optimizer in optimizers), default=0)
-        step = self._folder.continues(fingerprint_of(self._trained), updates)
+        step = self._folder.continues(self._trained, updates)
         if step is None:
-            self._folder.create(describe(self._trained, self._trained.optimizer, (self.params or {}).get("steps")))
+            self._folder.create(describe(self._trained, self._trained.optimizer, self._steps_per_epoch(optimizers)))
             if self._folder.path != self._folder.target:
                 warnings.warn(
                     f"{self._folder.target} holds another training; this one is written to {self._folder.path}",
@@ -272,6 +272,12 @@ class DepthGauge(keras.callbacks.Callback):
         self._seconds = self._folder.seconds
         self._recording = Recording(*self._folder.writers(), self.settings.preset)
         return step, step is None
+
+    def _steps_per_epoch(self, optimizers: Sequence[Any]) -> int | None:
+        """Updates per epoch, None where `fit` does not know how many batches there are."""
+        batches = (self.params or {}).get("steps")
+        accumulated = max((optimizer.gradient_accumulation_steps or 1 for optimizer in optimizers), default=1)
+        return None if batches is None else max(1, batches // accumulated)
 
     def _continued(self, optimizers: Sequence[Any]) -> int | None:
         """The step at which the training that this gauge has seen goes on; None for another one."""
@@ -287,18 +293,19 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _build(self) -> None:
         """Make the variables of a model that would wait for its first batch: what is measured has to be there."""
-        if self._trained.built:
+        model = self._trained
+        if model.built:
             return
-        if self.settings.probe is None:
+        if self.settings.probe is not None and not self._probe_failed:
+            try:
+                build(model, as_tensors(self.settings.probe)[0])
+            except Exception as error:  # the model is foreign code
+                self._give_up_probe(error)
+        elif not model.trainable_variables:  # those of a GAN are in the models that it holds
             warnings.warn(
                 "nothing inside the model is measured, it is not built yet: give a probe, or call it before fit",
                 stacklevel=2,
             )
-            return
-        try:
-            build(self._trained, as_tensors(self.settings.probe)[0])
-        except Exception as error:  # the model is foreign code
-            warnings.warn(f"the model cannot be built on the probe before training: {cause(error)}", stacklevel=2)
 
     def _prepare(self) -> None:
         """Make probe and updates once; both live on when `fit` is called again."""
@@ -310,7 +317,7 @@ class DepthGauge(keras.callbacks.Callback):
         if settings.probe is not None and self._probe is None and not self._probe_failed:
             self._gradients = self._choose_gradients()
             self._make_probe()
-        elif settings.probe is None:
+        elif self._probe is None:
             self._gradients = "applied"
         if self._updates is None or not self._updates.is_for(model, self._optimizers()):
             self._updates = self._make_updates()
@@ -362,9 +369,7 @@ class DepthGauge(keras.callbacks.Callback):
             "gradients are those that training applies",
             stacklevel=2,
         )
-        if self._gradients == "probe":
-            self._gradients = "applied"
-            self._replace_updates()
+        self._gradients = "applied"
 
     def _make_updates(self) -> Updates | None:
         """Watch the weights from outside of the training step, or the optimizers inside, where gradients are wanted."""
@@ -376,10 +381,13 @@ class DepthGauge(keras.callbacks.Callback):
             settings.histogram_schedule,
             settings.variables,
         )
+        replicas = model.distribute_strategy.num_replicas_in_sync > 1
         inside = self._gradients != "probe" or self._needs_hooks()
-        reason = why_not(model)
-        if reason is not None and (inside or model.distribute_strategy.num_replicas_in_sync > 1):
+        reason = why_not(model) if inside or replicas else None
+        if reason is not None:
             warnings.warn(reason, stacklevel=2)
+            inside = False
+        if replicas:
             return None
         optimizers, applied = self._optimizers(), self._gradients != "probe"
         updates = (
@@ -420,8 +428,8 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _graph_batch(self) -> Sequence[Any]:
         """The probe, or zeros where the model declares its inputs."""
-        if self.settings.probe is not None:
-            return self.settings.probe
+        if self._probe is not None:
+            return self._probe.batch
         inputs = getattr(self._trained, "inputs", None)
         if not inputs:
             raise ValueError("a model that does not declare its inputs needs a probe")
@@ -479,10 +487,17 @@ class DepthGauge(keras.callbacks.Callback):
         """Probe the model as it is now."""
         if self._probe is None:
             return
+        chosen = self._gradients
         try:
             measured = self._probe.measure(arrays)
         except Exception as error:  # the model is foreign code
             self._give_up_probe(error)
+            measured = None
+        if measured is not None and self.settings.gradients is None and "probe_loss" not in measured.scalars:
+            self._gradients = "applied"
+        if self._gradients != chosen:
+            self._replace_updates()
+        if measured is None:
             return
         step = self._clock.step
         if step != self._measured_step:

@@ -50,7 +50,7 @@ def shadowed(instance: Any, attribute: str, replacement: Any) -> Iterator[None]:
             object.__setattr__(instance, attribute, before)
 
 
-def _untraced(call: Any) -> Callable[..., Any]:
+def untraced(call: Any) -> Callable[..., Any]:
     """The function without the traces of a `@tf.function`: one made under a measurement must not serve training."""
     inner = getattr(call, "python_function", None)
     return call if inner is None else tf.function(inner)
@@ -67,7 +67,7 @@ class _Catcher:
         self._inputs: dict[str, list[tf.Tensor]] = {}
 
     def call(self, name: str, layer: keras.Layer, original: Callable[..., Any]) -> Callable[..., Any]:
-        original = _untraced(original)
+        original = untraced(original)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._inputs[name] = []

@@ -6,26 +6,27 @@ import re
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-WRAPPERS = ("exception encountered when calling", "graph execution error", "in user code")
-"""How messages begin whose first line says only where the error came through."""
-
 LONGEST = 300
 
 
 def cause(error: BaseException) -> str:
-    """The real cause in one line; the error's type where it has no text.
-
-    Keras puts the cause between "Exception encountered when calling ..." and "Arguments received by ..."; TensorFlow
-    and autograph put it last, TensorFlow with a line `[[{{node ...}}]]` behind.
-    """
-    text = ANSI.sub("", str(error)).strip()
+    """The real cause in one line; the error's type where it has no text."""
+    text = ANSI.sub("", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    if lines[0].lower().startswith(WRAPPERS):
+    return _cause(lines)[:LONGEST] or type(error).__name__
+
+
+def _cause(lines: list[str]) -> str:
+    """Keras puts the cause behind the line that says where it came through, TensorFlow and autograph put it last."""
+    first = lines[0].lower() if lines else ""
+    if first.startswith("exception encountered when calling"):
         end = next((at for at, line in enumerate(lines) if line.startswith("Arguments received by")), len(lines))
-        inner = [
-            line for line in lines[1:end] if not line.startswith(("[[{{node", "Detected at node", "File ", "While"))
-        ]
-        lines = inner[-1:] or lines
-    return lines[0][:LONGEST]
+        return _cause(lines[1:end]) or lines[0]
+    if first.startswith(("graph execution error", "in user code")):
+        inner = [line for line in lines[1:] if not line.startswith(NOISE)]
+        return inner[-1] if inner else lines[0]
+    return lines[0] if lines else ""
+
+
+NOISE = ("[[{{node", "File ", "Detected at node", "Stack trace", "During handling")
+"""How lines begin that only say where something happened."""

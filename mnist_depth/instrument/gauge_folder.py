@@ -13,7 +13,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,8 +34,8 @@ MAX_FINGERPRINTS = 1000
 SAMPLED = 64
 """Entries of every variable that a fingerprint is made of."""
 
-SAVE_SECONDS = 1.0
-"""Least time between two updates of `gauge.json` while a training runs."""
+SAVE_SHARE = 0.05
+"""Largest share of the training time that goes into updates of `gauge.json`."""
 
 Existing = Literal["new", "error"]
 
@@ -49,18 +49,20 @@ class GaugeFolder:
         """The folder in use; None before the first training."""
         self._existing = existing
         self._record: dict[str, Any] = {}
-        self._saved = 0.0
+        self._next_save = 0.0
+        self._lines: list[JsonLinesWriter] = []
 
     @property
     def seconds(self) -> float:
         """How long the training in the folder has taken."""
         return float(self._record.get("seconds", 0.0))
 
-    def continues(self, fingerprint: str, updates: int) -> int | None:
-        """The step at which the training in the folder goes on with these weights; None for another training."""
+    def continues(self, model: keras.Model, updates: int) -> int | None:
+        """The step at which the training in the folder goes on with this model; None for another training."""
+        fingerprint, layers = fingerprint_of(model), _layers(model)
         for path in _candidates(self.target):
             record = _read(path)
-            step = None if record is None else _step_of(record, fingerprint, updates)
+            step = None if record is None else _step_of(record, fingerprint, updates, layers)
             if step is not None:
                 self.path, self._record = path, record or {}
                 return step
@@ -82,25 +84,36 @@ class GaugeFolder:
 
     def writers(self) -> tuple[MultiWriter, MultiWriter]:
         """Those of training and validation."""
-        assert self.path is not None
+        self._lines = []
         return self._writer(TRAIN), self._writer(VALIDATION)
 
     def _writer(self, run: str) -> MultiWriter:
         assert self.path is not None
-        return MultiWriter(EventWriter(os.path.join(self.path, run)), JsonLinesWriter(self.path, run))
+        lines = JsonLinesWriter(self.path, run, self._record["steps_per_epoch"])
+        self._lines.append(lines)
+        return MultiWriter(EventWriter(os.path.join(self.path, run)), lines)
+
+    def count_epoch(self, steps: int) -> None:
+        """Learn how many updates an epoch takes, where `fit` did not know it beforehand."""
+        if self._record["steps_per_epoch"] is None and steps:
+            self._record["steps_per_epoch"] = steps
+            for writer in self._lines:
+                writer.steps_per_epoch = steps
 
     def note(self, model: keras.Model, step: int, *, finished: bool = False, **changes: Any) -> None:
-        """Remember how far the training is, at most once a second until it is finished."""
-        if not finished and time.monotonic() - self._saved < SAVE_SECONDS:
+        """Remember how far the training is; not at every call, where calls come faster than the disk follows."""
+        started = time.monotonic()
+        if not finished and started < self._next_save:
             return
         known = {**self._record["fingerprints"], fingerprint_of(model): step}
         newest = dict(list(known.items())[-MAX_FINGERPRINTS:])
         self._record |= {**changes, "step": step, "finished": finished, "fingerprints": newest}
         self._write()
+        ended = time.monotonic()
+        self._next_save = ended + (ended - started) / SAVE_SHARE
 
     def _write(self) -> None:
         assert self.path is not None
-        self._saved = time.monotonic()
         _write_json(Path(self.path, RECORD), self._record)
 
 
@@ -134,15 +147,17 @@ def _read(path: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and isinstance(record.get("fingerprints"), dict) else None
 
 
-def _step_of(record: Mapping[str, Any], fingerprint: str, updates: int) -> int | None:
+def _step_of(record: Mapping[str, Any], fingerprint: str, updates: int, layers: Sequence[Any]) -> int | None:
     """Where the recorded training goes on; None where these weights are not its own.
 
-    Weights of an interrupted training that were saved between two epochs are taken for its own.
+    An interrupted training may have been saved behind its last fingerprint: the same layers with more updates are taken
+    for it, because then no point is lost.
     """
     last, known = record["step"], record["fingerprints"].get(fingerprint, 0)
     if known:
         return last if updates == last else known
-    return updates if not record["finished"] and 0 < updates <= last else None
+    interrupted = not record["finished"] and updates > 0 and updates >= last
+    return updates if interrupted and record.get("layers") == layers else None
 
 
 def fingerprint_of(model: keras.Model) -> str:
@@ -161,7 +176,7 @@ def describe(model: keras.Model, optimizer: Any, steps_per_epoch: int | None) ->
     return {
         "format": FORMAT,
         "model": model.name,
-        "layers": [_layer(name, layer) for name, layer in names.outer_layers(model).items()],
+        "layers": _layers(model),
         "optimizer": None if optimizer is None else type(optimizer).__name__,
         "learning_rate": learning_rate(optimizer),
         "loss": _name_of(getattr(model, "loss", None)),
@@ -173,6 +188,10 @@ def describe(model: keras.Model, optimizer: Any, steps_per_epoch: int | None) ->
             "devices": [device.device_type for device in tf.config.list_physical_devices()],
         },
     }
+
+
+def _layers(model: keras.Model) -> list[dict[str, Any]]:
+    return [_layer(name, layer) for name, layer in names.outer_layers(model).items()]
 
 
 def _layer(name: str, layer: keras.Layer) -> dict[str, Any]:

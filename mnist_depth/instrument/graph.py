@@ -7,6 +7,7 @@ Here every layer's `call` opens its own scope, variables carry their names, and 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import tensorflow as tf
 from tensorboard.plugins.graph import keras_util
 
 from mnist_depth.instrument import names
-from mnist_depth.instrument.capture import shadowed
+from mnist_depth.instrument.capture import shadowed, untraced
 from mnist_depth.instrument.forward import Loss, loss_of, predict
 from mnist_depth.instrument.probe_batch import as_tensors
 
@@ -46,14 +47,27 @@ def op_graph(model: keras.Model, batch: Sequence[Any], loss: Loss | None = None)
             with tf.name_scope("loss/"):
                 return predicted, loss_of(model, loss, x, y, predicted, sample_weight, training=False)
 
-    with _scopes(model):
+    scopes = {f"layer{place}": (name, layer) for place, (name, layer) in enumerate(names.all_layers(model).items())}
+    with _scoped({scope: layer for scope, (_, layer) in scopes.items()}):
         traced = tf.function(forward, autograph=False).get_concrete_function(*specs)
     definition = traced.graph.as_graph_def()
     outputs = [output.op.name for output in traced.outputs]
     renamed = {node.name: _bare(node.name) for node in definition.node if node.name.startswith(OUTSIDE)}
+    paths = {scope: name for scope, (name, _) in scopes.items()}
+    renamed |= {node.name: _in_layer(node.name, paths) for node in definition.node if _scope(node.name) in paths}
     readable = _readable(definition, outputs, renamed | _variable_names(model, traced.graph))
     readable.library.CopyFrom(definition.library)
     return readable
+
+
+def _scope(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _in_layer(name: str, paths: Mapping[str, str]) -> str:
+    """A node of a layer below the layer's own name, which may hold characters that TensorFlow's scopes do not take."""
+    scope, _, rest = name.partition("/")
+    return f"{paths[scope]}/{rest}"
 
 
 def _bare(name: str) -> str:
@@ -68,29 +82,40 @@ def _spec(tensor: Any, name: str) -> Any:
 def conceptual_graph(model: keras.Model) -> str | None:
     """The model's configuration as JSON if TensorBoard can draw it: that of most Sequential and functional models."""
     try:
-        text = model.to_json()
-        drawn = keras_util.keras_model_to_graph_def(json.loads(text))
+        config = _with_plain_types(json.loads(model.to_json()))
+        with contextlib.redirect_stderr(io.StringIO()):  # two lines for every type that the parser does not know
+            drawn = keras_util.keras_model_to_graph_def(config)
     except Exception:  # layers without a configuration, or one that TensorBoard's parser does not understand
         return None
-    return text if drawn.node else None
+    return json.dumps(config) if drawn.node else None
+
+
+def _with_plain_types(config: Any) -> Any:
+    """A model's configuration with the types that layers compute in, for a parser that knows no policies."""
+    if isinstance(config, list):
+        return [_with_plain_types(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    if str(config.get("class_name", "")).endswith("DTypePolicy"):
+        return str(config["config"].get("name", "float32")).rpartition("_")[2]
+    return {key: _with_plain_types(value) for key, value in config.items()}
 
 
 @contextlib.contextmanager
-def _scopes(model: keras.Model) -> Iterator[None]:
-    """Every layer's operations under the layer's own path, wherever it is called from."""
+def _scoped(layers: Mapping[str, keras.Layer]) -> Iterator[None]:
+    """Every layer's operations in a scope of its own, wherever it is called from."""
 
-    def scoped(path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def scoped(scope: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def inside(*args: Any, **kwargs: Any) -> Any:
-            with tf.name_scope(path):
+            # A trailing slash makes the scope absolute; Keras' own scopes around it stay empty.
+            with tf.name_scope(f"{scope}/"):
                 return call(*args, **kwargs)
 
         return inside
 
-    boxes = {f"{name}/": layer for name, layer in names.all_layers(model).items()}
     with contextlib.ExitStack() as stack:
-        # A trailing slash makes the scope absolute; Keras' own scopes around it stay empty.
-        for path, layer in boxes.items():
-            stack.enter_context(shadowed(layer, "call", scoped(path, layer.call)))
+        for scope, layer in layers.items():
+            stack.enter_context(shadowed(layer, "call", scoped(scope, untraced(layer.call))))
         yield
 
 

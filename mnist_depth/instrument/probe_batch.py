@@ -35,13 +35,24 @@ def first_batch(probe: Any) -> Sequence[Any]:
 
 
 def _peek(dataset: tf.data.Dataset) -> Any:
-    """The first element, from a copy where that is possible: an iterator moves the seeds of a shuffled dataset."""
+    """The first element, from a copy where that is possible: every iterator of a shuffled dataset moves its seeds."""
     try:
         graph = tf.raw_ops.DatasetToGraphV2(input_dataset=dataset._variant_tensor)
-        copy = tf.data.experimental.from_variant(tf.raw_ops.DatasetFromGraph(graph_def=graph), dataset.element_spec)
-        return next(iter(copy.take(1)))
+        definition = tf.compat.v1.GraphDef.FromString(graph.numpy())
+        _give_own_seeds(definition)
+        variant = tf.raw_ops.DatasetFromGraph(graph_def=definition.SerializeToString())
+        return next(iter(tf.data.experimental.from_variant(variant, dataset.element_spec).take(1)), ())
     except (tf.errors.OpError, ValueError):  # a pipeline with Python code, or one that is empty
         return next(iter(dataset.take(1)), ())
+
+
+def _give_own_seeds(pipeline: tf.compat.v1.GraphDef) -> None:
+    """Let a copied pipeline shuffle from its seeds, not from the seed generator that it shares with the original."""
+    for node in (*pipeline.node, *(node for function in pipeline.library.function for node in function.node_def)):
+        if node.op == "ShuffleDatasetV3":
+            node.op = "ShuffleDataset"
+            del node.input[4:]  # input, buffer size and two seeds remain
+            node.attr["reshuffle_each_iteration"].b = False
 
 
 def as_tensors(batch: Any, model: keras.Model | None = None) -> Batch:
