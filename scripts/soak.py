@@ -178,10 +178,11 @@ class Gan(keras.Model):
     def train_step(self, data: Any) -> Any:
         real, _ = data
         steps = ((self.disc, self.disc_optimizer, 0.0), (self.gen, self.gen_optimizer, 1.0))
+        loss: Any = 0.0
         for net, optimizer, target in steps:
             with tf.GradientTape() as tape:
                 fake = self.disc(self.gen(keras.random.normal((BATCH, 3), seed=self.noise)))
-                loss: Any = self.bce(tf.fill((BATCH, 1), target), fake)
+                loss = self.bce(tf.fill((BATCH, 1), target), fake)
                 if net is self.disc:
                     loss += self.bce(tf.ones((BATCH, 1)), self.disc(real))
             weights: Any = net.trainable_weights
@@ -209,7 +210,8 @@ class Contrastive(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **_: Any
     ) -> Any:
         other = self.encoder(x, training=True)
-        return ops.mean(ops.square(y_pred - other)) - ops.mean(ops.var(y_pred, axis=0))
+        close: Any = ops.mean(ops.square(y_pred - other))
+        return close - ops.mean(ops.var(y_pred, axis=0))
 
 
 def contrastive() -> Case:
@@ -244,7 +246,8 @@ def wide_and_deep() -> Case:
 
 
 def transfer() -> Case:
-    base = keras.applications.MobileNetV2((32, 32, 3), include_top=False, weights=None, pooling="avg", alpha=0.35)
+    make: Any = keras.applications.MobileNetV2
+    base = make((32, 32, 3), include_top=False, weights=None, pooling="avg", alpha=0.35)
     base.trainable = False
     i = keras.Input((32, 32, 3))
     return classifier(i, base(i, training=False), random(32, 32, 3))
