@@ -7,19 +7,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import DATASETS, SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import Axis
-from mnist_depth.results.overview import Story
 from mnist_depth.results.tables import heading
 from mnist_depth.studies.selection import NotComparable, NotTested, Runs
 from mnist_depth.sweeps.search import DEFAULT_SPACE, SearchSettings
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
+
+if TYPE_CHECKING:
+    from mnist_depth.results.overview import Story
 
 REPRODUCED, NOT_REPRODUCED = mark("reproduced"), mark("not reproduced")
 NOT_TESTED, NOT_COMPARABLE = mark("not tested"), mark("not comparable")
@@ -237,6 +239,8 @@ class Study:
 
     def story(self, name: str, answers: Sequence[Answer]) -> Story:
         """What the study adds to its runs in a report."""
+        from mnist_depth.results.overview import Story  # brings Matplotlib, which most commands do not need
+
         return Story(
             name=name,
             question=self.question,
