@@ -26,6 +26,8 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.figures import trainings as from_folders
 from mnist_depth.figures.data import CURVES, NOTHING, SUBJECTS, Bars, Series, Training
+from mnist_depth.results.diagnosis import diagnose_run
+from mnist_depth.summaries import text
 
 SPLIT_FOLDERS = ("train", "validation", "test")
 """Runs of this name belong to the training that is the folder above."""
@@ -62,6 +64,7 @@ class Source:
         self._lock = threading.Lock()
         self._listed: tuple[float, str, Mapping[str, Mapping[str, Any]]] = (-1e9, "", {})
         self._scalars: dict[tuple[str, str], tuple[Any, Series]] = {}
+        self._verdicts: dict[str, tuple[int, str]] = {}
         self._folders: dict[str, tuple[Any, records.RunRecord | records.GaugeRecord | None]] = {}
 
     def find(self, context: Any, experiment: str) -> list[Found]:
@@ -156,6 +159,18 @@ class Source:
             for one in found
             if tensors.get(one.home, {}).get(tag)
         }
+
+    def verdict(self, one: Found) -> str:
+        """What is to be said about a gauge's folder, judged anew when it has grown; empty for any other training."""
+        record = self._record(one.name)
+        if not isinstance(record, records.GaugeRecord):
+            return ""
+        with contextlib.suppress(OSError, UserError):
+            stamp = (record.folder / records.METRICS).stat().st_mtime_ns
+            if self._verdicts.get(one.name, (0, ""))[0] != stamp:
+                self._verdicts[one.name] = (stamp, text.verdict(diagnose_run(records.read_gauge(record.folder), "end")))
+            return self._verdicts[one.name][1]
+        return ""
 
     # Inside
 

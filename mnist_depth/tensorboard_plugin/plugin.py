@@ -107,6 +107,9 @@ class DepthPlugin(base_plugin.TBPlugin):
         from mnist_depth.summaries.tags import VERDICT
 
         texts = self._source.texts(found, VERDICT, *_where(request)) if found else {}
+        texts |= {
+            one.name: verdict for one in found if one.name not in texts and (verdict := self._source.verdict(one))
+        }
         return [
             {
                 "label": line.label,

@@ -125,7 +125,7 @@ def test_the_slider_moves_through_training_by_mouse_and_keys(tab: Tab, runs: lis
     assert marked == [10, 10]
     tab.find("play").click()
     tab.browser.wait(lambda: tab.text("#moment") == f"step {STEPS[-1]}, epoch 20", "the end")
-    assert tab.find("play").text == "Play"
+    tab.browser.wait(lambda: tab.find("play").text == "Play", "that it stops by itself")
 
 
 def test_an_address_opens_the_same_view_again(tab: Tab) -> None:

@@ -70,6 +70,8 @@ def test_a_gauges_layers_are_in_the_order_of_its_model(board: Board) -> None:
     assert drawn["layout"]["xaxis"]["ticktext"] == list(GAUGE_LAYERS)
     assert drawn["moments"][-1]["update"]["0"]["y"] == pytest.approx([1.0, 0.1, 0.01, 0.001])
     assert drawn["moments"][-1]["title"] == "step 2, epoch 1"
+    (card,) = ask(board.url, "state", filter="mine")["cards"]
+    assert "the first layer's gradient is 1e\\+03 times the last one's" in card["verdict"]
     curves = ask(board.url, "figure", view="curves", filter="mine")
     assert {trace["name"].rpartition(", ")[2]: trace["y"] for trace in curves["data"]} == {
         "train": [1.0, 1.0],
