@@ -48,7 +48,7 @@ OURS = {
     "KERAS_BACKEND": "tensorflow",
     "KERAS_HOME": os.devnull,  # no keras.json is read below it, and none is written
     "MPLBACKEND": "agg",
-    "HDF5_USE_FILE_LOCKING": "BEST_EFFORT",  # weights are written where the file system knows no locks
+    "HDF5_USE_FILE_LOCKING": "FALSE",  # run folders have a lock of their own, where the file system knows locks
 }
 
 

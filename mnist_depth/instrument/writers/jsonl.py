@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -70,11 +71,13 @@ class JsonLinesWriter:
 
     def flush(self) -> None:
         for file in self._files.values():
-            file.flush()
+            with _naming(file):
+                file.flush()
 
     def close(self) -> None:
         for file in self._files.values():
-            file.close()
+            with _naming(file):
+                file.close()
         self._files.clear()
 
     def _head(self, step: int) -> dict[str, Any]:
@@ -87,7 +90,17 @@ class JsonLinesWriter:
         if name not in self._files:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._files[name] = (self.folder / name).open("a", encoding="utf-8")
-        self._files[name].write(json.dumps(line) + "\n")
+        with _naming(self._files[name]) as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@contextlib.contextmanager
+def _naming(file: TextIO) -> Iterator[TextIO]:
+    """Let an error say which file cannot be written, as the operating system's own do only when a file is opened."""
+    try:
+        yield file
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, file.name) from None
 
 
 def _number(value: float) -> float | str:
