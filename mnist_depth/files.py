@@ -76,7 +76,7 @@ def _is_regular(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def check_archive(path: Path, max_bytes: int) -> None:
+def check_archive(path: Path, max_bytes: float) -> None:
     """Raise UserError for a zip file (.npz, .keras) that is no regular file or would unpack to more than `max_bytes`.
 
     A file that is no zip file passes; its reader says what is wrong. Raises OSError where the file cannot be opened.

@@ -15,8 +15,11 @@ from mnist_depth.config import RunConfig
 from mnist_depth.diagnosis import Layer, Measurements
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.errors import UserError
+from mnist_depth.files import check_archive
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord
-from mnist_depth.results.model_measurements import Progress, first_line, from_model
+from mnist_depth.results.keras_errors import cause_of
+from mnist_depth.results.model_measurements import Progress, from_model
+from mnist_depth.runtime.environment import available_memory
 from mnist_depth.runtime.stderr import silenced
 
 Moment = Literal["start", "end"]
@@ -127,6 +130,7 @@ def from_files(model_path: Path, data_path: Path, progress: Progress | None = No
 
 def load_batch(path: Path) -> tuple[Any, Any]:
     try:
+        check_archive(path, available_memory())
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             missing = [key for key in ("x", "y") if key not in stored]
             if missing:
@@ -137,7 +141,7 @@ def load_batch(path: Path) -> tuple[Any, Any]:
     except UserError:
         raise
     except Exception as error:  # zipfile, NumPy and the operating system each have their own
-        raise UserError(f"{path} is not a readable .npz file of plain arrays ({first_line(error)})") from None
+        raise UserError(f"{path} is not a readable .npz file of plain arrays ({cause_of(error)})") from None
     if x.ndim == 0 or y.ndim == 0 or not len(x) or len(x) != len(y):
         raise UserError(f"{path}: x {x.shape} and y {y.shape} must hold the same number of examples, at least one")
     return x, y
@@ -148,6 +152,7 @@ def load_model(path: Path) -> Any:
         raise UserError(f"{path} is not a .keras file; save the model with model.save('name.keras')")
     if not path.exists():
         raise UserError(f"{path} is missing")
+    check_archive(path, available_memory())
     import keras
 
     from mnist_depth import models as own_layers  # noqa: F401  registers the classes of this package's models
@@ -155,4 +160,4 @@ def load_model(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # a damaged or hostile file fails anywhere inside Keras
-        raise UserError(f"Keras cannot load {path} in safe mode ({first_line(error)})") from None
+        raise UserError(f"Keras cannot load {path} in safe mode ({cause_of(error)})") from None

@@ -18,6 +18,7 @@ from mnist_depth.diagnosis import Layer, Measurements, Output, Trial, next_facto
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS
 from mnist_depth.errors import UserError
 from mnist_depth.results import batch_facts
+from mnist_depth.results.keras_errors import cause_of
 
 OF_OUTPUTS = {field: quantity for field, quantity in OF_LAYERS.items() if field != "pre_activation_gradient"}
 
@@ -60,7 +61,8 @@ class ModelMeasurer:
         measured = self._measure_once(x, y, loss)
         layers = _model_layers(model, measured)
         if not any(layer.kernel_gradient is not None or not layer.trainable for layer in layers):
-            raise UserError(f"no weight layer of the model has a gradient on this batch{self._reason}")
+            advice = "; the labels are one-hot: give y.argmax(axis=1), or a loss for them" if is_one_hot(y) else ""
+            raise UserError(f"no weight layer of the model has a gradient on this batch{self._reason}{advice}")
         output = _output(model, layers, x, y, self._given_loss)
         found = Measurements(
             source=source or f"model {model.name!r} on a batch of {data.examples}",
@@ -91,9 +93,9 @@ class ModelMeasurer:
                 self._probe.batch = as_tensors((x, y))
                 measured = self._probe.measure()
             except Exception as error:  # the model is foreign code
-                raise UserError(f"the model cannot be measured on this batch ({first_line(error)})") from error
+                raise UserError(f"the model cannot be measured on this batch ({cause_of(error)})") from error
         if caught:
-            self._reason = f" ({first_line(caught[0].message)})"
+            self._reason = f" ({cause_of(caught[0].message)})"
         return measured
 
     # Trial steps
@@ -118,23 +120,27 @@ class ModelMeasurer:
                     trial = Trial(factor, self._trial(*tensors, factor).losses)
                     measured = replace(measured, trials=(*measured.trials, trial))
         except Exception as error:  # an optimizer or loss of the user's may not work on copies of the weights
-            measured = replace(measured, unseen=(f"trial steps: {first_line(error)}",))
+            measured = replace(measured, unseen=(f"trial steps: {cause_of(error)}",))
         return measured
 
 
-def first_line(error: object) -> str:
-    """The first line of an error's text, at most 200 characters; its type for an error without text."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def is_one_hot(y: Any) -> bool:
+    """Whether labels [n, classes] hold a single one per row."""
+    labels = np.asarray(y)
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "iufb":
+        return False
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
 def _usual_loss(y: Any) -> Any:
     """(y_true, y_pred) -> loss for a model without one of its own."""
     import keras
 
-    whole = np.asarray(y).dtype.kind in "iu"
+    whole, one_hot = np.asarray(y).dtype.kind in "iu", is_one_hot(y)
 
     def loss(y_true: Any, y_pred: Any) -> Any:
+        if one_hot and y_pred.shape[-1] == np.shape(y)[1]:
+            return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=not _probabilities(y_pred))
         if not whole or y_pred.shape[-1] == 1:
             return keras.losses.mean_squared_error(y_true, y_pred)
         return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=not _probabilities(y_pred))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -12,12 +13,31 @@ from typing import Any
 
 from mnist_depth.version import __version__
 
+CONTAINERS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Control groups, version 2 and 1: folder, what a container may use, what it uses, and what of that is only cache."""
+
 LIBRARIES = ("tensorflow", "keras", "numpy", "tensorboard")
 
 
 def cores() -> int:
     """Processors that this process may use; all of them where the system, as macOS, cannot tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> float:
+    """Bytes that processes started now can use: of the machine, or of the container that this one runs in."""
+    import psutil
+
+    free = float(psutil.virtual_memory().available)
+    for folder, limit, used, reclaimable in CONTAINERS:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            allowed, taken = (int(Path(folder, name).read_text(encoding="ascii")) for name in (limit, used))
+            lines = Path(folder, "memory.stat").read_text(encoding="ascii").splitlines()
+            free = min(free, allowed - taken + int(dict(map(str.split, lines))[reclaimable]))
+    return max(0.0, free)
 
 
 @cache

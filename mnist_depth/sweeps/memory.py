@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import psutil
 
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
 from mnist_depth.registry import split_name
+from mnist_depth.runtime import environment
 from mnist_depth.sweeps.cost import SIZES, SLOTS, Sizes, plan_of, weights
 
 WORKER_BYTES = 1_000e6
@@ -36,12 +33,6 @@ ACTIVATION_COPIES = 4
 
 FLOAT_BYTES = 4
 
-CONTAINERS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
-"""Control groups, version 2 and 1: folder, what a container may use, what it uses, and what of that is only cache."""
-
 
 def needed(config: RunConfig, instruments: str, sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Bytes of the process that trains a run, at its peak."""
@@ -54,17 +45,6 @@ def needed(config: RunConfig, instruments: str, sizes: Mapping[str, Sizes] = SIZ
     return WORKER_BYTES + stored + FLOAT_BYTES * examples * config.width + images
 
 
-def available() -> float:
-    """Bytes that processes started now can use: of the machine, or of the container that this one runs in."""
-    free = float(psutil.virtual_memory().available)
-    for folder, limit, used, cache in CONTAINERS:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            allowed, taken = (int(Path(folder, name).read_text(encoding="ascii")) for name in (limit, used))
-            lines = Path(folder, "memory.stat").read_text(encoding="ascii").splitlines()
-            free = min(free, allowed - taken + int(dict(map(str.split, lines))[cache]))
-    return max(0.0, free)
-
-
 def workers_that_fit(configs: Sequence[RunConfig], instruments: str, workers: int) -> int:
     """How many of so many workers can train the largest runs at the same time.
 
@@ -74,7 +54,7 @@ def workers_that_fit(configs: Sequence[RunConfig], instruments: str, workers: in
     if not largest:
         return workers
     _check_limit(largest[0])
-    left = available()
+    left = environment.available_memory()
     if largest[0] > left:
         lack = f"a run needs about {_gb(largest[0])} of memory and {_gb(left)} are left"
         raise UserError(f"{lack}; choose a smaller --width or --depth")

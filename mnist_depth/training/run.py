@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import random
 import shutil
 import time
@@ -206,10 +207,17 @@ class _Run:
             recurrence.write(writer, recurrence.gradient_by_time_step(self.compiled.model, loss, images, labels))
             writer.close()
 
+    def _save_weights(self) -> None:
+        path = self.folder / records.WEIGHTS
+        try:
+            self.compiled.model.save_weights(path)
+        except OSError as error:  # HDF5 writes a text of several lines
+            raise UserError(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from None
+
     def _complete(self, seconds: float) -> str:
         """Write the final weights, what the board shows of the run besides its curves and, last of all, the marker."""
         model, scorer = self.compiled.model, self.compiled.scorer
-        model.save_weights(self.folder / records.WEIGHTS)
+        self._save_weights()
         weights = [np.asarray(variable) for variable in model.weights]
         record = records.read_run(self.folder)
         _, losses = record.series("train", "loss")

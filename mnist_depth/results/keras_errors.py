@@ -1,0 +1,28 @@
+"""What an error of Keras or TensorFlow is about: its text begins with headers and call stacks that say nothing."""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARACTERS = 200
+
+CODES = re.compile(r"\x1b\[\d*m")
+"""Bold letters for a terminal."""
+
+EMPTY = re.compile(
+    r"Graph execution error:|Exception encountered when calling|Detected at node|File \"|\[\[\{\{node|\s*$"
+)
+"""Lines that name no cause."""
+
+
+def cause_of(error: object) -> str:
+    """The first line that says what is wrong, at most MAX_CHARACTERS long; the type for an error without text.
+
+    >>> cause_of(ValueError("Exception encountered when calling Sequential.call().\\n\\nInput 0 has the wrong shape"))
+    'Input 0 has the wrong shape'
+    """
+    text = CODES.sub("", str(error)).strip()
+    # Where a call stack comes first, with or without lines of source, the cause follows it.
+    lines = re.split(r'File ".*\n', text)[-1].splitlines()
+    cause = next((line.strip() for line in lines if not EMPTY.match(line.strip())), "")
+    return cause[:MAX_CHARACTERS] or type(error).__name__
