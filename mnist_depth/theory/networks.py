@@ -25,11 +25,20 @@ from mnist_depth.theory.gaussian import (
 )
 from mnist_depth.theory.maps import SHORTEST, depth_scales
 
-INPUT_LENGTHS = {"mnist": 0.1120, "fashion_mnist": 0.2064, "kmnist": 0.1581, "digits": 0.1984}
-"""Mean squared input |x|^2 / features of images scaled to 0..1 (mean^2 + std^2 of the pixels of the training split)."""
+INPUT_LENGTHS = {
+    "mnist": 0.1120,
+    "fashion_mnist": 0.2064,
+    "kmnist": 0.1581,
+    "digits": 0.1984,
+    "gaussian": 1.0003,
+    "xor": 0.5,
+    "and": 0.5,
+    "or": 0.5,
+}
+"""Mean squared input |x|^2 / features of the training split, images scaled to 0..1; one for every dataset."""
 
-GATE_INPUT_LENGTH = 0.5
-"""The same for all four inputs of a logic gate."""
+VANISHES, EXPLODES = 1e-3, 1e3
+"""First over last gradient beyond which a sentence says so; those of `mnist_depth.diagnosis.KINDS`."""
 
 
 def _fan_average(fan_in: int, fan_out: int) -> float:
@@ -161,8 +170,16 @@ def predict_config(config: RunConfig, input_length: float | None = None) -> list
     if reason := not_covered(config):
         raise UserError(reason)
     widths, variances = _shape(config)
-    length = INPUT_LENGTHS.get(config.dataset, GATE_INPUT_LENGTH) if input_length is None else input_length
+    length = input_length if input_length is not None else _input_length(config.dataset)
     return predict(config.activation, widths, variances, length, config.bias_std)
+
+
+def _input_length(dataset: str) -> float:
+    if dataset not in INPUT_LENGTHS:
+        raise UserError(
+            f"the input length of {dataset!r} is not known; measure it, mean of |x|^2 / features, and give it"
+        )
+    return INPUT_LENGTHS[dataset]
 
 
 def _shape(config: RunConfig) -> tuple[list[int], list[float]]:
@@ -205,17 +222,37 @@ def _table_line(row: LayerPrediction) -> str:
 
 
 def _scale_lines(config: RunConfig, rows: list[LayerPrediction]) -> list[str]:
-    """The depth scales of the endless network with this one's hidden layers; nothing for networks without any."""
+    """The depth scales of the endless network with this one's hidden layers, and what they mean in a sentence."""
+    ratio = rows[0].gradient
     if config.depth < 2:
-        return []
+        return ["One layer: there is no other layer for the gradient to pass."]
     sigma_w = hidden_sigma_w(config)
-    lines = [f"first / last gradient: {rows[0].gradient:.3g} over {config.depth} layers"]
+    lines = [f"first / last gradient: {ratio:.3g} over {config.depth} layers"]
     if sigma_w == 0:
-        return lines
+        return [*lines, "Vanishes: kernels of zeros pass no gradient on."]
     scales = depth_scales(config.activation, sigma_w, config.bias_std, max(rows[0].length, SHORTEST))
     return [
         *lines,
         f"endlessly deep: q* = {scales.q_star:.4g}, c* = {scales.c_star:.4g}, chi_1 = {scales.chi_1:.4g}",
         f"depth scales in layers: xi_q = {scales.xi_q:.3g}, xi_c = {scales.xi_c:.3g}, "
         f"gradient = {scales.xi_gradient:.3g}; trainable up to about 6 xi_c = {scales.trainable_depth:.3g}",
+        verdict_sentence(ratio, config.depth, scales.trainable_depth),
     ]
+
+
+def verdict_sentence(ratio: float, depth: int, trainable_depth: float) -> str:
+    """What theory predicts, in plain words; `ratio` is the first over the last layer's gradient.
+
+    >>> verdict_sentence(1e-5, 9, 2.1)
+    'Vanishes: the first of 9 layers gets 1e-05 of the last one\'s gradient; about 2 layers can be trained.'
+    """
+    trainable = "any number of" if trainable_depth > 1000 else f"about {max(trainable_depth, 1):.0f}"
+    plural = "layer" if trainable.endswith(" 1") else "layers"
+    gets = f"the first of {depth} layers gets {ratio:.2g} of the last one's gradient"
+    if ratio < VANISHES:
+        word = "Vanishes"
+    elif ratio > EXPLODES or not math.isfinite(ratio):
+        word, gets = "Explodes", f"the first of {depth} layers gets {ratio:.2g} times the last one's gradient"
+    else:
+        word = "Flows"
+    return f"{word}: {gets}; {trainable} {plural} can be trained."

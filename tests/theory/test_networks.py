@@ -13,6 +13,7 @@ import pytest
 
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
+from mnist_depth.datasets import DATASETS, load
 from mnist_depth.errors import UserError
 from mnist_depth.networks.initializers import ALIASES, INITIALIZERS
 from mnist_depth.registry import lookup
@@ -169,3 +170,25 @@ def test_prediction_holds_in_a_keras_model():
     assert ratio == pytest.approx(np.ones(8), abs=0.08)
     spread = np.array([np.std(keras.activations.sigmoid(z), axis=1).mean() for z in pre_activations[:-1]])
     assert spread == pytest.approx(np.array([row.activation_std for row in rows[:-1]]), rel=0.05)
+
+
+def test_every_dataset_has_an_input_length_and_it_is_the_measured_one() -> None:
+    assert set(theory.INPUT_LENGTHS) == set(DATASETS)
+    for name in ("digits", "gaussian", "xor", "and", "or"):
+        images = np.float64(load(name).train.images) / (255 if DATASETS[name].is_image else 1)
+        assert theory.INPUT_LENGTHS[name] == pytest.approx(np.mean(images**2), abs=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("config", "start"),
+    [
+        (RunConfig(activation="sigmoid"), "Vanishes: the first of 9 layers gets 1.4e-05"),
+        (RunConfig(activation="relu"), "Flows: "),
+        (RunConfig(activation="relu", initializer="normal_1"), "Explodes: "),
+        (RunConfig(depth=1), "One layer: "),
+    ],
+)
+def test_theory_ends_in_a_plain_sentence(config: RunConfig, start: str) -> None:
+    sentence = theory.describe(config).splitlines()[-1]
+    assert sentence.startswith(start)
+    assert sentence.endswith(".")
