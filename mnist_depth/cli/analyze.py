@@ -8,17 +8,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_depth import records
 from mnist_depth.cli import flags, progress
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES, Study
 from mnist_depth.studies.study import Answer
 from mnist_depth.translation import translate as _
+
+if TYPE_CHECKING:
+    from mnist_depth.diagnosis import Diagnosis
 
 MAX_NAMED = 3
 
