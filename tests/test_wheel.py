@@ -84,8 +84,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = [name for name in archive.namelist() if not name.startswith(f"{information}/")]
         metadata = email.message_from_bytes(archive.read(f"{information}/METADATA"))
         assert f"{information}/licenses/LICENSE" in archive.namelist()
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mnist_depth").rglob("*.py")}
-    assert sorted(names) == sorted({*modules, "mnist_depth/py.typed"})
+    files = {path for path in (ROOT / "mnist_depth").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert sorted(names) == sorted(str(path.relative_to(ROOT)) for path in files)
     assert (metadata["Name"], metadata["Version"]) == ("mnist_depth", __version__)
     assert metadata["Requires-Python"] == "<3.14,>=3.10"
     assert metadata["License"] == "MIT" or metadata["License-Expression"] == "MIT"

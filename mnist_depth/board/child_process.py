@@ -24,7 +24,7 @@ BOOT = "import base64,sys;exec(base64.b64decode(sys.stdin.buffer.raw.readline())
 # More than a run writes: beyond, TensorBoard drops points at random. (0, "all" in its help, hides images and texts.)
 SAMPLES = "scalars=5000,histograms=1000,images=200,text=100"
 SECONDS_TO_END = 10
-LONGEST_LINE = 1 << 16
+MAX_LINE = 1 << 16
 _PR_SET_PDEATHSIG = 1
 
 
@@ -63,7 +63,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            cwd="/",  # nothing is imported from the folder that the user happens to stand in
+            cwd="/",  # nothing is imported from the user's current folder
             start_new_session=detached,
             preexec_fn=_end_with_parent() if die_with_us and sys.platform == "linux" else None,
         )
@@ -78,22 +78,22 @@ class ChildProcess:
     def report(self) -> dict[str, Any] | None:
         """Wait for the child's one line of report, past what a login shell prints; None when it ended without one."""
         assert self.process.stdout is not None
-        while line := self.process.stdout.readline(LONGEST_LINE):
+        while line := self.process.stdout.readline(MAX_LINE):
             if line.startswith(MARK.encode()):
                 with contextlib.suppress(ValueError):
                     return json.loads(line[len(MARK) :])
         return None
 
     def close(self) -> int:
-        """Let go; insist if the child does not end. Return its exit status."""
+        """Close its input, and end it by force if that is not enough. Return its exit status."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.close()
-        for insist in (self.process.terminate, self.process.kill):
+        for end in (self.process.terminate, self.process.kill):
             try:
                 return self.process.wait(SECONDS_TO_END)
             except subprocess.TimeoutExpired:
-                insist()
+                end()
         return self.process.wait()
 
     def __enter__(self) -> ChildProcess:

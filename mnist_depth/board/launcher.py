@@ -1,6 +1,6 @@
 """Run TensorBoard in this process for as long as somebody holds the other end of standard input.
 
-The file stands alone (standard library and TensorBoard, Python 3.8 or later): its source is sent to the interpreter
+This file imports only the standard library and TensorBoard (Python 3.8 or later): its source is sent to the interpreter
 that is to serve the board, here or on a machine that need not know this package. When the
 holder ends, however it ends, the kernel closes the pipe, and the board goes with it. Nothing can be left behind.
 """
@@ -73,7 +73,7 @@ def quiet_unless_it_fails() -> Iterator[None]:
 
 
 def has_event_files(logdir: str) -> bool:
-    """Whether any event file stands below `logdir`."""
+    """Whether there is any event file below `logdir`."""
     return any("tfevents" in name for _, _, names in os.walk(logdir) for name in names)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mnist_depth.errors import UserError
 
-FOLDERS_SEARCHED = 5_000
-EXAMPLES = 3
+MAX_FOLDERS = 5_000
+MAX_EXAMPLES = 3
 
 
 def check_logdir(logdir: str | os.PathLike[str]) -> str:
@@ -26,7 +26,7 @@ def check_logdir(logdir: str | os.PathLike[str]) -> str:
     if not os.path.isdir(path):
         raise UserError(f"{path} is a file; give the folder above the runs, for example {os.path.dirname(path)}")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise UserError(f"{path} cannot be read by this user; mend its permissions or give another folder")
+        raise UserError(f"{path} cannot be read by this user; change its permissions or give another folder")
     return path
 
 
@@ -38,11 +38,11 @@ def empty_warning(logdir: str) -> str | None:
 
 
 def event_folders(root: str) -> Iterator[str]:
-    """Yield the folders below `root` that hold event files; give up after FOLDERS_SEARCHED folders."""
+    """Yield the folders below `root` that hold event files; give up after MAX_FOLDERS folders."""
     for searched, (folder, folders, names) in enumerate(os.walk(root)):
         if any("tfevents" in name for name in names):
             yield folder
-        if searched >= FOLDERS_SEARCHED:
+        if searched >= MAX_FOLDERS:
             return
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "node_modules")
 
@@ -55,7 +55,7 @@ def _advice(missing: str) -> str:
             found += [run for run in _logdirs_below(root) if run not in found]
     if not found:
         return "start a run first: python -m mnist_depth"
-    return "there are runs in " + ", ".join(found[:EXAMPLES])
+    return "there are runs in " + ", ".join(found[:MAX_EXAMPLES])
 
 
 def _logdirs_below(root: str) -> list[str]:

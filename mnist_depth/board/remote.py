@@ -23,15 +23,15 @@ from mnist_depth.board.launcher import MARK, PORTS_TRIED
 from mnist_depth.board.server import PORT, Board, check_port, environment, exit_on_sigterm
 from mnist_depth.errors import UserError
 
-SECONDS_BETWEEN_BEATS = 15
-SECONDS_OF_SILENCE = 300  # longer than a short sleep of a laptop; then the board over there ends itself
+SECONDS_BETWEEN_SIGNS = 15
+SECONDS_OF_SILENCE = 300  # longer than a short sleep of a laptop; then the remote board ends itself
 
 _NO_FOLDER, _NO_TENSORBOARD, _SSH_FAILED = 90, 91, 255
 
-# Both scripts stand on one line without ', ! or \\, so that any login shell there (sh, fish, csh) passes them on.
+# Both scripts are one line without ', ! or \\, so that any login shell there (sh, fish, csh) passes them on.
 # Interpreters are tried in this order: the one asked for; a .venv in or above the folder, if it is the user's own (what
 # another user left beside shared logs is never run); the one behind the `tensorboard` command; python3; python.
-_SERVE_THERE = (
+_SERVE_REMOTELY = (
     "IFS= read -r dir && IFS= read -r given || exit 90; "
     'case $dir in "~") dir=$HOME;; "~/"*) dir=$HOME/${dir#"~/"};; /*) ;; *) dir=$HOME/$dir;; esac; '
     '[ -d "$dir" ] || exit 90; '
@@ -45,7 +45,7 @@ _SERVE_THERE = (
     'if "$python" -c "import tensorboard.version" </dev/null >/dev/null 2>&1; then '
     f'exec "$python" -c "{BOOT}" "$dir"; fi; done; exit 91'
 )
-_HOLD_THERE = f'echo "{MARK}{{}}"; exec cat >/dev/null'
+_HOLD_REMOTELY = f'echo "{MARK}{{}}"; exec cat >/dev/null'
 
 
 def remote(
@@ -98,7 +98,7 @@ def open_remote(
         raise UserError(f"the remote interpreter {python!r} is refused: it holds a line break")
     with tempfile.TemporaryDirectory(prefix="board-") as folder:
         ssh = _Ssh(there.host, os.path.join(folder, "ssh"), ssh_config)
-        with ssh.open(_SERVE_THERE if attach is None else _HOLD_THERE) as child:
+        with ssh.open(_SERVE_REMOTELY if attach is None else _HOLD_REMOTELY) as child:
             if attach is None:
                 child.send(os.fsencode(f"{there.path}\n{python}\n"))
                 child.send(launcher_input(0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE))
@@ -163,7 +163,7 @@ def _options(there: Address) -> Sequence[str]:
 
 
 def _folder_shown(url: str, child: ChildProcess, host: str) -> str:
-    """What the board over there says that it serves. It listens by now: asked once, for ssh complains at every time."""
+    """The folder that the remote board serves; asked once, because ssh complains each time that it cannot connect."""
     try:
         return str(environment(url, child, refusal=0).get("data_location"))
     except UserError:
@@ -180,11 +180,11 @@ def _keep_alive(board: Board, attached: int | None) -> int:
     """
     while True:
         try:
-            return board.child.process.wait(SECONDS_BETWEEN_BEATS)
+            return board.child.process.wait(SECONDS_BETWEEN_SIGNS)
         except subprocess.TimeoutExpired:
             board.child.send(b"\n")
         if attached is not None and not _answers(board):
-            raise UserError(f"the board on port {attached} over there has ended; start it there again")
+            raise UserError(f"the board on port {attached} of the remote host has ended; start it there again")
 
 
 def _answers(board: Board) -> bool:
@@ -199,7 +199,7 @@ def _why_ended(status: int, address: str, *, connected: bool, python: str = "") 
         lost = f"the connection to {host} was lost, or the board there was killed"
         return f"{lost}; run the same command again when network and machine are back"
     if status == _SSH_FAILED:
-        return f"ssh could not connect to {host}; what it says stands above, and `ssh {host}` must work by itself first"
+        return f"ssh could not connect to {host}; its message is above, and `ssh {host}` must work by itself first"
     if status == _NO_FOLDER:
         shown = path if path.startswith(("/", "~")) else f"~/{path}"
         return f"there is no folder {shown} on {host}"
@@ -210,4 +210,4 @@ def _why_ended(status: int, address: str, *, connected: bool, python: str = "") 
             f"no Python with TensorBoard was found on {host}; install it there (pip install tensorboard) or name the "
             "interpreter with --remote_python"
         )
-    return f"the board on {host} ended (exit status {status}); what it says stands above"
+    return f"the board on {host} ended (exit status {status}); its message is above"

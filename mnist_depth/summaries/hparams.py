@@ -24,7 +24,7 @@ BEST = {"accuracy": max, "loss": min}
 WHOLE_RUN = ("gradient_ratio", "seconds")
 STATUSES = {"finished": hparams.STATUS_SUCCESS, "diverged": hparams.STATUS_FAILURE}
 SHOWN = ("best test accuracy", "final test accuracy", "final test loss", "final train loss", "gradient ratio")
-MOST_CHOICES = 20
+MAX_CHOICES = 20
 """Numbers with more values than this are filtered by an interval instead of a list of boxes."""
 
 
@@ -94,7 +94,7 @@ def _hparam(name: str, help_text: str, values: Sequence[Any]) -> Message:
         type=hparams.DATA_TYPE_STRING if text else hparams.DATA_TYPE_FLOAT64,
         differs=len(choices) > 1,
     )
-    if text or len(choices) <= MOST_CHOICES:
+    if text or len(choices) <= MAX_CHOICES:
         info.domain_discrete.extend(choices)
     elif choices:
         info.domain_interval.min_value, info.domain_interval.max_value = choices[0], choices[-1]

@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 
 WIDTH, BORDER, DOTS_PER_INCH = 350, 2, 100
 PROFILE_WIDTH, PROFILE_HEIGHT = 700, 400
-MOST_FILTERS = 64
+MAX_FILTERS = 64
 MAX_LINES = 20
 """Configurations in one picture, as far as its legend can name them."""
 DRAWABLE = (1e-60, 1e60)
@@ -40,7 +40,7 @@ def filters(kernel: ArrayLike, side: int) -> Pixels:
     `kernel` is [side * side, units]; all pictures share one scale, which ends at the 99th percentile of |weight|, so
     that one large weight does not hide the others. Weights that are not finite are gray.
     """
-    weights = np.asarray(kernel, float)[:, :MOST_FILTERS]
+    weights = np.asarray(kernel, float)[:, :MAX_FILTERS]
     columns = math.ceil(math.sqrt(weights.shape[1]))
     rows = math.ceil(weights.shape[1] / columns)
     cell = WIDTH // columns

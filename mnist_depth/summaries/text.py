@@ -13,7 +13,7 @@ from mnist_depth.records import RunRecord
 
 
 def config_table(config: RunConfig) -> str:
-    """A table of every field; what differs from the default stands in bold."""
+    """A table of every field; what differs from the default is bold."""
     usual = RunConfig(dataset=config.dataset, optimizer=config.optimizer)
     rows = []
     for spec in fields(config):

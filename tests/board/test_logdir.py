@@ -65,5 +65,5 @@ def test_no_runs_anywhere_says_how_to_make_one(tmp_path: Path, monkeypatch: pyte
 
 def test_the_search_is_bounded(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(event_folders(str(logdir))) == [str(logdir / RUN)]
-    monkeypatch.setattr(module, "FOLDERS_SEARCHED", 2)
+    monkeypatch.setattr(module, "MAX_FOLDERS", 2)
     assert list(event_folders(str(logdir))) == []

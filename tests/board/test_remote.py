@@ -153,10 +153,10 @@ def test_attach_shows_a_board_that_runs_and_leaves_it_running(logdir: Path, ssh_
 def test_the_end_of_a_board_that_is_attached_to_is_noticed(
     logdir: Path, ssh_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_BEATS", 0.2)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_SIGNS", 0.2)
     with start_board(logdir) as there, open_remote("there", attach=there.port, ssh_config=ssh_config) as board:
         threading.Timer(1, there.child.process.kill).start()
-        with pytest.raises(UserError, match=f"the board on port {there.port} over there has ended"):
+        with pytest.raises(UserError, match=f"the board on port {there.port} of the remote host has ended"):
             module._keep_alive(board, there.port)
         assert board.child.process.poll() is None
 
@@ -198,7 +198,7 @@ def test_host_key_trouble_is_shown_and_explained(
     config = tmp_path / "config"
     config.write_text(ssh_config.read_text().replace("UserKnownHostsFile ", "UserKnownHostsFile /nowhere"))
     with (
-        pytest.raises(UserError, match="ssh could not connect to there; what it says stands above"),
+        pytest.raises(UserError, match="ssh could not connect to there; its message is above"),
         open_remote(f"there:{logdir}", ssh_config=config),
     ):
         pass
@@ -247,7 +247,7 @@ def test_the_scripts_survive_login_shells(shell: str, tmp_path: Path) -> None:
         pytest.skip(f"{shell} is not installed")
     words = [shell, "sh"] if shell == "busybox" else [shell]
     order = subprocess.run(
-        [*words, "-c", "exec sh -c '" + module._SERVE_THERE + "'"],
+        [*words, "-c", "exec sh -c '" + module._SERVE_REMOTELY + "'"],
         input=f"{tmp_path}/nowhere\n\n",
         text=True,
         capture_output=True,

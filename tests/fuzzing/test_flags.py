@@ -162,7 +162,7 @@ def test_no_address_reaches_a_shell(home: Path, address: str, python: str, confi
     line = ["board", f"--remote={address}", f"--remote_python={python}", f"--ssh_config={config}"]
     assert call(*line, *([f"--attach={attach}"] if attach is not None else [])).code == 2
     assert not address.startswith("-") or not FakeChildProcess.started
-    script = remote._SERVE_THERE if attach is None else remote._HOLD_THERE
+    script = remote._SERVE_REMOTELY if attach is None else remote._HOLD_REMOTELY
     for ssh in FakeChildProcess.started:
         options, (host, *command) = _split(ssh.command)
         assert options[0] == "ssh"

@@ -157,7 +157,7 @@ def test_filter_by_depth_and_activation(board: str) -> None:
 
 
 def test_numbers_of_many_values_are_filtered_by_an_interval(tmp_path: Path) -> None:
-    from mnist_depth.summaries.hparams import MOST_CHOICES, _hparam
+    from mnist_depth.summaries.hparams import MAX_CHOICES, _hparam
 
-    info = _hparam("learning_rate", "", [number / 1000 for number in range(1, MOST_CHOICES + 2)])
-    assert (info.domain_interval.min_value, info.domain_interval.max_value) == (0.001, (MOST_CHOICES + 1) / 1000)
+    info = _hparam("learning_rate", "", [number / 1000 for number in range(1, MAX_CHOICES + 2)])
+    assert (info.domain_interval.min_value, info.domain_interval.max_value) == (0.001, (MAX_CHOICES + 1) / 1000)

@@ -13,13 +13,14 @@ let offered = null; // what the server offers: texts, fields, quantities, cards
 let figure = null; // the figure on show
 let moment = 0; // place of the slider in figure.moments
 let playing = null;
+let drawing = null; // resolved once plotly is there
 let wanted = 0; // number of the newest request; answers to older ones are dropped
 const part = {}; // elements by name
 
 export async function render() {
   state = {...DEFAULTS, ...readAddress()};
   addStyle();
-  await addScript('plotly.min.js');
+  drawing = addScript('plotly.min.js'); // its megabytes are read while the first figure is asked for
   build();
   followTheme();
   await refresh();
@@ -267,6 +268,7 @@ function say(message) {
 
 async function draw(main, curves) {
   if (!main.data || !main.data.length) return say(offered.texts.no_figure);
+  await drawing;
   say('');
   figure = main;
   const moments = figure.moments || [];
