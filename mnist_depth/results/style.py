@@ -6,16 +6,15 @@ style) the second, so that black and white print tells the lines apart and one s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any, NamedTuple
 
+from mnist_depth.figures.style import COLOR_OF, COLORS
 from mnist_depth.results.groups import Group
 
 INK, GRID = "#1b1f24", "#c9ced7"
 """Text and axes, and grid lines; in a page they are replaced by the page's own colors, dark or light."""
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
-"""Okabe & Ito 2008, safe for color-blind readers, without the yellow that paper swallows."""
 
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -51,26 +50,30 @@ class Styles(NamedTuple):
 def styles_of(groups: Sequence[Group]) -> Styles:
     """Color by the groups' first axis and marker by all others; by the groups themselves where they vary on one."""
     names = list(groups[0].places) if groups else []
+    firsts = [_text(names[0], group.places[names[0]]) if names else group.label for group in groups]
+    colors = _colors(firsts)
     if len(names) < 2:
-        looks = {group.label: _look(place, place) for place, group in enumerate(groups)}
+        looks = {
+            group.label: _look(colors[first], place + place // len(COLORS))
+            for place, (group, first) in enumerate(zip(groups, firsts, strict=True))
+        }
         return Styles(looks, list(looks.items()))
-    firsts = _distinct(_text(names[0], group.places[names[0]]) for group in groups)
-    others = _distinct(_rest(group, names[1:]) for group in groups)
+    rests = [", ".join(_text(name, group.places[name]) for name in names[1:]) for group in groups]
+    shapes = {rest: place for place, rest in enumerate(dict.fromkeys(rests))}
     looks = {
-        group.label: _look(firsts.index(_text(names[0], group.places[names[0]])), others.index(_rest(group, names[1:])))
-        for group in groups
+        group.label: _look(colors[first], shapes[rest])
+        for group, first, rest in zip(groups, firsts, rests, strict=True)
     }
-    colors = [(text, _look(place, 0)._replace(marker="")) for place, text in enumerate(firsts)]
-    markers = [(text, _look(0, place)._replace(color=INK)) for place, text in enumerate(others)]
-    return Styles(looks, colors + markers)
+    by_color = [(first, _look(color, 0)._replace(marker="")) for first, color in colors.items()]
+    by_marker = [(rest, _look(INK, shape)) for rest, shape in shapes.items()]
+    return Styles(looks, by_color + by_marker)
 
 
-def _rest(group: Group, names: Sequence[str]) -> str:
-    return ", ".join(_text(name, group.places[name]) for name in names)
-
-
-def _distinct(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
+def _colors(texts: Sequence[str]) -> dict[str, str]:
+    """Text -> color: the usual one of an activation, as in the Depth tab, the next free one otherwise."""
+    usual = {COLOR_OF[text] for text in texts if text in COLOR_OF}
+    free = cycle([color for color in COLORS if color not in usual] or COLORS)
+    return {text: COLOR_OF.get(text) or next(free) for text in dict.fromkeys(texts)}
 
 
 def _text(name: str, value: Any) -> str:
@@ -78,8 +81,7 @@ def _text(name: str, value: Any) -> str:
     return value if isinstance(value, str) else f"{name.replace('_', ' ')} {value:g}"
 
 
-def _look(color: int, shape: int) -> Look:
-    """The look at these places; behind the last color or marker they repeat with the next line style."""
-    shape += color // len(COLORS)
+def _look(color: str, shape: int) -> Look:
+    """A color with the marker and line style at a place; behind the last marker they repeat with the next line."""
     line = LINES[(shape + shape // len(MARKERS)) % len(LINES)]
-    return Look(COLORS[color % len(COLORS)], line, MARKERS[shape % len(MARKERS)])
+    return Look(color, line, MARKERS[shape % len(MARKERS)])

@@ -246,6 +246,7 @@ class Study:
             question=self.question,
             answer=self.answer,
             why=self.why,
+            look=self.look,
             answers=answers,
             columns=self.columns,
             rank_by=self.rank_by,

@@ -199,7 +199,9 @@ def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
     write_run(tmp_path, RunConfig(depth=3), study="study", record=record)
     folder = tmp_path / "study <img src=x>"
     shutil.copytree(tmp_path / "study", folder)
-    text = write_report(tmp_path, story=Story(evil, evil, evil, evil, [(evil, evil, evil)])).read_text(encoding="utf-8")
+    text = write_report(tmp_path, story=Story(evil, evil, evil, evil, answers=[(evil, evil, evil)])).read_text(
+        encoding="utf-8"
+    )
     assert "<script" not in text
     assert "<img" not in text
 
