@@ -13,11 +13,17 @@ epochs, in thousand samples per second; the spread is half the distance between 
 machine stalled, slower than 0.6 of the same contender's fastest, is counted in a column of its own and left out of the
 figures.
 
-Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/allocator.py`), the others as users
-start them; `--same_allocator` sets it for all.
+Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/runtime/settings.py`), the others as
+users start them; `--same_allocator` sets it for all.
 
-Behind the contenders whole commands are measured: the headline study, a sweep by one worker and by one per core, the
-memory of 200 tiny runs in a sweep and in one process, and of a run of 500 epochs.
+In every group `fixed work` takes its turn, the same small work by one thread: where it does not get a whole core, or
+its rate varies, the machine is noisy and the line under the table says so. The limit is the contender `XLA products`:
+all matrix products of a step and its updates, counted in the compiled program (`limits.py`); NumPy and PyTorch do the
+same products beside it.
+
+After the contenders whole commands are measured: the headline study, a sweep by one worker and by one per core, the
+memory of 200 tiny runs in a sweep and in one process, and of a run of 500 epochs. `--only` measures some groups and
+commands, so that a part takes less than ten minutes; what is left out is listed at the end.
 
 With `--board` it measures the runs below LOGDIR instead: event bytes per run, and the seconds until TensorBoard serves
 the last point of every run's loss.
@@ -40,7 +46,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mnist_depth.runtime.environment import cores
 from scripts.benchmark import whole_commands
-from scripts.benchmark.contenders import CLASSES, FEATURES, HIDDEN, WIDTH
+from scripts.benchmark.contenders import CLASSES, FEATURES, FIXED_WORK, HIDDEN, WIDTH
 from scripts.benchmark.turns import ALLOCATOR, Contestant, Epoch, contestant, work
 
 FLOP_PER_SAMPLE = 6 * (FEATURES * WIDTH + (HIDDEN - 1) * WIDTH * WIDTH + WIDTH * CLASSES) - 2 * FEATURES * WIDTH
@@ -62,7 +68,9 @@ EVERY_CORE = " x cores"
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "one run": (
-        "matmul limit",
+        "XLA products",
+        "NumPy products",
+        "torch products",
         "compiled epoch by hand",
         "ours, none",
         "ours, light",
@@ -73,7 +81,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "torch + SummaryWriter",
     ),
     "one run per core": (
-        "matmul limit x cores",
+        "XLA products x cores",
         "ours, none x cores",
         "ours, full x cores",
         "keras fit + TensorBoard x cores",
@@ -111,6 +119,23 @@ def needs(name: str) -> str | None:
 STALLED = 0.6
 
 
+LIMIT = "XLA products"
+
+WHOLE_CORE, STEADY = 0.95, 0.1
+"""An idle machine gives fixed work at least this share of a core, and rates within this share of their median."""
+
+
+def machine(epochs: Sequence[Epoch]) -> str:
+    """Whether the machine was idle enough, according to the contender `fixed work`."""
+    share = statistics.median(epoch.cores for epoch in epochs)
+    rates = [epoch.rate for epoch in epochs]
+    varied = (max(rates) - min(rates)) / statistics.median(rates)
+    found = f"fixed work got {share:.0%} of a core and its rate varied by {varied:.0%}"
+    if share >= WHOLE_CORE and varied <= 2 * STEADY:
+        return f"The machine was steady: {found}."
+    return f"THE MACHINE WAS NOISY: {found}. Do not compare these figures with others."
+
+
 def steady(epochs: Sequence[Epoch]) -> list[Epoch | None]:
     """The epochs, with None for those in which the machine stalled."""
     fastest = max((epoch.rate for epoch in epochs), default=0.0)
@@ -123,8 +148,8 @@ def _rates(epochs: Sequence[Epoch]) -> list[float]:
 
 
 def table(results: Results) -> str:
-    limit = {kind: _median(results.get(f"matmul limit{kind}", ())) for kind in ("", EVERY_CORE)}
-    titles = f"{'contender':<44}{'k samples/s':>12}{'spread':>8}{'of matmul':>11}{'stalled':>9}"
+    limit = {kind: _median(results.get(f"{LIMIT}{kind}", ())) for kind in ("", EVERY_CORE)}
+    titles = f"{'contender':<44}{'k samples/s':>12}{'spread':>8}{'of limit':>11}{'stalled':>9}"
     lines = [f"{titles}{'peak MB':>9}{'events MB':>11}"]
     for name, epochs in results.items():
         rate, best = _median(epochs), limit[EVERY_CORE if name.endswith(EVERY_CORE) else ""]
@@ -164,7 +189,7 @@ RATIOS = (
     ("ours, none", "compiled epoch by hand", 0.97),
     ("ours, full x cores", "keras fit + TensorBoard", 2.8),
     ("ours, full x cores", "keras fit + TensorBoard x cores", 1.7),
-    ("ours, none x cores", "matmul limit x cores", 0.9),
+    ("ours, none x cores", "XLA products x cores", 0.9),
 )
 """Ratios worth watching, and what this project wants of them."""
 
@@ -202,12 +227,15 @@ def main() -> None:
     print(f"{CORES} cores, {FLOP_PER_SAMPLE / 1e6:.2f} MFLOP per sample")
     results = {}
     for name in [name for name in GROUPS if name in only]:
-        results[name] = compare(GROUPS[name], arguments.repeats, arguments.epochs)
-        print(f"\n{name}\n\n{table(results[name])}\n\n{ratios(results[name])}", flush=True)
+        results[name] = found = compare((FIXED_WORK, *GROUPS[name]), arguments.repeats, arguments.epochs)
+        trained = {label: epochs for label, epochs in found.items() if label != FIXED_WORK}
+        print(f"\n{name}\n\n{table(trained)}\n\n{machine(found[FIXED_WORK])}\n\n{ratios(trained)}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1, default=asdict))
     for name in [name for name in COMMANDS if name in only]:
         print(COMMANDS[name](), flush=True)
+    if left_out := [name for name in (*GROUPS, *COMMANDS) if name not in only]:
+        print(f"Left out (--only): {', '.join(left_out)}")
 
 
 def compare(labels: Sequence[str], repeats: int, epochs: int) -> Results:
@@ -219,8 +247,8 @@ def compare(labels: Sequence[str], repeats: int, epochs: int) -> Results:
         with ExitStack() as stack:
             taking_turns = {label: stack.enter_context(_start(label, epochs)) for label in results}
             for turn in range(1 + epochs):
-                for label, each in taking_turns.items():
-                    epoch = each.epoch()
+                for label, contender in taking_turns.items():
+                    epoch = contender.epoch()
                     print(f"{label} {epoch.rate / 1000:.1f}", file=sys.stderr, flush=True)
                     if turn:  # the first is warm-up
                         results[label].append(epoch)

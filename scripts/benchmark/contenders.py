@@ -7,21 +7,36 @@ the 784-256x8-10 ReLU network (batch 100, SGD 0.1). The images are random: speed
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-EXAMPLES, FEATURES, WIDTH, HIDDEN, CLASSES, BATCH, RATE = 50_000, 784, 256, 8, 10, 100, 0.1
+from scripts.benchmark.limits import (
+    BATCH,
+    CLASSES,
+    EXAMPLES,
+    FEATURES,
+    HIDDEN,
+    SHAPES,
+    WIDTH,
+    Mark,
+    fixed_work,
+    numpy_products,
+    torch_products,
+    xla_products,
+)
+
+RATE = 0.1
+FIXED_WORK = "fixed work"
+"""The contender that shows how steady the machine is; it does not train."""
+
 USUAL_EPOCHS = 15
 """The instruments measure as often as in a run of the default length, however few epochs are counted here."""
 
-Mark = Callable[[], None]
-"""Called at the end of each epoch, when all that belongs to it is done; may return late."""
-
 Contender = Callable[[int, Path, Mark], None]
+"""Takes epochs, an empty folder, and what to call at the end of each epoch, when all that belongs to it is done."""
 
 
 def images() -> tuple[Any, Any]:
@@ -99,7 +114,7 @@ def keras_fit(
     model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[*callbacks, epoch_end(mark)])  # pyright: ignore[reportArgumentType]
 
 
-def ours(epochs: int, folder: Path, mark: Mark, *, instruments: str) -> None:
+def mnist_depth_fit(epochs: int, folder: Path, mark: Mark, *, instruments: str) -> None:
     """This package's engine, with the gauge as `python -m mnist_depth train` attaches it."""
     from mnist_depth import models
     from mnist_depth.config import RunConfig
@@ -133,14 +148,13 @@ def compiled_epoch(epochs: int, folder: Path, mark: Mark) -> None:
     import tensorflow as tf
 
     x, y = (tf.constant(array) for array in images())
-    sizes = [FEATURES, *[WIDTH] * HIDDEN, CLASSES]
     random = np.random.default_rng(0)
     weights = [
         (
             tf.Variable(tf.constant(random.normal(0, (2 / (n + m)) ** 0.5, (n, m)), tf.float32)),
             tf.Variable(tf.zeros([m])),
         )
-        for n, m in itertools.pairwise(sizes)
+        for n, m in SHAPES
     ]
     flat = [variable for pair in weights for variable in pair]
 
@@ -210,11 +224,9 @@ def jax_scan(epochs: int, folder: Path, mark: Mark) -> None:
     jnp = jax.numpy
 
     x, y = (jnp.asarray(array) for array in images())
-    sizes = [FEATURES, *[WIDTH] * HIDDEN, CLASSES]
     random = np.random.default_rng(0)
     weights = [
-        (jnp.asarray(random.normal(0, (2 / (n + m)) ** 0.5, (n, m)), jnp.float32), jnp.zeros(m))
-        for n, m in itertools.pairwise(sizes)
+        (jnp.asarray(random.normal(0, (2 / (n + m)) ** 0.5, (n, m)), jnp.float32), jnp.zeros(m)) for n, m in SHAPES
     ]
 
     def loss(weights: Any, rows: Any) -> Any:
@@ -236,43 +248,16 @@ def jax_scan(epochs: int, folder: Path, mark: Mark) -> None:
         mark()
 
 
-def matmul(epochs: int, folder: Path, mark: Mark) -> None:
-    """The network's matrix products alone, one per weight and direction: the machine's limit at these shapes."""
-    import tensorflow as tf
-
-    h = tf.random.normal([BATCH, WIDTH])
-    x, first = tf.random.normal([BATCH, FEATURES]), tf.random.normal([FEATURES, WIDTH])
-    kernel = tf.random.normal([WIDTH, WIDTH]) / WIDTH
-
-    @tf.function(jit_compile=True)
-    def epoch(h: tf.Tensor, kernel: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-        def step(index: tf.Tensor, h: tf.Tensor, kernel: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            a = h + x @ first
-            for _ in range(HIDDEN - 1):
-                a = a @ kernel
-            g = a
-            for _ in range(HIDDEN - 1):
-                g = tf.matmul(g, kernel, transpose_b=True)
-            gradient = kernel
-            for _ in range(HIDDEN - 1):
-                gradient = gradient * 1e-9 + tf.matmul(a, g, transpose_a=True)
-            return index + 1, g * 1e-9, gradient * 1e-9, tf.matmul(x, g, transpose_a=True) * 1e-9
-
-        steps = EXAMPLES // BATCH
-        return tf.while_loop(lambda i, *_: i < steps, step, (tf.constant(0), h, kernel, first))[1]
-
-    for _ in range(epochs):
-        epoch(h, kernel, first).numpy()
-        mark()
-
-
 CONTENDERS: dict[str, Contender] = {
-    "matmul limit": matmul,
+    FIXED_WORK: fixed_work,
+    "XLA products": xla_products,
+    "NumPy products": numpy_products,
+    "torch products": torch_products,
     "compiled epoch by hand": compiled_epoch,
-    "ours, none": partial(ours, instruments="none"),
-    "ours, light": partial(ours, instruments="light"),
-    "ours, standard": partial(ours, instruments="standard"),
-    "ours, full": partial(ours, instruments="full"),
+    "ours, none": partial(mnist_depth_fit, instruments="none"),
+    "ours, light": partial(mnist_depth_fit, instruments="light"),
+    "ours, standard": partial(mnist_depth_fit, instruments="standard"),
+    "ours, full": partial(mnist_depth_fit, instruments="full"),
     "keras fit": keras_fit,
     "keras fit + TensorBoard": partial(keras_fit, board=True),
     "keras fit + light": partial(keras_fit, gauge="light"),

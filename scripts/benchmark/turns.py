@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,22 +30,25 @@ class Epoch:
     rate: float
     peak_mb: float
     event_mb: float
+    cores: float
+    """Processor seconds per second of wall time: what the machine let it have."""
 
 
 class _Child:
     """What the child does at each epoch's end."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.begun = folder, time.perf_counter()
+        self.folder, self.begun, self.used = folder, time.perf_counter(), time.process_time()
 
     def mark(self) -> None:
-        seconds = time.perf_counter() - self.begun
+        seconds, used = time.perf_counter() - self.begun, time.process_time() - self.used
         events = sum(path.stat().st_size for path in self.folder.rglob("*tfevents*"))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps({"rate": EXAMPLES / seconds, "peak_mb": peak / 1024, "event_mb": events / 1e6}), flush=True)
+        epoch = Epoch(EXAMPLES / seconds, peak / 1024, events / 1e6, used / seconds)
+        print(json.dumps(asdict(epoch)), flush=True)
         if not sys.stdin.readline():
             raise SystemExit
-        self.begun = time.perf_counter()
+        self.begun, self.used = time.perf_counter(), time.process_time()
 
 
 def work(name: str, epochs: int) -> None:
@@ -72,7 +75,8 @@ class Contestant:
         if not all(said):
             raise SystemExit(f"{self.name} failed; run: {sys.executable} scripts/benchmark --worker '{self.name}'")
         found = [Epoch(**json.loads(line)) for line in said]
-        return Epoch(sum(each.rate for each in found), max(each.peak_mb for each in found), found[0].event_mb)
+        peak, used = max(epoch.peak_mb for epoch in found), sum(epoch.cores for epoch in found)
+        return Epoch(sum(epoch.rate for epoch in found), peak, found[0].event_mb, used)
 
 
 @contextmanager
