@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import UserError, printable, unknown
 from mnist_depth.records import SHOWN_FIGURES, RunRecord, TrainingRecord, find_trainings
 from mnist_depth.results.groups import figures_of
 
@@ -125,7 +125,7 @@ class Runs(Sequence[TrainingRecord]):
         import pandas as pd
 
         rows = [
-            {**_described(record), "name": record.name, **figures, "folder": str(record.folder)}
+            {**_described(record), "name": record.name, **figures, "folder": printable(str(record.folder))}
             for record, figures in zip(self, self._figures_of, strict=True)
         ]
         frame = pd.DataFrame(rows)
