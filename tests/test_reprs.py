@@ -59,6 +59,10 @@ def test_a_sweep_names_what_failed_and_escapes_it(shown: dict[str, Any]) -> None
     assert "out of &lt;memory&gt;" in shown["sweep"]._repr_html_()
 
 
+def test_a_gauge_names_its_folder_before_training(shown: dict[str, Any]) -> None:
+    assert repr(shown["gauge"]) == "DepthGauge: target logs/mine, preset standard, state no training yet"
+
+
 def test_a_measurement_has_a_row_per_layer(shown: dict[str, Any]) -> None:
     assert shown["measurement"]._repr_html_().count("<tr>") == 1 + len(LAYERS)
     assert "6 quantities of 40 layers" in repr(shown["measurement"])

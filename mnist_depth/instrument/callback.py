@@ -138,7 +138,7 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _described(self) -> dict[str, str]:
         """What it writes where, and how far it is, in a few words."""
-        target = self.folder or type(self.settings.target).__name__
+        target = self.folder or self.settings.folder or type(self.settings.target).__name__
         state = f"step {self._clock.step}" if self._began else "no training yet"
         found = self.first_nonfinite
         trouble = {} if found is None else {"not finite": f"{found[1]} at step {found[0]}"}

@@ -254,7 +254,7 @@ class Runs(Sequence[TrainingRecord]):
         counts = Counter(record.status for record in self)
         how = ", ".join(f"{count} {status}" for status, count in counts.items())
         lines = [f"Runs: {len(self)} ({how})" if self else "Runs: none"]
-        listed = [f"{name} {_listed(record.fields.get(name) for record in self)}" for name in self.varying[:3]]
+        listed = [f"{name} {_listed(_described(record).get(name) for record in self)}" for name in self.varying[:3]]
         seeds = {record.seed for record in self}
         if len(seeds) > 1:
             listed.append(f"{len(seeds)} seeds")

@@ -163,6 +163,12 @@ def test_a_selection_of_runs_is_runs(found: Runs) -> None:
     assert found[0] == next(iter(found))
 
 
+def test_runs_of_several_studies_say_which(found: Runs, paired: Runs) -> None:
+    both = Runs([*found, *paired])
+    assert "study depth9, mine" in repr(both)
+    assert set(both.summary(by="study", columns="test_accuracy").index) == {"depth9", "mine"}
+
+
 def test_it_shows_itself_in_three_lines_and_as_a_table(found: Runs) -> None:
     lines = repr(found).splitlines()
     assert len(lines) == 3
