@@ -71,7 +71,9 @@ def read_catalog(language: str) -> Catalog:
 def update(language: str) -> list[str]:
     """Bring a language's catalog up to date and compile it; the messages that it does not translate."""
     catalog = read_catalog(language)
+    created = catalog.creation_date
     catalog.update(messages(), no_fuzzy_matching=True)
+    catalog.creation_date = created  # so that a catalog without changes stays as it is
     catalog.obsolete.clear()
     path = catalog_path(language)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -136,7 +136,7 @@ STUDY = Study(
         ),
         Expectation(
             "RMSprop with a tiny epsilon and AdaGrad with a sum from 0 do",
-            "measured: 85 to 91 % and 71 %",
+            "measured: 76.5 % and 62.3 % after 6 epochs of width 64",
             learns(LEARNED, optimizer=["rmsprop_tiny_epsilon", "adagrad_from_zero"]),
             NETWORK,
         ),
