@@ -268,7 +268,7 @@ def test_the_board_serves_an_intact_run_among_damaged_ones(seeds: Path, tmp_path
     steps, losses = records.read_run(intact).series("test", "loss")
 
     def served() -> list[Any]:
-        address = f"{board.url}data/plugin/scalars/scalars?run=intact/test&tag=loss"
+        address = f"{board.url}data/plugin/scalars/scalars?run=intact&tag=loss/test"
         try:
             with urllib.request.urlopen(address, timeout=60) as answer:
                 return json.load(answer)
