@@ -76,7 +76,7 @@ class RunConfig:
     """One network and its training.
 
     `learning_rate`, `epochs` and `pretraining_epochs` may be None: the optimizer's usual rate and the dataset's usual
-    number of passes are filled in. Aliases (`xavier`) are replaced by the name they stand for and arguments by their
+    number of passes are filled in. Aliases (`xavier`) are replaced by the name they mean and arguments by their
     shortest spelling (`maxout:2` is `maxout`), so equal configs are equal objects. Raises UserError that names the
     field and its valid values, also where two fields exclude each other.
 
@@ -166,7 +166,7 @@ class RunConfig:
         _check_range("train_examples", self.train_examples, 0, 10_000_000)
 
     def _check_arguments(self) -> None:
-        """What stands behind the colon of a name must make sense, also with depth and width."""
+        """Check the arguments of names (`maxout:3`), also against depth and width."""
         base, arguments = self._named("activation")
         if base == "maxout":
             _check_range("activation maxout: the number of pieces", arguments[0], 2, 100)
@@ -264,7 +264,7 @@ class RunConfig:
         return self._hashed_slug([self._slug_word(field_name, digits=3) for field_name in shown])
 
     def _slug_word(self, name: str, digits: int) -> str:
-        """One field of the slug, numbers rounded to so many digits; `=` and `+` stand for what file systems dislike."""
+        """One field of the slug, numbers rounded to so many digits; `=` and `+` replace what file systems dislike."""
         value = getattr(self, name)
         text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
         if isinstance(value, str) and digits < 6:

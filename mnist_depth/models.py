@@ -145,7 +145,7 @@ class LayerFactory:
         )
 
     def recurrent(self, index: int, kind: str) -> list[keras.layers.Layer]:
-        """Recurrent layer `index`, [batch, time, features] to [batch, time, width], and the dropout behind it, if any.
+        """Recurrent layer `index`, [batch, time, features] to [batch, time, width], and the dropout after it, if any.
 
         The last hidden layer gives its last output alone, [batch, width]. Kernel and recurrent kernel are drawn alike,
         from different seeds. LSTM and GRU use the config's activation in place of tanh; their gates stay sigmoid, and

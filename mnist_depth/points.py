@@ -72,7 +72,7 @@ class Points(dict[tuple[str, str], Series]):
 
     @classmethod
     def of(cls, points: Iterable[Point]) -> Points:
-        """An index of points that are at hand."""
+        """An index of points in memory."""
         found = cls()
         for split, tag, step, wall_time, value in points:
             found._series(split, tag).add(step, value, wall_time)

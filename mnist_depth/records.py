@@ -339,7 +339,7 @@ class Busy(UserError):
 def claim(folder: Path, owner: str = "") -> Iterator[None]:
     """Own a run folder for the time of the block; the kernel lets go of the lock when its owner dies.
 
-    `owner` is left in the lock file, so that whoever finds the run unfinished can tell who was at it (`owner_of`).
+    `owner` is left in the lock file, so that a later process can see who trained an unfinished run (`owner_of`).
 
     Raises Busy when another process owns it, UserError when the folder cannot be made or written.
     """

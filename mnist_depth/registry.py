@@ -39,7 +39,7 @@ def split_name(name: str) -> tuple[str, list[str]]:
 
 
 def lookup(registry: Mapping[str, AnyEntry], name: str, kind: str) -> tuple[AnyEntry, tuple[int | float | str, ...]]:
-    """Return the entry called `name` and its arguments, given ones first and defaults behind.
+    """Return the entry called `name` and its arguments, given ones first, then defaults.
 
     Raises UserError that lists the valid names, or says what the arguments must be.
 

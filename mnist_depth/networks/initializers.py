@@ -1,6 +1,6 @@
 """Kernel initializers by name; every factory takes the layer's own seed.
 
-Normal means normal: Keras' `glorot_normal` and its kin draw from a truncated normal, ours do not. Fans are counted on
+Normal means normal: Keras' `glorot_normal` and the like draw from a truncated normal; these do not. Fans are counted on
 the kernel as it is, so that a maxout layer of `width` units with k pieces has fan_out k * width.
 """
 

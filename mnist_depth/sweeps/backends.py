@@ -1,4 +1,4 @@
-"""Where a sweep's workers run, each backend behind one name: how to call a function for many arguments at once."""
+"""Where a sweep's workers run, by name of the backend: how to call a function for many arguments at once."""
 
 from __future__ import annotations
 

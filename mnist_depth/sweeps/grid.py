@@ -36,7 +36,7 @@ def parse_choices(text: str) -> dict[str, list[Any]]:
 def grid(fields: Mapping[str, Any], choices: Mapping[str, Collection[Any]], seeds: int = 1) -> list[RunConfig]:
     """A config for every combination of `choices` and every seed, counted from that of `fields`, which holds the rest.
 
-    Combinations that mean the same stand once. Raises UserError where one is not valid.
+    Combinations that mean the same are listed once. Raises UserError where one is not valid.
 
     >>> [config.slug for config in grid({"dataset": "digits"}, {"depth": [3, 5]})]
     ['relu-d3-digits', 'relu-d5-digits']

@@ -42,7 +42,7 @@ class Options(RunOptions):
 
 
 class Task(NamedTuple):
-    """What a worker is sent: one run and where its stop sign would stand."""
+    """What a worker is sent: one run, and the file that asks it to stop once it exists."""
 
     config: RunConfig
     folder: Path
@@ -74,7 +74,7 @@ def start(parent: int) -> None:
 
 def work(task: Task) -> Outcome:
     """Train one run, and turn whatever happens into an outcome."""
-    if _stopping(task):  # what waits behind a run that was stopped must not begin: compiling alone takes seconds
+    if _stopping(task):  # tasks queued after a stop must not begin: compiling alone takes seconds
         return Outcome(task.folder, "stopped")
     if not task.options.logdir.is_dir():
         return Outcome(task.folder, "failed", f"{task.options.logdir} was moved or removed while its runs were trained")

@@ -122,8 +122,8 @@ def _shape(config: RunConfig) -> RunConfig:
 
 
 MAX_CACHED = 4
-"""Models in the cache. TensorFlow does not free what was compiled for a network that is gone, so networks that take
-turns must not be compiled again and again; but each cached model holds its data."""
+"""Models in the cache. TensorFlow does not free what was compiled for a deleted network, so networks that take turns
+must not be compiled again and again; but every cached model holds its data."""
 
 _cache: dict[Key, CompiledModel] = {}
 """Most recently used last."""

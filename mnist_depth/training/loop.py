@@ -37,7 +37,7 @@ class BlockModel(keras.Model):
     """
 
     def hold(self, split: Split, steps_per_block: int) -> None:
-        """Keep the training examples, and room for every minibatch's loss, where the compiled step can reach them."""
+        """Keep the training examples and a buffer of losses where the compiled step can reach them."""
         self._examples = split.tensors
         self._block_losses = tf.Variable(tf.zeros([steps_per_block]), trainable=False)
         # The places, in `trainable_weights`, of gradients that are more than one matrix product: those of vectors

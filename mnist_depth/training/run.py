@@ -95,7 +95,7 @@ def _shared(data: Dataset) -> Dataset:
 
 
 def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) -> None:
-    """Write config.json, unless an earlier process did; its dataset must be the one at hand."""
+    """Write config.json, unless an earlier process did; its dataset must be this one."""
     path = folder / records.CONFIG
     if not path.exists():
         threads = tf.config.threading.get_intra_op_parallelism_threads()
@@ -215,7 +215,7 @@ class _Run:
             raise UserError(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from None
 
     def _complete(self, seconds: float) -> str:
-        """Write the final weights, what the board shows of the run besides its curves and, last of all, the marker."""
+        """Write the final weights, what TensorBoard shows of the run besides its curves and, last, the marker."""
         model, scorer = self.compiled.model, self.compiled.scorer
         self._save_weights()
         weights = [np.asarray(variable) for variable in model.weights]

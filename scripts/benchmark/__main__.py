@@ -59,12 +59,12 @@ COMMANDS = {
     "process memory": whole_commands.process_memory,
     "epochs memory": whole_commands.epochs_memory,
 }
-"""Whole commands that are measured behind the contenders, by name."""
+"""Whole commands that are measured after the contenders, by name."""
 
 CORES = cores()
 
 EVERY_CORE = " x cores"
-"""Behind a contender's name: one single-threaded process per core."""
+"""Ends the name of a contender that runs as one single-threaded process per core."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "one run": (
@@ -103,7 +103,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "convolutions + full",
     ),
 }
-"""Who takes turns with whom."""
+"""Contenders that take turns."""
 
 
 Results = dict[str, list[Epoch]]

@@ -61,7 +61,7 @@ def keras_network() -> Any:
 
 
 def epoch_end(mark: Mark) -> Any:
-    """A Keras callback for the end of the epoch; all other callbacks' work is included when it stands last."""
+    """A Keras callback for the end of the epoch; put it last, so that the work of all other callbacks is included."""
     import keras
 
     return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: mark())

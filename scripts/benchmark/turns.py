@@ -81,7 +81,7 @@ class Contestant:
 
 @contextmanager
 def contestant(name: str, command: list[str], processes: int, cores: int) -> Iterator[Contestant]:
-    """Start a contender as one process that has all cores, or as several of one thread each; end them behind."""
+    """Start a contender as one process that has all cores, or as several of one thread each."""
     environment = _environment(name, cores if processes == 1 else 1)
     with ExitStack() as stack:
         children = [

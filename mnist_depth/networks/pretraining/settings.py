@@ -1,4 +1,4 @@
-"""What pre-training reads of a run's config, which stands above it: the registry of methods is part of its checks."""
+"""The fields of a run's config that pre-training reads; it cannot import the config, which checks names against it."""
 
 from __future__ import annotations
 
