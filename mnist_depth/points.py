@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -122,20 +124,55 @@ def read_histograms(folder: Path) -> Iterator[HistogramPoint]:
     return read_lines(folder / HISTOGRAMS, _histogram)
 
 
+def last_histograms(folder: Path, is_usable: Callable[[HistogramPoint], bool]) -> dict[str, HistogramPoint]:
+    """Tag -> its last usable histogram. Raises UserError like `read_lines`.
+
+    The file is read from its end, and lines of tags that are found already are not parsed: a run has a histogram of
+    every tag at many steps.
+    """
+    path, found = folder / HISTOGRAMS, dict[str, HistogramPoint]()
+    with _damage_named(path), _text(path) as file:
+        for text in reversed(list(file)):
+            tag = _TAG.search(text)
+            if tag is None or printable(tag[1]) not in found:
+                for point in _parsed([text], _histogram):
+                    if point.tag not in found and is_usable(point):
+                        found[point.tag] = point
+    return dict(reversed(found.items()))
+
+
+_TAG = re.compile(r'"tag": "([^"\\]*)"')
+"""A tag without escapes in a line of JSON."""
+
+
 def read_lines(path: Path, convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     """What `convert` makes of every line of a JSON lines file; nothing where there is no file.
 
     A line that a killed writer left half written is left out. Raises UserError that names the file when it is damaged
     in another way.
     """
+    with _damage_named(path), _text(path) as file:
+        yield from _parsed(file, convert)
+
+
+def _text(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_regular(path, MAX_LINES_BYTES), "utf-8")
+
+
+def _parsed(lines: Iterable[str], convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+    for text in lines:
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        yield convert(line)
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged file raises into a UserError; a missing file ends the block."""
     try:
-        with io.TextIOWrapper(open_regular(path, MAX_LINES_BYTES), "utf-8") as file:
-            for text in file:
-                try:
-                    line = json.loads(text)
-                except json.JSONDecodeError:
-                    continue
-                yield convert(line)
+        yield
     except FileNotFoundError:
         return
     except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -18,7 +18,17 @@ from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.errors import UserError, printable
 from mnist_depth.files import lock, open_lock, open_regular, read_json
 from mnist_depth.plan import Plan
-from mnist_depth.points import HISTOGRAMS, METRICS, HistogramPoint, Point, Points, Series, is_number, read_histograms
+from mnist_depth.points import (
+    HISTOGRAMS,
+    METRICS,
+    HistogramPoint,
+    Point,
+    Points,
+    Series,
+    is_number,
+    last_histograms,
+    read_histograms,
+)
 
 __all__ = ["HISTOGRAMS", "METRICS", "HistogramPoint", "Point"]
 
@@ -125,6 +135,10 @@ class TrainingRecord(ABC):
     def histograms(self) -> Iterator[HistogramPoint]:
         """Every histogram in the order of writing."""
         return read_histograms(self.folder)
+
+    def last_histograms(self, is_usable: Callable[[HistogramPoint], bool]) -> dict[str, HistogramPoint]:
+        """Tag -> its last usable histogram, without reading all of them."""
+        return last_histograms(self.folder, is_usable)
 
     @property
     def figures(self) -> dict[str, float]:

@@ -139,12 +139,9 @@ def _scalars(record: TrainingRecord) -> dict[tuple[str, str], NDArray[np.float64
 
 def _last_histograms(record: TrainingRecord) -> dict[str, HistogramPoint]:
     """tag -> the last usable one; none where the file is damaged."""
-    last: dict[str, HistogramPoint] = {}
     with contextlib.suppress(UserError):
-        for point in record.histograms():
-            if _is_usable(point):
-                last[point.tag] = point
-    return last
+        return record.last_histograms(_is_usable)
+    return {}
 
 
 def _is_usable(point: HistogramPoint) -> bool:
