@@ -153,7 +153,8 @@ class Vae(keras.Model):
     def train_step(self, data: Any) -> Any:
         x, _ = data
         with tf.GradientTape() as tape:
-            loss: Any = ops.mean((x - self(x)) ** 2) + sum(self.losses)
+            difference: Any = ops.mean((x - self(x)) ** 2)
+            loss = difference + sum(self.losses)
         weights: Any = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
         return {"loss": loss}

@@ -460,7 +460,14 @@ class DepthGauge(keras.callbacks.Callback):
 
     def _catch_up(self) -> None:
         """Read the step, and measure what fell due since it was read last."""
+        counted = self._clock.counts_batches
         before = self._clock.read()
+        if self._clock.counts_batches and not counted:
+            warnings.warn(
+                "no optimizer has made a step: the batches of fit are counted in its place; optimizer= names one that "
+                "the model does not hold",
+                stacklevel=2,
+            )
         step, settings = self._clock.step, self.settings
         self._next_due = self._clock.next_due(settings.schedule, settings.histogram_schedule, settings.update_schedule)
         if self._updates is not None:

@@ -27,6 +27,7 @@ from mnist_depth.instrument.limits import limits
 from mnist_depth.instrument.probe_batch import as_tensors
 from mnist_depth.instrument.state_guard import plain_variables, random_streams, unchanged, written_variables
 from mnist_depth.instrument.statistics import LAYER_SUBJECTS, STATISTICS, choose, evaluate
+from mnist_depth.instrument.training_loss import why_unknown
 
 PROBE = "probe_"
 """Prefix of a gradient that was measured on a probe, not applied by training."""
@@ -93,10 +94,23 @@ def measure(
     """
     options = (tuple(statistics), tuple(arrays), training, layers, variables)
     batch = (x, y, sample_weight)
+    unknown = why_unknown(model) if loss is None and getattr(model, "compiled", False) else None
+    if unknown is not None:
+        warnings.warn(f"no gradients, the rest is measured: {unknown}; give loss=", stacklevel=2)
     known: dict[Any, Probe] = vars(model).get(CACHE, {})
     probe = known.get((options, loss))
     if probe is None or not probe.is_current():
-        probe = Probe(model, batch, *options[:2], training=training, layers=layers, variables=variables, loss=loss)
+        probe = Probe(
+            model,
+            batch,
+            statistics,
+            arrays,
+            training=training,
+            layers=layers,
+            variables=variables,
+            loss=loss,
+            gradients=unknown is None,
+        )
         known = dict([*known.items(), ((options, loss), probe)][-MAX_CACHED:])
         object.__setattr__(model, CACHE, known)  # past Keras' tracking of attributes
     else:
@@ -179,6 +193,7 @@ class Probe:
             "trainable variables": tuple(id(v) for v in self.model.trainable_variables),
             "layers": tuple(id(layer) for layer in self.model._flatten_layers()),
             "optimizer": id(getattr(self.model, "optimizer", None)),
+            "loss": id(getattr(self.model, "_compile_loss", None)),
         }
 
     def _guard(self) -> None:
