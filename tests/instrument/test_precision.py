@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from mnist_depth.instrument import DepthGauge, EventWriter, MemoryWriter, measure
+from mnist_depth.instrument import DepthGauge, EventWriter, MemoryWriter, every_steps, measure
 from tests.instrument.twins import X, Y, dense, network, train
 
 
@@ -42,7 +42,8 @@ def test_numbers_that_float32_cannot_hold(size: float) -> None:
 @pytest.mark.usefixtures("_double")
 def test_updates_and_applied_gradients_too() -> None:
     writers = MemoryWriter(), MemoryWriter()
-    gauges = [DepthGauge(writers[0], (X, Y)), DepthGauge(writers[1], (X, Y), gradients="both")]
+    every: dict[str, Any] = {"schedule": every_steps(1)}
+    gauges = [DepthGauge(writers[0], (X, Y), **every), DepthGauge(writers[1], (X, Y), gradients="both", **every)]
     train(lambda: network(dense(4, name="hidden"), optimizer=keras.optimizers.SGD(1e-50)), gauges, epochs=1)
     outside, inside = (writer.scalars["update_ratio/hidden/kernel"][1] for writer in writers)
     assert outside == inside == 0  # an update of 1e-50 is lost beside a weight of 1
