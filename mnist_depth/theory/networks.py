@@ -244,7 +244,7 @@ def verdict_sentence(ratio: float, depth: int, trainable_depth: float) -> str:
     """What theory predicts, in plain words; `ratio` is the first over the last layer's gradient.
 
     >>> verdict_sentence(1e-5, 9, 2.1)
-    'Vanishes: the first of 9 layers gets 1e-05 of the last one\'s gradient; about 2 layers can be trained.'
+    "Vanishes: the first of 9 layers gets 1e-05 of the last one's gradient; about 2 layers can be trained."
     """
     trainable = "any number of" if trainable_depth > 1000 else f"about {max(trainable_depth, 1):.0f}"
     plural = "layer" if trainable.endswith(" 1") else "layers"
