@@ -53,7 +53,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "diagnose": Command(
         "PATH",
-        "what is wrong and what to change: a training's folder, or a .keras file",
+        "what is wrong, what to change: a folder or a .keras file",
         analyze.diagnose,
         (flags.BATCH,),
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 
 from mnist_depth.config import RunConfig
+from mnist_depth.records import find_runs
 from mnist_depth.results.overview import Story
 from mnist_depth.results.report import write_report
+from mnist_depth.studies import STUDIES
 
 from .fabricated_runs import headline, write_run
 
@@ -139,3 +143,36 @@ def test_dark_and_light_swap_ink_and_paper(browser: Any, report: Path) -> None:
     paper, ink, axis = luminances()
     assert paper < 0.2
     assert min(ink, axis) > 0.8
+
+
+PAPERS = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_twelve_runs_print_on_at_most_four_pages(browser: Any, twelve: Path, paper: str) -> None:
+    width, height = PAPERS[paper]
+    open_at(browser, twelve, "desktop")
+    options = {"paperWidth": width, "paperHeight": height, "printBackground": False, "preferCSSPageSize": False}
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", options)["data"])
+    pages = re.findall(rb"/Type\s*/Page\b(?!s)", pdf)
+    assert 1 <= len(pages) <= 4
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on the twelve runs of the quick map of activations and initializations."""
+    logdir, study = tmp_path_factory.mktemp("twelve"), STUDIES["activation_init_grid"]
+    for config in study.configs("mnist", quick=True):
+        is_sigmoid = config.activation == "sigmoid"
+        write_run(logdir, config, study="grid", accuracy=0.11 if is_sigmoid else 0.97, gain=0.24 if is_sigmoid else 0.9)
+    runs = find_runs(logdir / "grid")
+    return write_report(logdir / "grid", story=study.story("grid", study.answers(runs)))
+
+
+def test_question_answer_and_picture_are_on_the_first_screen(browser: Any, twelve: Path) -> None:
+    open_at(browser, twelve, "desktop")
+    bottoms = browser.execute_script(
+        "return ['h1', '.answer', 'figure.main svg', '.verdicts li']"
+        ".map(s => document.querySelector(s).getBoundingClientRect().bottom)"
+    )
+    assert max(bottoms) <= SIZES["desktop"][1]
