@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,26 @@ def test_every_dataset_has_its_sizes() -> None:
     for name in ("mnist", "fashion_mnist", "kmnist"):
         validation = datasets.DATASETS[name].validation
         assert datasets.SIZES[name] == (60_000 - validation, validation, 10_000)
+
+
+def test_without_a_home_nothing_is_cached_or_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CACHE_HOME", "TFDS_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user id that no name belongs to
+    assert datasets.cache_dir() is None
+    assert len(datasets.load("digits").train) == 1_350
+    with pytest.raises(UserError, match="this user has no home folder to keep it in"):
+        datasets.load("mnist")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_cache_of_another_user_is_passed_over_with_a_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, max_bytes: int) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(datasets, "open_regular", refuse)
+    assert len(datasets.load("digits").train) == 1_350
+    assert "digits-1.npz cannot be read (Permission denied)" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import matplotlib
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,7 +90,7 @@ class Picture:
     def svg(self) -> str:
         """The <svg> element on transparent ground; drawn once, and with it the layout, which is half of the work."""
         stream = io.StringIO()
-        with matplotlib.rc_context(style()):
+        with matplotlib.style.context(["default", style()]):
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
         self.figure.set_layout_engine("none")
         text = stream.getvalue()
@@ -101,7 +102,7 @@ def styled(draw: Callable[..., Picture]) -> Callable[..., Picture]:
 
     @wraps(draw)
     def drawn(*args: Any, **options: Any) -> Picture:
-        with matplotlib.rc_context(style()):
+        with matplotlib.style.context(["default", style()]):
             return draw(*args, **options)
 
     return drawn
@@ -137,7 +138,7 @@ def save(picture: Picture, folder: Path) -> None:
     white = '<rect width="100%" height="100%" fill="white"/>'
     try:
         (folder / f"{picture.name}.svg").write_text(f"{head}>{white}{rest}", encoding="utf-8")
-        with matplotlib.rc_context(style()):
+        with matplotlib.style.context(["default", style()]):
             metadata = {"Title": picture.caption, "Description": picture.alt}
             picture.figure.savefig(folder / f"{picture.name}.png", dpi=160, facecolor="white", metadata=metadata)
             undated = {"Title": picture.caption, "CreationDate": None}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -124,7 +125,7 @@ def confusion(counts: ArrayLike) -> Pixels:
 def _figure(height: int, width: int = WIDTH) -> Iterator[tuple[Axes, list[Pixels]]]:
     """Axes to draw on; the picture is in the list when the block is left."""
     result: list[Pixels] = []
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.style.context(["default", STYLE]):
         size = (width / DOTS_PER_INCH, height / DOTS_PER_INCH)
         figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
         yield figure.add_subplot(), result

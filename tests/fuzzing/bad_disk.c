@@ -1,7 +1,8 @@
 // A library for LD_PRELOAD: a file system on which some files cannot be written, and which may know no locks.
 //
 // BAD_DISK is a list "FOLDER|FILE|ERRNO;...": writing a file whose path holds both texts fails with that error; EXDEV
-// (18) lets the file be written and fails when it is renamed. BAD_DISK_FLOCK is the error with which every flock fails.
+// (18) lets the file be written and fails when it is renamed. BAD_DISK_AFTER lets each process write to such files that
+// many times before. BAD_DISK_FLOCK is the error with which every flock fails.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,9 +16,11 @@
 static int failure_of(const char *path) {
     const char *rules = getenv("BAD_DISK");
     char folder[512], file[512];
-    int error, length;
+    static int written;
+    const char *allowed = getenv("BAD_DISK_AFTER");
+    int error, length, after = allowed ? atoi(allowed) : 0;
     while (rules && sscanf(rules, "%511[^|]|%511[^|]|%d;%n", folder, file, &error, &length) == 3) {
-        if (strstr(path, folder) && strstr(path, file)) return error;
+        if (strstr(path, folder) && strstr(path, file)) return written++ < after ? 0 : error;
         rules += length;
     }
     return 0;

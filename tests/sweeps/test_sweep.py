@@ -228,3 +228,25 @@ def test_other_engines_leave_the_same_folders(engine: str, tmp_path: Path, undis
     pytest.importorskip({"ray": "ray", "dask": "distributed"}[engine])
     assert sweep.run(GATES, _options(tmp_path, engine=engine, workers=2)).complete
     assert _outcomes(tmp_path, GATES) == undisturbed
+
+
+def _die(task: worker.Task) -> worker.Outcome:
+    """In the place of `work`: as if memory ran out, or a library crashed, before the run began."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_workers_that_die_before_they_begin_are_one_line_per_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "work", _die)
+    result = sweep.run(GATES[:2], _options(tmp_path, workers=2))
+    assert [outcome.status for outcome in result.outcomes] == ["failed", "failed"]
+    assert {outcome.error for outcome in result.outcomes} == {"its worker did not start: it was killed (SIGKILL)"}
+
+
+def test_a_logdir_that_is_gone_is_named_and_not_made_again(tmp_path: Path) -> None:
+    logdir = tmp_path / "gone"
+    task = worker.Task(GATES[0], logdir / "run", _options(logdir), 1, logdir / "stop", os.getpid(), "")
+    assert worker.work(task).error == f"{logdir} was moved or removed while its runs were trained"
+    assert not logdir.exists()
