@@ -429,7 +429,7 @@ class DepthGauge(keras.callbacks.Callback):
     def _graph_batch(self) -> Sequence[Any]:
         """The probe, or zeros where the model declares its inputs."""
         if self._probe is not None:
-            return self._probe.batch
+            return self._probe.batch if self._probe_has_loss() else self._probe.batch[:1]
         inputs = getattr(self._trained, "inputs", None)
         if not inputs:
             raise ValueError("a model that does not declare its inputs needs a probe")
