@@ -259,7 +259,8 @@ def answers_text(answers: Sequence[Answer], width: int | None = None) -> str:
     held = sum(answer.verdict == REPRODUCED for answer in answers)
     verdict = _("Verdict: {held} of {count} expectations reproduced", held=held, count=len(answers))
     others = [(name, sum(answer.verdict == name for answer in answers)) for name in UNDECIDED]
-    return "\n".join([*lines, ", ".join([verdict, *(f"{count} {_(name)}" for name, count in others if count)])])
+    counts = [_("{count} {verdict}", count=count, verdict=_(name)) for name, count in others if count]
+    return "\n".join([*lines, ", ".join([verdict, *counts])])
 
 
 UNDECIDED = (mark("not tested"), mark("not comparable"))

@@ -109,7 +109,9 @@ class Overview:
 
     def _figures(self) -> str:
         """The best and the worst configuration by test accuracy; the diagnosis where there is only one."""
-        metric = next((name for name in figures.GRID_METRICS if any(g.spread(name) for g in self.groups)), None)
+        ranked_by = self.story.rank_by or ""
+        names = [*([ranked_by] if ranked_by.endswith("accuracy") else []), *figures.GRID_METRICS]
+        metric = next((name for name in names if any(group.spread(name) for group in self.groups)), None)
         ranking = [group for group in tables.ranked(self.groups, metric) if metric and group.spread(metric)]
         if metric is None or not ranking:
             return self._diagnosed(self.groups[0].label)
