@@ -73,8 +73,10 @@ KINDS: dict[str, Kind] = {
     "vanishing": Kind(
         "error",
         1e-3,
-        "updates of about 1e-3 of the weights are usual (CS231n); a thousandth of that moves a layer by 1 % in 10,000 "
-        "steps. No network of the benchmark lies between 1e-5 and 1e-3",
+        (
+            "updates of about 1e-3 of the weights are usual (CS231n); a thousandth "
+            "of that moves a layer by 1 % in 10,000 steps"
+        ),
         "ReLU with He initialization in the hidden layers, or batch normalization before every activation",
     ),
     "exploding": Kind(

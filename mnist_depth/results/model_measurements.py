@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_depth.diagnosis import Layer, Measurements, Output, Trial, next_factor
+from mnist_depth.diagnosis import Layer, Measurements, Output, Trial, judge, next_factor
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS
 from mnist_depth.errors import UserError
 from mnist_depth.results import batch_facts
@@ -58,14 +58,21 @@ class ModelMeasurer:
         data = batch_facts.batch_data(model, x, y)
         loss = self._given_loss or (None if model.compiled else _usual_loss(y))
         self._progress(f"measuring gradients and activations of {model.name}, {model.count_params():,} parameters")
-        measured = self._measure_once(x, y, loss)
+        name = source or f"model {model.name!r} on a batch of {data.examples}"
+        try:
+            measured = self._measure_once(x, y, loss)
+        except UserError:  # labels that the loss refuses explain themselves
+            unmeasured = Measurements(name, (), data=data, output=_output_of_last_layer(model, self._given_loss))
+            if judge(unmeasured).has_errors:
+                return unmeasured
+            raise
         layers = _model_layers(model, measured)
         if not any(layer.kernel_gradient is not None or not layer.trainable for layer in layers):
             advice = "; the labels are one-hot: give y.argmax(axis=1), or a loss for them" if is_one_hot(y) else ""
             raise UserError(f"no weight layer of the model has a gradient on this batch{self._reason}{advice}")
         output = _output(model, layers, x, y, self._given_loss)
         found = Measurements(
-            source=source or f"model {model.name!r} on a batch of {data.examples}",
+            source=name,
             layers=_with_time(model, layers, x),
             loss=measured.scalars.get("probe_loss"),
             traits=model_traits(model),
@@ -323,6 +330,15 @@ def _with_time(model: Any, layers: tuple[Layer, ...], x: Any) -> tuple[Layer, ..
 
 
 # The whole
+
+
+def _output_of_last_layer(model: Any, given_loss: Any) -> Output:
+    """What can be known of output and loss without a measurement."""
+    name, logits = batch_facts.loss_name(given_loss or getattr(model, "loss", None))
+    last = model.layers[-1] if model.layers else None
+    shape: Any = last.output.shape if last is not None and hasattr(last, "output") else ()
+    units = shape[-1] if shape and isinstance(shape[-1], int) else None
+    return Output(units=units, activation=activation_name(last), loss=name, from_logits=logits)
 
 
 def _output(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given_loss: Any) -> Output:
