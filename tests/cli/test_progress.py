@@ -104,7 +104,7 @@ def test_every_run_is_told_when_it_begins_and_ends(
 def test_a_run_that_has_begun_and_has_no_step_yet_is_compiling(tmp_path: Path) -> None:
     bars = progress._Bars([begin(tmp_path / "digits-relu" / "seed_0")])
     bars.look()
-    assert [task.fields["text"] for task in bars.rich.tasks] == ["0/1 finished", "compiling"]
+    assert [task.fields["text"] for task in bars.rich.tasks] == ["compiling the networks", "compiling"]
 
 
 def test_a_notebook_shows_the_bars_in_one_cell_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
