@@ -5,11 +5,14 @@ from __future__ import annotations
 from urllib.parse import quote
 
 PORT = 6006
-LOCAL = f"http://127.0.0.1:{PORT}/"
-"""Where a board answers unless the port is taken; it prints the real address."""
 
 
-def depth_tab(words: str = "", board: str = LOCAL, **choices: str) -> str:
+def local(port: int = PORT) -> str:
+    """Where a board answers unless the port is taken; it prints the real address."""
+    return f"http://127.0.0.1:{port}/"
+
+
+def depth_tab(words: str = "", board: str = local(), **choices: str) -> str:
     """The address of the Depth tab with the trainings that match a filter; `choices` are its other settings.
 
     >>> depth_tab("study=depth9", view="map")

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from mnist_depth import datasets, records
-from mnist_depth.board.links import depth_tab
+from mnist_depth.board.links import depth_tab, local
 from mnist_depth.cli import flags, output, progress, spelling
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
@@ -155,7 +155,8 @@ def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, 
 def _look(options: sweep.Options, values: flags.FlagValues) -> None:
     """Say where the answer is to be seen; with --open_browser serve the board and open it there."""
     words = f"study={options.study}"
-    print(output.where_to_look(options.logdir, depth_tab(words), output.terminal_width()), flush=True)
+    address = depth_tab(words, local(values.port))
+    print(output.where_to_look(options.logdir, address, output.terminal_width()), flush=True)
     if values.open_browser:
         from mnist_depth.board.server import serve
 
