@@ -57,16 +57,18 @@ def remote(
     reload_interval: float = 5.0,
     python: str = "",
     ssh_config: str | os.PathLike[str] | None = None,
+    language: str = "",
 ) -> None:
     """Show the board of `user@host:/path/to/logs` here until Ctrl-C, SIGTERM or the loss of the connection.
 
     Takes the first free local port from `port` on. `attach` forwards to the board that already runs on that port there;
-    `python` names the interpreter to use there; `ssh_config` is what `ssh -F` takes. Raises UserError.
+    `python` names the interpreter to use there; `ssh_config` is what `ssh -F` takes; `language` is that of the Depth
+    tab. Raises UserError.
     """
     with (
         contextlib.suppress(KeyboardInterrupt),
         exit_on_sigterm(),
-        open_remote(address, attach, port, reload_interval, python, ssh_config) as board,
+        open_remote(address, attach, port, reload_interval, python, ssh_config, language) as board,
     ):
         print(f"TensorBoard of {board.shows}: {board.url}")
         print("Ctrl-C ends the forwarding." if attach else "Ctrl-C ends the board there.", flush=True)
@@ -84,6 +86,7 @@ def open_remote(
     reload_interval: float = 5.0,
     python: str = "",
     ssh_config: str | os.PathLike[str] | None = None,
+    language: str = "",
 ) -> Iterator[Board]:
     """A remote board that answers on loopback here by the time the block is entered. Raises like `remote`."""
     there = parse_address(address)
@@ -101,7 +104,10 @@ def open_remote(
         with ssh.open(_SERVE_REMOTELY if attach is None else _HOLD_REMOTELY) as child:
             if attach is None:
                 child.send(os.fsencode(f"{there.path}\n{python}\n"))
-                child.send(launcher_input(0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE))
+                order = launcher_input(
+                    0, reload_interval, more=_options(there), patience=SECONDS_OF_SILENCE, language=language
+                )
+                child.send(order)
             report = child.report()
             if report is None:
                 raise UserError(_why_ended(child.close(), address, connected=False, python=python))

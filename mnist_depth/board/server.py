@@ -48,17 +48,18 @@ def serve(
     acknowledged: bool = False,
     reload_interval: float = 5.0,
     words: str = "",
+    language: str = "",
 ) -> None:
     """Serve `logdir` until Ctrl-C or SIGTERM; print the address and the SSH line for another machine.
 
     Takes the first free port from `port` on (0: any). `reload_interval` is in seconds, `words` filter the trainings of
-    the Depth tab. Raises UserError for a logdir that is not there, for `bind_all` that is not `acknowledged`, and when
-    the board cannot start or ends by itself.
+    the Depth tab, whose language is `language`, by default that of the locale. Raises UserError for a logdir that is
+    not there, for `bind_all` that is not `acknowledged`, and when the board cannot start or ends by itself.
     """
     with (
         contextlib.suppress(KeyboardInterrupt),
         exit_on_sigterm(),
-        start_board(logdir, port, bind_all, acknowledged, reload_interval) as board,
+        start_board(logdir, port, bind_all, acknowledged, reload_interval, language) as board,
     ):
         address = depth_tab(words, board.url)
         print(f"TensorBoard: {address}")
@@ -78,6 +79,7 @@ def start_board(
     bind_all: bool = False,
     acknowledged: bool = False,
     reload_interval: float = 5.0,
+    language: str = "",
 ) -> Iterator[Board]:
     """A board that answers by the time the block is entered and is gone when it is left.
 
@@ -91,7 +93,11 @@ def start_board(
         print(f"Warning: {warning}", file=sys.stderr, flush=True)
     host = "--bind_all" if bind_all else "--host=127.0.0.1"
     start = launcher_input(
-        port, reload_interval, more=[host, f"--window_title={os.path.basename(path)}"], tensorflow="://" in path
+        port,
+        reload_interval,
+        more=[host, f"--window_title={os.path.basename(path)}"],
+        tensorflow="://" in path,
+        language=language,
     )
     with (
         tempfile.TemporaryFile() as log,

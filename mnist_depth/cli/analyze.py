@@ -172,6 +172,7 @@ def board(words: list[str], values: flags.FlagValues) -> int:
             open_browser=values.open_browser,
             python=values.remote_python,
             ssh_config=values.ssh_config,
+            language=values.language or "",
         )
         return 0
     from mnist_depth.board.server import serve
@@ -182,6 +183,7 @@ def board(words: list[str], values: flags.FlagValues) -> int:
         open_browser=values.open_browser,
         bind_all=values.bind_all,
         acknowledged=values.i_know_this_board_has_no_password,
+        language=values.language or "",
     )
     return 0
 

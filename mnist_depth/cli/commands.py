@@ -58,7 +58,9 @@ COMMANDS: dict[str, Command] = {
         (flags.BATCH,),
     ),
     "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
-    "board": Command("", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD,)),
+    "board": Command(
+        "", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD, flags.SHOWING)
+    ),
     "completion": Command("SHELL", 'for bash or zsh: eval "$(mnist-depth completion bash)"', completion),
 }
 

@@ -160,7 +160,7 @@ def _look(options: sweep.Options, values: flags.FlagValues) -> None:
     if values.open_browser:
         from mnist_depth.board.server import serve
 
-        serve(options.logdir, values.port, open_browser=True, words=words)
+        serve(options.logdir, values.port, open_browser=True, words=words, language=values.language or "")
 
 
 def _write_pages(options: sweep.Options) -> None:
