@@ -1,7 +1,8 @@
 """Collect the messages of the package into its catalogs and compile them: `python scripts/translations.py`.
 
-Messages come from the code (`_`, `plural`, `mark`), from the report's template, and from data: the texts of studies and
-remedies. A message that is new or has changed is left empty in the catalogs; translate it there and run this again.
+Messages come from the code (`_`, `plural`, `mark`, `Message`), from the report's template, and from data: the texts of
+studies, remedies and figures. A message that is new or has changed is left empty in the catalogs; translate it there
+and run this again.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from babel.messages.pofile import read_po, write_po
 
 from mnist_depth.diagnosis import HEALTHY, KINDS
 from mnist_depth.diagnosis.remedies import RULES
+from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS
 from mnist_depth.studies import STUDIES
 from mnist_depth.tensorboard_plugin.texts import TEXTS
 from mnist_depth.translation import DOMAIN, FOLDER, LANGUAGES
 
 PACKAGE = FOLDER.parent
-KEYWORDS = {"_": None, "translate": None, "mark": None, "plural": (1, 2)}
+KEYWORDS = {"_": None, "translate": None, "mark": None, "Message": None, "plural": (1, 2)}
 METHODS = [("**/templates/**.j2", "jinja2"), ("**.py", "python")]
 
 
@@ -51,7 +53,8 @@ def data() -> Iterator[tuple[str, str]]:
             yield rule.remedy.evidence, "diagnosis: remedies"
     for kind in (HEALTHY, *KINDS):
         yield kind, "diagnosis: kinds"
-    for text in TEXTS.values():
+    titles = [*(one.title for one in QUANTITIES.values()), *(title for title, _ in SUBJECTS.values()), *CURVES, *SPLITS]
+    for text in [*TEXTS.values(), *titles]:
         yield text, "Depth tab"
 
 

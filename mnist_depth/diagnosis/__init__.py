@@ -10,6 +10,7 @@ from mnist_depth.diagnosis.judge import judge
 from mnist_depth.diagnosis.kinds import KINDS, Kind
 from mnist_depth.diagnosis.learning import next_factor
 from mnist_depth.diagnosis.measurements import Data, Layer, Measurements, Output, Trial
+from mnist_depth.diagnosis.message import Message
 from mnist_depth.diagnosis.rendering import render, summary_line
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Kind",
     "Layer",
     "Measurements",
+    "Message",
     "Output",
     "Remedy",
     "Severity",

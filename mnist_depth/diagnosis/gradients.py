@@ -17,8 +17,9 @@ from scipy.special import stdtrit
 from mnist_depth.diagnosis.finding import Finding, Gain
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Layer, Measurements
+from mnist_depth.diagnosis.message import Message
 
-SIGNAL, KERNEL = "pre-activation gradient", "kernel gradient"
+SIGNAL, KERNEL = Message("pre-activation gradient"), Message("kernel gradient")
 
 
 def judged_norm(layers: Sequence[Layer]) -> tuple[str, tuple[float | None, ...]]:
@@ -95,14 +96,17 @@ def gradient_findings(measured: Measurements) -> Iterator[Finding]:
 def _cut(known: Sequence[tuple[Layer, float]]) -> Iterator[Finding]:
     """The last layer that gets nothing although the next one does, and stays without during the trial steps."""
     if known and all(_gets_nothing(layer, value) for layer, value in known):
-        yield find("cut", "no layer gets any gradient", figure=0.0)
+        yield find("cut", Message("no layer gets any gradient"), figure=0.0)
         return
     pairs = list(pairwise(known))
     for (layer, value), (_, following) in reversed(pairs):
         if _gets_nothing(layer, value) and following > threshold("cut") * known[-1][1]:
             yield find(
                 "cut",
-                f"no gradient reaches {layer.name}: it is exactly zero there and not one layer further on",
+                Message(
+                    "no gradient reaches {layer}: it is exactly zero there and not one layer further on",
+                    layer=layer.name,
+                ),
                 layer=layer.name,
                 figure=0.0,
             )
@@ -119,8 +123,7 @@ def _trend(measured: Measurements, gradients: Sequence[float | None]) -> Iterato
         return
     known = trained(measured.layers, gradients)
     gain = fit_gain(measured.layers, gradients)
-    rate = f", a factor of {gain.value:.3g} per layer" if gain else ""
-    where = f"the first layer's gradient is {ratio:.2g} times the last one's over {len(known)} layers{rate}"
+    where = _where(ratio, len(known), gain)
     if 0 < ratio < threshold("vanishing") or (ratio == 0 and not known[0][0].moved):
         yield find("vanishing", where, layer=known[0][0].name, figure=ratio)
     elif ratio > threshold("exploding"):
@@ -128,10 +131,27 @@ def _trend(measured: Measurements, gradients: Sequence[float | None]) -> Iterato
     elif 0 < ratio < threshold("slow first layers"):
         yield find(
             "slow first layers",
-            (
-                f"the first layer's gradient is {1 / ratio:.0f} times smaller than "
-                "the last one's: it learns that much slower"
+            Message(
+                "the first layer's gradient is {factor:.0f} times smaller than the last one's: "
+                "it learns that much slower",
+                factor=1 / ratio,
             ),
             layer=known[0][0].name,
             figure=ratio,
         )
+
+
+def _where(ratio: float, layers: int, gain: Gain | None) -> Message:
+    if gain is None:
+        return Message(
+            "the first layer's gradient is {ratio:.2g} times the last one's over {layers} layers",
+            ratio=ratio,
+            layers=layers,
+        )
+    return Message(
+        "the first layer's gradient is {ratio:.2g} times the last one's over {layers} layers, "
+        "a factor of {gain:.3g} per layer",
+        ratio=ratio,
+        layers=layers,
+        gain=gain.value,
+    )

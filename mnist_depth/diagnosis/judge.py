@@ -10,6 +10,7 @@ from mnist_depth.diagnosis.gradients import first_to_last, fit_gain, gradient_fi
 from mnist_depth.diagnosis.kinds import KINDS
 from mnist_depth.diagnosis.learning import is_learning, learning_findings
 from mnist_depth.diagnosis.measurements import Measurements
+from mnist_depth.diagnosis.message import Message
 from mnist_depth.diagnosis.remedies import remedies
 from mnist_depth.diagnosis.setup import setup_findings
 from mnist_depth.diagnosis.signals import signal_findings
@@ -69,7 +70,7 @@ def judge(measured: Measurements) -> Diagnosis:
         predicted_gain=predicted,
         ratio=ratio,
         findings=findings,
-        notes=(*_notes(gain, predicted, quantity), *(f"not measured: {reason}" for reason in measured.unseen)),
+        notes=(*_notes(gain, predicted, quantity), *_unseen(measured)),
         remedies=remedies([finding.kind for finding in findings if finding.severity == "error"], measured.traits),
         loss=measured.loss,
     )
@@ -91,18 +92,30 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
 def _sentence(verdict: str, findings: Iterable[Finding], ratio: float | None) -> str:
     if verdict != HEALTHY:
         return next(finding.sentence for finding in findings)
-    return (
-        "only one layer has a gradient"
-        if ratio is None
-        else f"the first layer's gradient is {ratio:.2g} times the last one's"
-    )
+    if ratio is None:
+        return Message("only one layer has a gradient")
+    return Message("the first layer's gradient is {ratio:.2g} times the last one's", ratio=ratio)
 
 
 def _notes(gain: Gain | None, predicted: float | None, quantity: str) -> tuple[str, ...]:
     if gain is None:
         return ()
-    interval = f"95 % interval {gain.low:.3g} to {gain.high:.3g}"
-    text = f"{quantity} per layer toward the input: x {gain.value:.3g} ({interval})"
+    values = {"quantity": quantity, "gain": gain.value, "low": gain.low, "high": gain.high}
     if predicted is None:
-        return (text,)
-    return (f"{text}; theory predicts x {predicted:.3g} from the initialization and the activation alone",)
+        return (
+            Message(
+                "{quantity} per layer toward the input: x {gain:.3g} (95 % interval {low:.3g} to {high:.3g})", **values
+            ),
+        )
+    return (
+        Message(
+            "{quantity} per layer toward the input: x {gain:.3g} (95 % interval {low:.3g} to {high:.3g}); "
+            "theory predicts x {predicted:.3g} from the initialization and the activation alone",
+            predicted=predicted,
+            **values,
+        ),
+    )
+
+
+def _unseen(measured: Measurements) -> tuple[str, ...]:
+    return tuple(Message("not measured: {reason}", reason=reason) for reason in measured.unseen)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Measurements, Trial
+from mnist_depth.diagnosis.message import Message
 
 LEARNED, LEARNED_AT_TEN = 0.15, 0.4
 """Part of the constant prediction's loss that trial steps must remove at the own rate, or at ten times it.
@@ -154,9 +155,11 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
     first = measured.trials[0]
     if len(measured.trials) == 1:
         if not _bounded(first):
-            words = (
-                f"the loss grows from {first.losses[0]:.3g} to {first.losses[-1]:.3g} "
-                f"within {len(first.losses) - 1} steps"
+            words = Message(
+                "the loss grows from {first:.3g} to {last:.3g} within {steps} steps",
+                first=first.losses[0],
+                last=first.losses[-1],
+                steps=len(first.losses) - 1,
             )
             yield find("learning rate too high", words, figure=1.0)
         return
@@ -166,30 +169,34 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
     if not lower and not _bounded(first):
         lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HELPS]
     if lower:
-        words = (
-            f"{steps} steps on the batch do not lower the loss; with a learning "
-            f"rate of {max(lower):g} times this they do"
-        )
-        yield find("learning rate too high", words, figure=max(lower))
+        yield find("learning rate too high", _other_rate(steps, max(lower)), figure=max(lower))
     elif higher:
-        words = (
-            f"{steps} steps on the batch do not lower the loss; with a learning "
-            f"rate of {min(higher):g} times this they do"
-        )
-        yield find("learning rate too low", words, figure=min(higher))
+        yield find("learning rate too low", _other_rate(steps, min(higher)), figure=min(higher))
     elif _stands_still(measured):
-        words = (
-            f"no layer moves by more than {_largest_update(measured):.1e} of its weights a step, "
-            f"and even {LARGER[-1]:g} times the learning rate does not make the loss leave its range"
+        words = Message(
+            "no layer moves by more than {update:.1e} of its weights a step, "
+            "and even {factor:g} times the learning rate does not make the loss leave its range",
+            update=_largest_update(measured),
+            factor=LARGER[-1],
         )
         yield find("learning rate too low", words, figure=LARGER[-1])
     else:
         tried = sorted(trial.factor for trial in measured.trials)
-        words = (
-            f"no learning rate from {tried[0]:g} to {tried[-1]:g} times this one "
-            f"lowers the loss in {steps} steps on the batch"
+        words = Message(
+            "no learning rate from {low:g} to {high:g} times this one lowers the loss in {steps} steps on the batch",
+            low=tried[0],
+            high=tried[-1],
+            steps=steps,
         )
         yield find("not learning", words, figure=0.0)
+
+
+def _other_rate(steps: int, factor: float) -> Message:
+    return Message(
+        "{steps} steps on the batch do not lower the loss; with a learning rate of {factor:g} times this they do",
+        steps=steps,
+        factor=factor,
+    )
 
 
 def _stands_still(measured: Measurements) -> bool:
@@ -207,9 +214,11 @@ def _largest_update(measured: Measurements) -> float:
 def _history(measured: Measurements) -> Iterator[Finding]:
     share = trained_share(measured)
     if share is not None and share < TRAINED:
-        words = (
-            f"after {measured.updates:,} updates the loss is {measured.loss:.4g}; "
-            f"a constant prediction has {measured.constant_loss:.4g}"
+        words = Message(
+            "after {updates:,} updates the loss is {loss:.4g}; a constant prediction has {constant:.4g}",
+            updates=measured.updates,
+            loss=measured.loss,
+            constant=measured.constant_loss,
         )
         yield find("loss not falling", words, figure=share)
     losses = measured.history
@@ -219,18 +228,18 @@ def _history(measured: Measurements) -> Iterator[Finding]:
     fall = (first - last) / abs(first) if first else 0.0
     at_chance = measured.constant_loss is None or last > (1 - HELPS) * measured.constant_loss
     if fall < threshold("loss not falling") and at_chance:
-        yield find(
-            "loss not falling", f"the training loss went from {first:.4g} to {last:.4g}: it has not fallen", figure=fall
+        words = Message(
+            "the training loss went from {first:.4g} to {last:.4g}: it has not fallen", first=first, last=last
         )
+        yield find("loss not falling", words, figure=fall)
         return
     second = losses[len(losses) // 2 :]
     span = max(losses) - min(losses)
     jumps = [abs(b - a) for a, b in pairwise(second)]
     jump = math.fsum(jumps) / len(jumps) / span if span and jumps else 0.0
     if jump > threshold("oscillating"):
-        yield find(
-            "oscillating", f"the training loss jumps by {jump:.0%} of its whole range from point to point", figure=jump
-        )
+        words = Message("the training loss jumps by {jump:.0%} of its whole range from point to point", jump=jump)
+        yield find("oscillating", words, figure=jump)
 
 
 def _updates(measured: Measurements) -> Iterator[Finding]:
@@ -241,16 +250,27 @@ def _updates(measured: Measurements) -> Iterator[Finding]:
     (smallest, at_smallest), (largest, at_largest) = min(ratios), max(ratios)
     usual = threshold("update size")
     if 0 < largest < usual / 10:
-        words = (
-            f"no layer moves by more than {largest:.1e} of its weights a step, usual "
-            f"is about {usual:g}: the learning rate is low"
+        words = Message(
+            "no layer moves by more than {update:.1e} of its weights a step, usual is about {usual:g}: "
+            "the learning rate is low",
+            update=largest,
+            usual=usual,
         )
         yield find("update size", words, layer=at_largest, figure=largest)
     elif smallest < usual / UPDATE_BAND:
-        words = f"{at_smallest} moves by {smallest:.1e} of its weights a step, usual is about {usual:g}"
+        words = Message(
+            "{layer} moves by {update:.1e} of its weights a step, usual is about {usual:g}",
+            layer=at_smallest,
+            update=smallest,
+            usual=usual,
+        )
         yield find("update size", words, layer=at_smallest, figure=smallest)
     if largest > usual * UPDATE_BAND:
-        words = f"{at_largest} moves by {largest:.1e} of its weights a step: the learning rate is high for it"
+        words = Message(
+            "{layer} moves by {update:.1e} of its weights a step: the learning rate is high for it",
+            layer=at_largest,
+            update=largest,
+        )
         yield find("update size", words, layer=at_largest, figure=largest)
 
 
@@ -259,8 +279,10 @@ def _start_loss(measured: Measurements) -> Iterator[Finding]:
         return
     factor = measured.loss / measured.constant_loss
     if math.isfinite(factor) and factor > threshold("start loss"):
-        words = (
-            f"the loss starts at {measured.loss:.3g}, {factor:.2g} times that of the best "
-            f"constant prediction ({measured.constant_loss:.3g})"
+        words = Message(
+            "the loss starts at {loss:.3g}, {factor:.2g} times that of the best constant prediction ({constant:.3g})",
+            loss=measured.loss,
+            factor=factor,
+            constant=measured.constant_loss,
         )
         yield find("start loss", words, figure=factor)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Layer, Measurements
+from mnist_depth.diagnosis.message import Message
 
 RECTIFIERS = ("relu", "relu6")
 """Activations that are exactly zero on a half line."""
@@ -39,14 +40,10 @@ def _dead(hidden: Sequence[Layer]) -> Iterator[Finding]:
     if layer is None:
         return
     if share >= threshold("dead"):
-        yield find(
-            "dead",
-            f"{share:.0%} of the units of {layer.name} are zero for every sample",
-            layer=layer.name,
-            figure=share,
-        )
+        words = Message("{share:.0%} of the units of {layer} are zero for every sample", share=share, layer=layer.name)
+        yield find("dead", words, layer=layer.name, figure=share)
     elif share >= threshold("dead units"):
-        words = f"{layer.name}: {share:.0%} of the units are zero for every sample"
+        words = Message("{layer}: {share:.0%} of the units are zero for every sample", layer=layer.name, share=share)
         yield find("dead units", words, layer=layer.name, figure=share)
 
 
@@ -54,12 +51,12 @@ def _symmetric(hidden: Sequence[Layer]) -> Iterator[Finding]:
     for layer in hidden:
         share = layer.identical_share
         if share is not None and share >= threshold("symmetric") and (layer.units or 0) > 1:
-            yield find(
-                "symmetric",
-                f"all {layer.units} units of {layer.name} have the same incoming weights and cannot become different",
+            words = Message(
+                "all {units} units of {layer} have the same incoming weights and cannot become different",
+                units=layer.units,
                 layer=layer.name,
-                figure=share,
             )
+            yield find("symmetric", words, layer=layer.name, figure=share)
             return
 
 
@@ -70,9 +67,13 @@ def _saturated(hidden: Sequence[Layer]) -> Iterator[Finding]:
         return
     share, name = max(crowded)
     most = len(crowded) > MIN_SATURATED_LAYERS * len(shares)
-    where = (
-        f"{len(crowded)} of {len(shares)} layers are saturated, most of all {name}: {share:.0%} "
-        "of its outputs are on a flat part of the activation"
+    where = Message(
+        "{saturated} of {layers} layers are saturated, most of all {layer}: {share:.0%} "
+        "of its outputs are on a flat part of the activation",
+        saturated=len(crowded),
+        layers=len(shares),
+        layer=name,
+        share=share,
     )
     yield find("saturated", where, layer=name, figure=share, severity="error" if most else "warning")
 
@@ -84,12 +85,10 @@ def _growth(hidden: Sequence[Layer]) -> Iterator[Finding]:
     (first, _), (last, name) = spreads[0], spreads[-1]
     factor = last / first
     if math.isfinite(factor) and factor > threshold("signal grows"):
-        yield find(
-            "signal grows",
-            f"the outputs of {name} are {factor:.2g} times as large as the first layer's",
-            layer=name,
-            figure=factor,
+        words = Message(
+            "the outputs of {layer} are {factor:.2g} times as large as the first layer's", layer=name, factor=factor
         )
+        yield find("signal grows", words, layer=name, figure=factor)
 
 
 def _collapse(hidden: Sequence[Layer]) -> Iterator[Finding]:
@@ -97,12 +96,12 @@ def _collapse(hidden: Sequence[Layer]) -> Iterator[Finding]:
         across, overall = layer.across_samples_std, layer.activation_std
         if across is not None and overall and across < threshold("signal collapses") * overall:
             share = across / overall
-            yield find(
-                "signal collapses",
-                f"from {layer.name} on, {share:.1e} of the outputs' spread is across samples: inputs look alike",
+            words = Message(
+                "from {layer} on, {share:.1e} of the outputs' spread is across samples: inputs look alike",
                 layer=layer.name,
-                figure=share,
+                share=share,
             )
+            yield find("signal collapses", words, layer=layer.name, figure=share)
             return
 
 
@@ -110,9 +109,12 @@ def _born_dead(hidden: Sequence[Layer]) -> Iterator[Finding]:
     widths = [layer.units for layer in hidden if layer.activation in RECTIFIERS and layer.units]
     risk = 1 - math.prod(1 - 0.5**width for width in widths)
     if risk > threshold("may be born dead"):
-        words = (
-            f"with {len(widths)} ReLU layers of {min(widths)} units or more, one "
-            f"network in {1 / risk:.0f} starts with a dead layer"
+        words = Message(
+            "with {layers} ReLU layers of {units} units or more, "
+            "one network in {networks:.0f} starts with a dead layer",
+            layers=len(widths),
+            units=min(widths),
+            networks=1 / risk,
         )
         yield find("may be born dead", words, figure=risk)
 
@@ -121,12 +123,13 @@ def _frozen(layers: Sequence[Layer]) -> Iterator[Finding]:
     frozen = [layer.name for layer in layers if not layer.trainable]
     if frozen:
         listed = ", ".join(frozen[:3]) + (", ..." if len(frozen) > 3 else "")
-        yield find(
-            "frozen",
-            f"{len(frozen)} of {len(layers)} weight layers are frozen: {listed}",
-            layer=frozen[0],
-            figure=float(len(frozen)),
+        words = Message(
+            "{frozen} of {layers} weight layers are frozen: {names}",
+            frozen=len(frozen),
+            layers=len(layers),
+            names=listed,
         )
+        yield find("frozen", words, layer=frozen[0], figure=float(len(frozen)))
 
 
 def _through_time(layer: Layer) -> Iterator[Finding]:
@@ -134,9 +137,13 @@ def _through_time(layer: Layer) -> Iterator[Finding]:
         return
     decades = (layer.time_steps - 1) * math.log10(layer.time_gain) if layer.time_gain > 0 else -math.inf
     total = 10.0 ** max(min(decades, 300.0), -300.0)
-    words = (
-        f"{layer.name}: the gradient changes by x {layer.time_gain:.3g} per time step toward "
-        f"the first, x {total:.1e} over {layer.time_steps} steps"
+    words = Message(
+        "{layer}: the gradient changes by x {gain:.3g} per time step toward the first, "
+        "x {total:.1e} over {steps} steps",
+        layer=layer.name,
+        gain=layer.time_gain,
+        total=total,
+        steps=layer.time_steps,
     )
     if total > threshold("explodes through time"):
         yield find("explodes through time", words, layer=layer.name, figure=total)

@@ -58,7 +58,7 @@ QUANTITIES: dict[str, Quantity] = {
 SUBJECTS: dict[str, tuple[str, bool]] = {
     "gradient_log10": ("log10 |gradient|, as applied", True),
     "probe_gradient_log10": ("log10 |gradient|, fixed batch", True),
-    "activation": ("activation", False),
+    "activation": ("activation value", False),
     "weight": ("weight", True),
     "gradient": ("gradient", True),
     "update": ("update", True),

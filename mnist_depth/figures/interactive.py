@@ -31,6 +31,8 @@ from mnist_depth.figures.data import (
     profile,
 )
 from mnist_depth.figures.style import Line, lines, plain
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
 
 Figure = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -91,7 +93,7 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
             data.append(_theory(places, theory, line, low) | {"showlegend": not any(map(_is_theory, data))})
     layout = _layout() | {
         "xaxis": _layer_axis(found.layers),
-        "yaxis": _value_axis(spec.title, spec.logarithmic, low, high),
+        "yaxis": _value_axis(_(spec.title), spec.logarithmic, low, high),
         "legend": {"itemsizing": "constant", "orientation": "v"},
     }
     per_epoch = _steps_per_epoch(trainings)
@@ -161,23 +163,23 @@ def _band(places: list[int], line: Line) -> Figure:
     }
 
 
-THEORY = "theory at the start"
+THEORY = mark("theory at the start")
 
 
 def _is_theory(trace: Figure) -> bool:
-    return trace["name"] == THEORY
+    return trace["name"] == _(THEORY)
 
 
 def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": THEORY,
+        "name": _(THEORY),
         "legendgroup": plain(line.label),
         "x": places,
         "y": _drawn(theory, low),
         "line": {"color": line.color, "width": 1.5, "dash": "dash"},
-        "hovertemplate": f"%{{y:.3g}}<extra>{plain(line.label)}, {THEORY}</extra>",
+        "hovertemplate": f"%{{y:.3g}}<extra>{plain(line.label)}, {_(THEORY)}</extra>",
         "connectgaps": True,
     }
 
@@ -196,10 +198,10 @@ def map_figure(trainings: Sequence[Training], quantity: str, color_by: str = "ac
     layout: Figure = _layout()
     data: list[Figure] = []
     for number, (line, table, values) in enumerate(zip(groups, tables, drawn, strict=True), 1):
-        data.append(_heat_map(table, values, ends, number, QUANTITIES[quantity].title, logarithmic))
+        data.append(_heat_map(table, values, ends, number, _(QUANTITIES[quantity].title), logarithmic))
         _panel(layout, number, len(groups), plain(line.label))
-        layout[_axis("xaxis", number)] |= {"title": {"text": "step"}}
-        layout[_axis("yaxis", number)] |= _layer_axis(table.layers, title="layer" if number == 1 else "")
+        layout[_axis("xaxis", number)] |= {"title": {"text": _("step")}}
+        layout[_axis("yaxis", number)] |= _layer_axis(table.layers, title=_("layer") if number == 1 else "")
     return {"data": data, "layout": layout}
 
 
@@ -217,7 +219,7 @@ def _heat_map(
         "y": list(range(1, len(table.layers) + 1)),
         "z": _rows(values),
         "text": [[_hover(name, value) for value in row] for name, row in zip(table.layers, table.values, strict=True)],
-        "hovertemplate": "%{text}, step %{x}<extra></extra>",
+        "hovertemplate": f"%{{text}}, {_('step')} %{{x}}<extra></extra>",
         "zmin": ends[0],
         "zmax": ends[1],
         "colorscale": COLOR_SCALE,
@@ -257,7 +259,7 @@ def distributions_figure(trainings: Sequence[Training], subject: str, color_by: 
         for step in steps
     ]
     layout = _layout() | {
-        "xaxis": {"title": {"text": SUBJECTS[subject][0]}, "zeroline": False},
+        "xaxis": {"title": {"text": _(SUBJECTS[subject][0])}, "zeroline": False},
         "yaxis": _layer_axis(layers) | {"range": [0.5, len(layers) + 1.2]},
     }
     return {"data": data, "layout": layout, "moments": moments}
@@ -310,21 +312,21 @@ def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -
     data: list[Figure] = []
     for number, name in enumerate(CURVES, 1):
         _panel(layout, number, len(CURVES), rows=True)
-        layout[_axis("yaxis", number)] |= {"title": {"text": name}}
+        layout[_axis("yaxis", number)] |= {"title": {"text": _(name)}}
         for line in lines(trainings, color_by):
             for split in SPLITS:
                 series = [trainings[place].curve(name, split) for place in line.members]
-                x, y, _, _ = mean_curve([one for one in series if len(one.steps)])
+                x, y = mean_curve([one for one in series if len(one.steps)])[:2]
                 if len(x):
                     data.append(_curve(line, split, x, y, number))
-    layout[_axis("xaxis", len(CURVES))] |= {"title": {"text": "step"}}
+    layout[_axis("xaxis", len(CURVES))] |= {"title": {"text": _("step")}}
     for number, line_trace in enumerate(data):
         line_trace["showlegend"] = line_trace["name"] not in {one["name"] for one in data[:number]}
     return {"data": data, "layout": layout}
 
 
 def _curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
-    name = f"{plain(line.label)}, {split}"
+    name = f"{plain(line.label)}, {_(split)}"
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(x) == 1 else "lines",
@@ -333,7 +335,7 @@ def _curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
         "x": [float(step) for step in x],
         "y": [float(value) if math.isfinite(value) else None for value in y],
         "line": {"color": line.color, "width": 1.5, "dash": DASHES[split]},
-        "hovertemplate": "step %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+        "hovertemplate": f"{_('step')} %{{x}}: %{{y:.4g}}<extra>%{{fullData.name}}</extra>",
         "xaxis": f"x{number}" if number > 1 else "x",
         "yaxis": f"y{number}" if number > 1 else "y",
     }
@@ -349,9 +351,11 @@ def moment_title(step: int, steps_per_epoch: int) -> str:
     ('step 0, before training', 'step 1,100, epoch 2', 'step 30')
     """
     if step == 0:
-        return "step 0, before training"
+        return _("step 0, before training")
     epoch = epoch_of(step, steps_per_epoch)
-    return f"step {step:,}" if epoch is None else f"step {step:,}, epoch {epoch}"
+    if epoch is None:
+        return _("step {step:,}", step=step)
+    return _("step {step:,}, epoch {epoch}", step=step, epoch=epoch)
 
 
 def _steps_per_epoch(trainings: Sequence[Training]) -> int:
@@ -364,13 +368,13 @@ def _layout() -> Figure:
     return {"margin": {"l": 70, "r": 10, "t": 24, "b": 44}, "hovermode": "closest", "uirevision": "kept"}
 
 
-def _layer_axis(layers: Sequence[str], title: str = "layer (1 is next to the input)") -> Figure:
+def _layer_axis(layers: Sequence[str], title: str | None = None) -> Figure:
     """Ticks at layers: numbers for `layer_01` and the like or where there are many, names otherwise."""
     numbered = all(name.startswith("layer_") for name in layers) or len(layers) > MAX_LAYER_NAMES
     every = max(1, math.ceil(len(layers) / 12)) if numbered else 1
     places = list(range(1, len(layers) + 1))[::every]
     axis: Figure = {
-        "title": {"text": title},
+        "title": {"text": _("layer (1 is next to the input)") if title is None else title},
         "range": [0.5, len(layers) + 0.5],
         "tickvals": places,
         "ticktext": [str(place) if numbered else plain(layers[place - 1]) for place in places],

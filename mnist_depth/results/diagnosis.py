@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mnist_depth.diagnosis import Diagnosis, judge, render
+from mnist_depth.diagnosis import Diagnosis, Message, judge, render
 from mnist_depth.records import TrainingRecord
 from mnist_depth.results.measurements import Moment, from_training
 from mnist_depth.results.model_measurements import from_model
+from mnist_depth.translation import translate
 
 
 def diagnose(model: Any, x: Any, y: Any, *, loss: Any = None) -> Diagnosis:
@@ -39,3 +40,11 @@ def render_pair(start: Diagnosis, end: Diagnosis) -> str:
     if start.remedies == end.remedies:
         start = replace(start, remedies=())
     return f"BEFORE TRAINING\n{render(start)}\n\nAFTER TRAINING\n{render(end)}"
+
+
+def localized(text: str) -> str:
+    """A text of a diagnosis in the active language: a sentence, a note, a source, a verdict, a remedy."""
+    if not isinstance(text, Message):
+        return translate(text)
+    values = {name: localized(value) if isinstance(value, Message) else value for name, value in text.values.items()}
+    return translate(text.template, **values)

@@ -179,7 +179,7 @@ def activation_distributions(groups: Sequence[Group], styles: Styles) -> list[Pi
     if not panels:
         return []
     caption = _("Outputs of hidden layers, last measurement")
-    return [plots.distributions("activations", panels, styles, xlabel=_("activation"), caption=caption)]
+    return [plots.distributions("activations", panels, styles, xlabel=_("activation value"), caption=caption)]
 
 
 def _panels(groups: Sequence[Group], prefix: str, suffix: str, *, hidden_only: bool) -> dict[str, dict[str, Density]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Layer, Measurements
+from mnist_depth.diagnosis import Layer, Measurements, Message
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.errors import UserError
 from mnist_depth.files import check_archive
@@ -47,7 +47,7 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
     run = record if isinstance(record, RunRecord) else None
     gains = _predicted_gains(run.config) if run and moment == "start" else {}
     return Measurements(
-        source=f"{_name(record)}, {_when(record, layers, pick)}",
+        source=_source(record, _step(record, layers, pick)),
         layers=tuple(replace(layer, predicted_gain=gains.get(layer.name)) for layer in layers),
         loss=_loss(record, moment),
         history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
@@ -69,8 +69,10 @@ def _how_to_measure(record: TrainingRecord) -> str:
     return "train it with --instruments=standard"
 
 
-def _name(record: TrainingRecord) -> str:
-    return record.name if record.seed is None else f"{record.name}, seed {record.seed}"
+def _source(record: TrainingRecord, step: int) -> Message:
+    if record.seed is None:
+        return Message("{name}, step {step}", name=record.name, step=step)
+    return Message("{name}, seed {seed}, step {step}", name=record.name, seed=record.seed, step=step)
 
 
 def _traits(record: TrainingRecord, layers: Sequence[Layer]) -> dict[str, str]:
@@ -95,14 +97,14 @@ def _loss(record: TrainingRecord, moment: Moment) -> float | None:
     return (probed or trained or [None])[0]
 
 
-def _when(record: TrainingRecord, layers: Sequence[Layer], pick: int) -> str:
+def _step(record: TrainingRecord, layers: Sequence[Layer], pick: int) -> int:
     """The step of the gradients."""
     steps = [
         int(series.steps[pick])
         for (_, tag), series in record.measured.items()
         if len(series.steps) and "gradient_norm/" in tag and any(f"/{layer.name}" in tag for layer in layers)
     ]
-    return f"step {min(steps) if pick == 0 else max(steps)}"
+    return min(steps) if pick == 0 else max(steps)
 
 
 def _predicted_gains(config: RunConfig) -> dict[str, float]:
@@ -124,7 +126,7 @@ def from_files(model_path: Path, data_path: Path, progress: Progress | None = No
     with silenced():
         model = load_model(model_path)
     return from_model(
-        model, x, y, source=(f"{model_path.name} on the {len(x)} examples of {data_path.name}"), progress=progress
+        model, x, y, source=f"{model_path.name} on the {len(x)} examples of {data_path.name}", progress=progress
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mnist_depth.diagnosis import Layer, Measurements, Output, Trial, judge, next_factor
+from mnist_depth.diagnosis import Layer, Measurements, Message, Output, Trial, judge, next_factor
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS
 from mnist_depth.errors import UserError
 from mnist_depth.results import batch_facts
@@ -127,7 +127,7 @@ class ModelMeasurer:
                     trial = Trial(factor, self._trial(*tensors, factor).losses)
                     measured = replace(measured, trials=(*measured.trials, trial))
         except Exception as error:  # an optimizer or loss of the user's may not work on copies of the weights
-            measured = replace(measured, unseen=(f"trial steps: {cause_of(error)}",))
+            measured = replace(measured, unseen=(Message("trial steps: {reason}", reason=cause_of(error)),))
         return measured
 
 

@@ -18,7 +18,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, is_inside
 from mnist_depth.results import exports, figures, rendering
-from mnist_depth.results.diagnosis import Diagnosis
+from mnist_depth.results.diagnosis import Diagnosis, localized
 from mnist_depth.results.frames import Runs
 from mnist_depth.results.groups import read_runs
 from mnist_depth.results.overview import REPRODUCED, Overview, Story, verdicts
@@ -355,7 +355,10 @@ def _findings(overview: Overview) -> list[tuple[str, list[tuple[str, str, Sequen
                 (
                     title,
                     _(one.verdict),
-                    [f"{one.sentence} ({one.source})", *one.notes, *(found.sentence for found in one.findings)],
+                    [
+                        f"{localized(one.sentence)} ({localized(one.source)})",
+                        *map(localized, [*one.notes, *(found.sentence for found in one.findings)]),
+                    ],
                 )
                 for title, one in zip(titles, diagnoses, strict=False)
             ],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Diagnosis
+from mnist_depth.diagnosis import Diagnosis, Message
 from mnist_depth.records import RunRecord
 
 
@@ -42,15 +42,22 @@ def _command(config: RunConfig) -> str:
     return shlex.join(["python", "-m", "mnist_depth", "train", *flags])
 
 
-def verdict(diagnosis: Diagnosis) -> str:
-    """The verdict in a sentence, the figure that it rests on, and what to try first: a paragraph each."""
-    parts = [f"**{diagnosis.verdict.upper()}**: {_escape(diagnosis.sentence)}."]
+def verdict(diagnosis: Diagnosis, say: Callable[[str], str] = str) -> str:
+    """The verdict in a sentence, the figure that it rests on, and what to try first: a paragraph each.
+
+    `say` translates; event files are in English, whoever reads them later.
+    """
+    parts = [f"**{say(diagnosis.verdict).upper()}**: {_escape(say(diagnosis.sentence))}."]
     worst = next((one for one in diagnosis.findings if one.kind == diagnosis.verdict), None)
     if worst is not None and worst.figure is not None and worst.threshold is not None:
-        parts.append(_escape(f"Measured {worst.figure:.2g}, threshold {worst.threshold:g}."))
+        figures = Message(
+            "Measured {figure:.2g}, threshold {threshold:g}.", figure=worst.figure, threshold=worst.threshold
+        )
+        parts.append(_escape(say(figures)))
     if diagnosis.remedies:
         first = diagnosis.remedies[0]
-        parts.append(_escape(f"Try first: {first.action} (study {first.study})."))
+        advice = Message("Try first: {action} (study {study}).", action=Message(first.action), study=first.study)
+        parts.append(_escape(say(advice)))
     return "\n\n".join(parts)
 
 

@@ -26,7 +26,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.figures import trainings as from_folders
 from mnist_depth.figures.data import CURVES, NOTHING, SUBJECTS, Bars, Series, Training
-from mnist_depth.results.diagnosis import diagnose_run
+from mnist_depth.results.diagnosis import diagnose_run, localized
 from mnist_depth.summaries import text
 
 SPLIT_FOLDERS = ("train", "validation", "test")
@@ -161,14 +161,16 @@ class Source:
         }
 
     def verdict(self, one: Found) -> str:
-        """What is to be said about a gauge's folder, judged anew when it has grown; empty for any other training."""
+        """The verdict on a training's folder in the active language, judged again when it has grown; else empty."""
         record = self._record(one.name)
-        if not isinstance(record, records.GaugeRecord):
+        if record is None:
             return ""
         with contextlib.suppress(OSError, UserError):
             stamp = (record.folder / records.METRICS).stat().st_mtime_ns
             if self._verdicts.get(one.name, (0, ""))[0] != stamp:
-                self._verdicts[one.name] = (stamp, text.verdict(diagnose_run(records.read_gauge(record.folder), "end")))
+                read = records.read_gauge if isinstance(record, records.GaugeRecord) else records.read_run
+                found = diagnose_run(read(record.folder), "end")
+                self._verdicts[one.name] = (stamp, text.verdict(found, localized))
             return self._verdicts[one.name][1]
         return ""
 

@@ -97,8 +97,10 @@ class DepthPlugin(base_plugin.TBPlugin):
             "all": count,
             "shown": len(trainings),
             "fields": _fields(trainings),
-            "quantities": [[name, QUANTITIES[name].title] for name in quantities],
-            "subjects": [[name, SUBJECTS[name][0]] for name in self._source.subjects(found, *where)],
+            "quantities": [[name, translation.translate(QUANTITIES[name].title)] for name in quantities],
+            "subjects": [
+                [name, translation.translate(SUBJECTS[name][0])] for name in self._source.subjects(found, *where)
+            ],
             "cards": self._cards(found, trainings, request),
         }
 
@@ -106,17 +108,21 @@ class DepthPlugin(base_plugin.TBPlugin):
         from mnist_depth.figures.style import lines
         from mnist_depth.summaries.tags import VERDICT
 
-        texts = self._source.texts(found, VERDICT, *_where(request)) if found else {}
-        texts |= {
-            one.name: verdict for one in found if one.name not in texts and (verdict := self._source.verdict(one))
-        }
+        written = self._source.texts(found, VERDICT, *_where(request)) if found else {}
+        in_english = translation.language() == "en"
+
+        def verdict(one: Found) -> str:
+            """That of the event files, which is in English, or one judged here in the active language."""
+            known = written.get(one.name, "")
+            return known if known and in_english else self._source.verdict(one) or known
+
         return [
             {
                 "label": line.label,
                 "color": line.color,
                 "seeds": len(line.members),
                 "run": found[line.members[0]].home,
-                "verdict": next((texts[name] for p in line.members if (name := found[p].name) in texts), ""),
+                "verdict": next((text for place in line.members if (text := verdict(found[place]))), ""),
             }
             for line in lines(trainings, request.args.get("color", "activation"))
         ]

@@ -150,6 +150,20 @@ def test_runs_of_version_0_1_are_one_training_each(tmp_path: Path) -> None:
         assert ask(board.url, "figure", quantity=QUANTITY)["moments"][0]["update"]["0"]["y"] == [1.0, 1.0]
 
 
+def test_the_tab_is_in_the_language_that_was_asked_for(runs: list[RunRecord]) -> None:
+    with start_board(runs[0].folder.parents[2], language="ko") as board:
+        assert eventually(lambda: ask(board.url, "state")["shown"] == 6)
+        state = ask(board.url, "state", filter="study=depth9")
+        cards = {card["label"]: card["verdict"] for card in state["cards"]}
+        assert "소실" in cards["sigmoid"]
+        assert "먼저 해 볼 것" in cards["sigmoid"]
+        assert "정상" in cards["relu"]
+        assert dict(state["quantities"])[QUANTITY] == "기울기의 크기 |dL/dz|"
+        drawn = ask(board.url, "figure", view="profile", quantity=QUANTITY)
+        assert drawn["layout"]["xaxis"]["title"]["text"] == "층 (1이 입력 쪽)"
+        assert drawn["moments"][0]["title"] == "0스텝, 학습 전"
+
+
 def test_the_split_of_a_tag() -> None:
     assert split_of("loss/test") == ("test", "loss")
     assert split_of("accuracy/validation") == ("validation", "accuracy")
