@@ -194,6 +194,8 @@ def _check_where(values: flags.FlagValues) -> None:
     there = [name for name in given if name in ("attach", "remote_python", "ssh_config")]
     if values.remote is None and there:
         raise UserError(f"--{there[0]} is about a board on another machine; add --remote=user@host:/path/to/logs")
+    if "attach" in given and "language" in given:
+        raise UserError("--language is for a board that this command starts; the one that already runs keeps its own")
     here = [name for name in given if name in ("logdir", "bind_all")]
     if values.remote is not None and here:
         raise UserError(f"--{here[0]} is about a board on this machine; --remote names host and folder")
