@@ -423,15 +423,15 @@ def train(make: Callable[[], Case], gauged: bool) -> tuple[list[Any], float, lis
         started = time.perf_counter()
         model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
         seconds = time.perf_counter() - started
-    said = [str(w.message).splitlines()[0] for w in caught if "mnist_depth" in w.filename]
-    return [np.asarray(variable.value) for variable in model.variables], seconds, said
+    warned = [str(w.message).splitlines()[0] for w in caught if "mnist_depth" in w.filename]
+    return [np.asarray(variable.value) for variable in model.variables], seconds, warned
 
 
 def compare(name: str) -> bool:
     """Train one kind of model both ways and print what came of it."""
     plain, seconds, _ = train(CASES[name], gauged=False)
     try:
-        watched, gauged_seconds, said = train(CASES[name], gauged=True)
+        watched, gauged_seconds, warned = train(CASES[name], gauged=True)
     except Exception as error:
         print(f"{name:20} ENDED {type(error).__name__}: {str(error)[:200]}", flush=True)
         return False
@@ -440,7 +440,7 @@ def compare(name: str) -> bool:
         f"{name:20} {'same' if same else 'DIFFERS':8} {seconds:6.1f} s, with the gauge {gauged_seconds:6.1f} s",
         flush=True,
     )
-    for line in said:
+    for line in warned:
         print(f"{'':20} warning: {line}", flush=True)
     return same
 

@@ -31,7 +31,7 @@ def test_layers_and_variables_carry_their_depth() -> None:
     hidden = [
         f"layer_{index:02d}/{name}"
         for index in (1, 2)
-        for name in ("kernel", "bias", *(f"batch_norm/{each}" for each in norm))
+        for name in ("kernel", "bias", *(f"batch_norm/{variable}" for variable in norm))
     ]
     assert [variable.path for variable in model.variables] == [*hidden, "layer_03/kernel", "layer_03/bias"]
 

@@ -25,7 +25,7 @@ DEFINERS: dict[str, Callable[..., Any]] = {
     "float": flags.DEFINE_float,
 }
 
-MOST_SEEDS = 1_000
+MAX_SEEDS = 1_000
 
 NETWORK = "Network and training (any of them overrides a study's default)"
 RUNNING, STUDYING, CHOICES, SEARCHING = "Running", "Studies", "Several configurations", "Searching"
@@ -95,7 +95,7 @@ def _define_running(values: FlagValues) -> None:
     text("logdir", "logs", "folder of all runs", flag_values=values)
     text("data_dir", None, "folder of datasets prepared by tensorflow-datasets", flag_values=values)
     seeds = "number of seeds per configuration, counted from --seed"
-    whole("seeds", None, seeds, lower_bound=1, upper_bound=MOST_SEEDS, flag_values=values)
+    whole("seeds", None, seeds, lower_bound=1, upper_bound=MAX_SEEDS, flag_values=values)
     switch("quick", False, "the study's small version", flag_values=values)
     switch("dry_run", False, "print the runs, their time and disk; write nothing", flag_values=values)
     whole("workers", None, "worker processes (default: one per core)", flag_values=values)
@@ -203,20 +203,20 @@ def config_overrides(values: FlagValues) -> dict[str, Any]:
 def help_text(groups: Iterable[str]) -> str:
     """The flags of these groups, one line each, where they come first."""
     values = define()
-    blocks, told = [], set[str]()
+    blocks, listed = [], set[str]()
     for title in groups:
-        new = [name for name in GROUPS[title] if name not in told]
-        blocks.append("\n".join([f"\n{title}:", *(f"  --{name:<{WIDEST}} {_told(values[name])}" for name in new)]))
-        told |= {*new}
+        new = [name for name in GROUPS[title] if name not in listed]
+        blocks.append("\n".join([f"\n{title}:", *(f"  --{name:<{WIDEST}} {_help_of(values[name])}" for name in new)]))
+        listed |= {*new}
     return "\n".join(blocks)
 
 
 def common_lines(names: Iterable[str]) -> list[str]:
     """One line for each of these flags, its help cut at the first semicolon."""
     values = define()
-    return [f"  --{name:<12} {_told(values[name]).partition(';')[0]}" for name in names]
+    return [f"  --{name:<12} {_help_of(values[name]).partition(';')[0]}" for name in names]
 
 
-def _told(flag: Any) -> str:
+def _help_of(flag: Any) -> str:
     """The help of a flag and its default, where it has one that the help does not name."""
     return flag.help if "default" in flag.help or not flag.default else f"{flag.help} (default: {flag.default})"

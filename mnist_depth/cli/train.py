@@ -22,7 +22,7 @@ from mnist_depth.translation import translate as _
 
 INCOMPLETE = 1
 
-MOST_NAMED = 5
+MAX_LISTED = 5
 """Runs that `train` tells of one by one; of more there is only the table."""
 
 ANY_DATASET = "mnist"
@@ -73,7 +73,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
     result = _sweep(configs, options, values)
     with _whatever_the_disk_holds(result):
         runs = _read(configs, options)
-        for run in runs[:MOST_NAMED]:
+        for run in runs[:MAX_LISTED]:
             print(f"{run.folder}: {run.status}, {output.scores_of(run)}")
         if len(runs) > 1:
             print(f"\n{output.results_table(output.overview_of(runs), output.terminal_width())}\n")

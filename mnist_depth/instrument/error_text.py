@@ -6,14 +6,14 @@ import re
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-LONGEST = 300
+MAX_CHARACTERS = 300
 
 
 def cause(error: BaseException) -> str:
     """The real cause in one line; the error's type where it has no text."""
     text = ANSI.sub("", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return _cause(lines)[:LONGEST] or type(error).__name__
+    return _cause(lines)[:MAX_CHARACTERS] or type(error).__name__
 
 
 def _cause(lines: list[str]) -> str:

@@ -60,7 +60,7 @@ def as_tensors(batch: Any, model: keras.Model | None = None) -> Batch:
     parts = (*first_batch(batch), None, None)[:3]
     x, y, sample_weight = (tf.nest.map_structure(_as_tensor, part) for part in parts)
     size = _fixed_size(model)
-    if size is not None and any(len(each) > size for each in tf.nest.flatten(x) if isinstance(each, tf.Tensor)):
+    if size is not None and any(len(tensor) > size for tensor in tf.nest.flatten(x) if isinstance(tensor, tf.Tensor)):
         warnings.warn(
             f"the model takes batches of {size}: the first {size} examples of the probe are used", stacklevel=3
         )
@@ -75,7 +75,7 @@ def _head(part: Any, size: int) -> Any:
 def _fixed_size(model: keras.Model | None) -> int | None:
     """The batch size that a model is built for, as stateful recurrent networks are."""
     inputs = getattr(model, "inputs", None) if model is not None else None
-    sizes = {each.shape[0] for each in inputs or () if each.shape and each.shape[0] is not None}
+    sizes = {declared.shape[0] for declared in inputs or () if declared.shape and declared.shape[0] is not None}
     return sizes.pop() if len(sizes) == 1 else None
 
 

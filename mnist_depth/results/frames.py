@@ -199,11 +199,11 @@ class Runs(Sequence[TrainingRecord]):
         that only one of them has, or whose figure is not finite, are left out. Raises UserError where a selection
         holds two runs of one seed or fewer than two pairs are left.
         """
-        ours, theirs = (self._by_seed(selection, column) for selection in (first, second))
-        seeds = sorted(seed for seed in ours.keys() & theirs.keys() if math.isfinite(ours[seed] - theirs[seed]))
+        left, right = (self._by_seed(selection, column) for selection in (first, second))
+        seeds = sorted(seed for seed in left.keys() & right.keys() if math.isfinite(left[seed] - right[seed]))
         if len(seeds) < 2:
             raise UserError(f"a paired test needs at least two seeds that both have, not {len(seeds)}")
-        pairs = np.array([(ours[seed], theirs[seed]) for seed in seeds])
+        pairs = np.array([(left[seed], right[seed]) for seed in seeds])
         difference = pairs[:, 0] - pairs[:, 1]
         found = spread(difference, confidence)
         return Comparison(

@@ -160,10 +160,10 @@ def gradient_by_layer(
     axes.set_xlabel(_("layer (1 is next to the input)"))
     axes.set_ylabel(ylabel)
     _legend(figure, styles, profiles)
-    said = "; ".join(_profile_words(label, profile) for label, profile in profiles.items())
+    described = "; ".join(_profile_words(label, profile) for label, profile in profiles.items())
     if any(profile.theory is not None for profile in profiles.values()):
         title = _("{title}: dots measured, lines theory", title=title)
-    alt = _("Chart with a log scale, {title}: {values}.", title=title, values=said)
+    alt = _("Chart with a log scale, {title}: {values}.", title=title, values=described)
     return Picture(name, _capital(title), alt, figure)
 
 
@@ -219,14 +219,14 @@ def distributions(
         axes.sharex(rows[-1])
     rows[-1].set_xlabel(xlabel)
     _legend(figure, styles, next(iter(panels.values())))
-    said = "; ".join(
+    described = "; ".join(
         f"{layer}: "
         + ", ".join(
             _("{label} peaks at {value}", label=label, value=_peak(density)) for label, density in densities.items()
         )
         for layer, densities in panels.items()
     )
-    alt = _("Distributions of {quantity}. {values}.", quantity=xlabel, values=said)
+    alt = _("Distributions of {quantity}. {values}.", quantity=xlabel, values=described)
     return Picture(name, caption, alt, figure)
 
 
@@ -326,7 +326,7 @@ def phase_diagram(
     mesh = axes.pcolormesh(
         _edges(x), _edges(y), shown, cmap=COLOR_MAP, norm=Normalize(*PERCENT), edgecolors="face", linewidth=0.3
     )
-    said = ""
+    border_text = ""
     if trainable_depth is not None:
         line_x = np.unique(np.concatenate([x, np.linspace(x.min(), x.max(), 61)]))
         line_y = np.array([trainable_depth(sigma) for sigma in line_x])
@@ -340,7 +340,7 @@ def phase_diagram(
             path_effects=[withStroke(linewidth=3.6, foreground="black")],
         )
         top = line_x[int(np.argmax(line_y))]
-        said = " " + _("Theory's trainable depth, 6 xi, is largest at sigma_w {sigma:.3g}.", sigma=top)
+        border_text = " " + _("Theory's trainable depth, 6 xi, is largest at sigma_w {sigma:.3g}.", sigma=top)
         legend_below(figure, *axes.get_legend_handles_labels())
     axes.grid(False)
     axes.set_xlim(*_edges(x)[[0, -1]])
@@ -361,7 +361,7 @@ def phase_diagram(
         activation=activation,
         quantity=quantity,
     )
-    return Picture(name, caption, alt + said, figure)
+    return Picture(name, caption, alt + border_text, figure)
 
 
 def _edges(centers: Array) -> Array:

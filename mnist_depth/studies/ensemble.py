@@ -42,11 +42,11 @@ def _better_than(member: str) -> Check:
     """The ensemble's accuracy is above that of the `mean` or the `best` member."""
 
     def check(runs: Runs) -> tuple[bool, str]:
-        ours, theirs = runs.figure("ensemble_accuracy"), runs.figure(f"{member}_member_accuracy")
+        score, member_score = runs.figure("ensemble_accuracy"), runs.figure(f"{member}_member_accuracy")
         count = runs.figure("members")
         if count < 2:
             raise NotTested(_("an ensemble needs at least two finished runs"))
-        return ours > theirs, _(DETAILS[member], count=count, ensemble=ours, member=theirs)
+        return score > member_score, _(DETAILS[member], count=count, ensemble=score, member=member_score)
 
     return check
 

@@ -140,8 +140,8 @@ def seconds(config: RunConfig, sizes: Mapping[str, Sizes] = SIZES) -> float:
     operations = 3 * forward * (plan.steps * plan.minibatch + PROBES * PROBE_EXAMPLES)
     operations += forward * plan.intervals * (size.validation + size.test)
     turns = START_TURNS + config.depth * (COMPILE_TURNS + plan.intervals * INTERVAL_TURNS)
-    each = LAYER_STEP_TURNS if times == 1 else TIME_STEPS * TIME_STEP_TURNS
-    turns += plan.steps * (STEP_TURNS + config.depth * each)
+    layer_turns = LAYER_STEP_TURNS if times == 1 else TIME_STEPS * TIME_STEP_TURNS
+    turns += plan.steps * (STEP_TURNS + config.depth * layer_turns)
     if split_name(config.pretraining)[0] == "dbn":
         trained = config.pretraining_epochs * (config.train_examples or size.train)
         operations += GIBBS_PASSES * forward * trained
@@ -153,8 +153,8 @@ def minutes(configs: Sequence[RunConfig], workers: int | None = None, sizes: Map
     if not configs:
         return 0.0
     busy = max(1, min(workers or cores(), cores(), len(configs)))
-    each = [seconds(config, sizes) for config in configs]
-    return (IMPORT_TURNS / measured_rate().turns + max(sum(each) / busy, max(each))) / 60
+    run_seconds = [seconds(config, sizes) for config in configs]
+    return (IMPORT_TURNS / measured_rate().turns + max(sum(run_seconds) / busy, max(run_seconds))) / 60
 
 
 def megabytes(configs: Iterable[RunConfig], instruments: str = "standard", sizes: Mapping[str, Sizes] = SIZES) -> float:

@@ -17,7 +17,7 @@ from mnist_depth.theory.gaussian import Activation, Array, expect, pair_rule, re
 TRAINABLE_SCALES = 6.0
 """Networks train up to about this many correlation depth scales (Schoenholz et al. 2017, section 5, figure 5)."""
 
-SHORTEST, LONGEST = 1e-12, 1e12
+MIN_LENGTH, MAX_LENGTH = 1e-12, 1e12
 """Lengths beyond these count as 0 and infinity: a fixed point there means that the signal vanishes or explodes."""
 
 CRITICAL = 1e-9
@@ -72,7 +72,7 @@ def fixed_point(activation: str | Activation, sigma_w: float, sigma_b: float = 0
     near = start
     while (excess(near * factor) > 0) == (first > 0):
         near *= factor
-        if not SHORTEST < near < LONGEST:
+        if not MIN_LENGTH < near < MAX_LENGTH:
             return 0.0 if factor < 1 else math.inf
     far = near * factor
     for _ in range(60):
@@ -190,7 +190,7 @@ def depth_scales(activation: str | Activation, sigma_w: float, sigma_b: float = 
     (0.35, 2.1)
     """
     q_star = fixed_point(activation, sigma_w, sigma_b, start)
-    q = min(max(q_star, SHORTEST), LONGEST)
+    q = min(max(q_star, MIN_LENGTH), MAX_LENGTH)
     chi = float(chi_1(activation, q, sigma_w))
     xi_q, xi_gradient = _scale(length_slope(activation, q, sigma_w)), _scale(chi)
     ordered = chi <= 1 + CRITICAL

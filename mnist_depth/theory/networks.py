@@ -23,7 +23,7 @@ from mnist_depth.theory.gaussian import (
     squared_activation,
     squared_slope,
 )
-from mnist_depth.theory.maps import SHORTEST, depth_scales
+from mnist_depth.theory.maps import MIN_LENGTH, depth_scales
 
 INPUT_LENGTHS = {
     "mnist": 0.1120,
@@ -230,7 +230,7 @@ def _scale_lines(config: RunConfig, rows: list[LayerPrediction]) -> list[str]:
     lines = [f"first / last gradient: {ratio:.3g} over {config.depth} layers"]
     if sigma_w == 0:
         return [*lines, "Vanishes: kernels of zeros pass no gradient on."]
-    scales = depth_scales(config.activation, sigma_w, config.bias_std, max(rows[0].length, SHORTEST))
+    scales = depth_scales(config.activation, sigma_w, config.bias_std, max(rows[0].length, MIN_LENGTH))
     return [
         *lines,
         f"endlessly deep: q* = {scales.q_star:.4g}, c* = {scales.c_star:.4g}, chi_1 = {scales.chi_1:.4g}",

@@ -71,10 +71,10 @@ class Contestant:
         return self._read()
 
     def _read(self) -> Epoch:
-        said = [child.stdout.readline() for child in self.children if child.stdout]
-        if not all(said):
+        lines = [child.stdout.readline() for child in self.children if child.stdout]
+        if not all(lines):
             raise SystemExit(f"{self.name} failed; run: {sys.executable} scripts/benchmark --worker '{self.name}'")
-        found = [Epoch(**json.loads(line)) for line in said]
+        found = [Epoch(**json.loads(line)) for line in lines]
         peak, used = max(epoch.peak_mb for epoch in found), sum(epoch.cores for epoch in found)
         return Epoch(sum(epoch.rate for epoch in found), peak, found[0].event_mb, used)
 

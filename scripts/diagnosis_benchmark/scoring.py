@@ -98,8 +98,8 @@ QUESTIONS: dict[str, tuple[Callable[[Case], bool], Callable[[Case], bool]]] = {
 
 def score(found: Iterable[Case], question: str) -> Score:
     """The counts of one question over some cases."""
-    true, said = QUESTIONS[question]
-    pairs = [(true(case), said(case)) for case in found]
+    true, reported = QUESTIONS[question]
+    pairs = [(true(case), reported(case)) for case in found]
     return Score(
         right=pairs.count((True, True)),
         false_alarms=pairs.count((False, True)),

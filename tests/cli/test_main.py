@@ -54,10 +54,10 @@ def test_every_flag_has_help_and_a_place_in_it() -> None:
 
 def test_the_help_of_a_command_shows_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["mnist_depth", "report", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "report DIR" in told
-    assert "--out" in told
-    assert "--depth" not in told
+    output = capsys.readouterr().out
+    assert "report DIR" in output
+    assert "--out" in output
+    assert "--depth" not in output
     assert main(["mnist_depth", "report", "train", "--help"]) == 0
     assert "report DIR" in capsys.readouterr().out
 
@@ -79,7 +79,7 @@ def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["blah"], "valid: study, train"),
         (["study", "depth10"], "valid: depth9"),
@@ -110,10 +110,10 @@ def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert said in fails(capsys, *words)
+    assert message in fails(capsys, *words)
     assert [*tmp_path.iterdir()] == []
 
 
@@ -169,9 +169,9 @@ def test_diagnose_of_a_folder_of_runs_names_some(tmp_path: Path, capsys: pytest.
         run_here.mkdir(parents=True)
         (run_here / "config.json").touch()
     for folder in (tmp_path, tmp_path / "study", tmp_path / "study" / "slug"):
-        said = fails(capsys, "diagnose", str(folder))
-        assert all(f"{tmp_path}/study/slug/seed_{seed}" in said for seed in range(3))
-        assert "seed_3" not in said
+        message = fails(capsys, "diagnose", str(folder))
+        assert all(f"{tmp_path}/study/slug/seed_{seed}" in message for seed in range(3))
+        assert "seed_3" not in message
 
 
 def test_failed_runs_are_told_also_where_their_pages_cannot_be_written(

@@ -87,12 +87,12 @@ def test_every_run_is_told_when_it_begins_and_ends(
             go_on(folder, "train", 100, loss=0.5, accuracy=0.9)
             go_on(folder, "test", 100, loss=0.5, accuracy=0.9)
         (folders[0] / records.DONE).write_text("{}")
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     if terminal:
-        assert "1/2 finished" in told
-        assert "10/10  train loss 0.5000" in told
+        assert "1/2 finished" in output
+        assert "10/10  train loss 0.5000" in output
     else:
-        lines = told.splitlines()
+        lines = output.splitlines()
         assert {*lines} == {
             "started   digits-relu/seed_0",
             "started   digits-tanh/seed_0",

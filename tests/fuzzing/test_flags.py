@@ -185,7 +185,7 @@ def _split(command: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("search --dataset=xor --seed=-1", "seed must be a whole number from 0"),
         ("train --seeds=0", "--seeds"),
@@ -204,10 +204,10 @@ def _split(command: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         ("report a\\\nb", r"a\nb does not exist"),
     ],
 )
-def test_what_was_found_once(home: Path, line: str, said: str) -> None:
+def test_what_was_found_once(home: Path, line: str, message: str) -> None:
     ended = call(*shlex.split(line.replace("\\\n", "'\n'")))
     assert ended.code == 2
-    assert said in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
 
 

@@ -123,7 +123,7 @@ def test_a_report_folder_that_leads_out_is_not_written_through(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("train --dataset=xor --logdir=gs://bucket/logs", "--logdir takes a folder of this machine"),
         ("board --logdir=s3://bucket/logs", "--logdir takes a folder of this machine"),
@@ -131,10 +131,10 @@ def test_a_report_folder_that_leads_out_is_not_written_through(tmp_path: Path) -
         ("report logs --out=gs://bucket/page.html", "--out takes a folder of this machine"),
     ],
 )
-def test_addresses_are_no_folders(line: str, said: str) -> None:
+def test_addresses_are_no_folders(line: str, message: str) -> None:
     ended = call(*line.split())
     assert (ended.code, ended.out) == (2, "")
-    assert said in ended.err
+    assert message in ended.err
 
 
 def test_choices_are_counted_before_they_are_combined() -> None:

@@ -78,15 +78,15 @@ class Speechless(Picky):
     text = ""
 
 
-@pytest.mark.parametrize(("kind", "said"), [(Picky, "only batches of 16"), (Speechless, "")])
-def test_a_probe_that_fails(kind: Any, said: str) -> None:
+@pytest.mark.parametrize(("kind", "cause"), [(Picky, "only batches of 16"), (Speechless, "")])
+def test_a_probe_that_fails(kind: Any, cause: str) -> None:
     def make() -> Any:
         return network(kind(name="picky"), dense(4, "tanh", name="hidden"))
 
     measuring, writer = gauge()
     messages = messages_of(lambda: assert_same(train(make), train(make, [measuring])))
     assert len(messages) == 1
-    assert messages[0].startswith(f"the probe is not measured: {said}")
+    assert messages[0].startswith(f"the probe is not measured: {cause}")
     assert "give probe= a batch that the model takes" in messages[0]
     assert sorted(writer.scalars["gradient_norm/hidden/kernel"]) == list(range(1, 2 * STEPS + 1))
 

@@ -99,16 +99,16 @@ def test_same_runs_give_the_same_page(root: Path, text: str, tmp_path: Path) -> 
 
 
 def test_a_page_of_its_own_name_keeps_its_files_apart(root: Path, text: str, tmp_path: Path) -> None:
-    mine = tmp_path / "metrics.csv"
-    mine.write_text("mine", encoding="utf-8")
+    users_file = tmp_path / "metrics.csv"
+    users_file.write_text("mine", encoding="utf-8")
     page = write_report(root, tmp_path / "my class.html", STORY)
-    assert mine.read_text(encoding="utf-8") == "mine"
+    assert users_file.read_text(encoding="utf-8") == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv", "my class.html", "my class_files"}
-    told = page.read_text(encoding="utf-8")
-    links = [unquote(link) for link in re.findall(r'<a href="([^"]*)"', told)]
+    html = page.read_text(encoding="utf-8")
+    links = [unquote(link) for link in re.findall(r'<a href="([^"]*)"', html)]
     assert len(links) > 4
     assert all((tmp_path / link).is_file() for link in links)
-    assert told.replace("my%20class_files/", "") == text
+    assert html.replace("my%20class_files/", "") == text
 
 
 def test_only_the_runs_that_are_asked_for_are_told_and_the_others_counted(tmp_path: Path) -> None:

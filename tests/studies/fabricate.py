@@ -15,7 +15,7 @@ Metrics = Mapping[str, float]
 Layers = Mapping[str, Sequence[float | tuple[float, ...]]]
 """Quantity, with `/bias` behind it for a variable's -> for each hidden layer one value, or several over time."""
 
-LARGEST = 0.1135
+CONSTANT_ACCURACY = 0.1135
 
 
 def finished(config: RunConfig, layers: Layers | None = None, /, **metrics: float) -> RunRecord:
@@ -45,9 +45,9 @@ def stuck(**changes: float) -> dict[str, float]:
         "train_accuracy": 0.1124,
         "test_accuracy": 0.098,
         "validation_accuracy": 0.1,
-        "best_test_accuracy": LARGEST,
+        "best_test_accuracy": CONSTANT_ACCURACY,
         "gradient_ratio": 1e-5,
-        "largest_class_share": LARGEST,
+        "largest_class_share": CONSTANT_ACCURACY,
         **changes,
     }
 
@@ -62,7 +62,7 @@ def learned(accuracy: float = 0.975, **changes: float) -> dict[str, float]:
         "validation_accuracy": accuracy,
         "best_test_accuracy": accuracy,
         "gradient_ratio": 0.8,
-        "largest_class_share": LARGEST,
+        "largest_class_share": CONSTANT_ACCURACY,
         **changes,
     }
 

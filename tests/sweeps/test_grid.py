@@ -43,7 +43,7 @@ def test_values_have_the_type_of_their_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("depth", "takes FIELD=VALUE,VALUE"),
         ("dpeth=3", "'dpeth=3'"),
@@ -52,6 +52,6 @@ def test_values_have_the_type_of_their_field() -> None:
         ("dropout=", "not all of type float"),
     ],
 )
-def test_what_is_no_list_of_values_is_named(text: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_what_is_no_list_of_values_is_named(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         parse_choices(text)

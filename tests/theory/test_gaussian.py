@@ -33,8 +33,8 @@ def test_every_activation_of_the_registry_is_known(name):
 def test_activations_agree_with_keras(name):
     entry, arguments = lookup(ACTIVATIONS, name, "activation")
     z = np.linspace(-8, 8, 101).astype(np.float32)
-    ours = theory.resolve(name).value(z.astype(float))
-    np.testing.assert_allclose(ours, np.asarray(entry.build(*arguments)(z)), atol=2e-6)
+    actual = theory.resolve(name).value(z.astype(float))
+    np.testing.assert_allclose(actual, np.asarray(entry.build(*arguments)(z)), atol=2e-6)
 
 
 def test_extreme_pre_activations_stay_finite():

@@ -45,8 +45,8 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     keras.utils.set_random_seed(99)
     other = network()
     assert checkpoint.restore(other) == (2, 1.5)
-    for ours, theirs in zip(trained(other, 2), expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for actual, wanted in zip(trained(other, 2), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
 
 
 def test_a_later_state_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:

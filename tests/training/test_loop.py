@@ -87,17 +87,17 @@ def test_the_starts_of_blocks(examples: int, epochs: int, most: int) -> None:
 def test_weights_are_bit_identical_to_plain_compiled_fit(digits: datasets.Dataset, options: dict[str, Any]) -> None:
     config = RunConfig(dataset="digits", depth=3, width=16, epochs=2, batch_size=50, **options)
     plan = Plan(len(digits.train), config.batch_size, config.epochs)
-    ours = loop.prepare(models.build(config), digits.train, plan, **_compiled(config))
-    loop.fit(ours, plan, config.seed)
+    block_model = loop.prepare(models.build(config), digits.train, plan, **_compiled(config))
+    loop.fit(block_model, plan, config.seed)
 
     plain = models.build(config)
     plain.compile(jit_compile=True, **_compiled(config))  # pyright: ignore[reportArgumentType]
     order = _blocks(plan, config.seed, 0, plan.intervals).reshape(-1)
     plain.fit(digits.train.images[order], digits.train.labels[order], batch_size=50, shuffle=False, verbose=0)  # pyright: ignore[reportArgumentType]
 
-    for mine, theirs in zip(ours.variables, plain.variables, strict=False):
-        if "metric" not in mine.path:
-            np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs), err_msg=mine.path)
+    for actual, expected in zip(block_model.variables, plain.variables, strict=False):
+        if "metric" not in actual.path:
+            np.testing.assert_array_equal(np.asarray(actual), np.asarray(expected), err_msg=actual.path)
 
 
 def test_the_losses_of_a_block_are_the_minibatches_losses(
@@ -124,8 +124,8 @@ def test_scores_count_every_example_and_match_keras(digits: datasets.Dataset) ->
     scores = scorer()
     model.compile(**_compiled(config))
     for name, split in splits.items():
-        theirs: Any = model.evaluate(split.images, split.labels, verbose=0, return_dict=True)  # pyright: ignore[reportArgumentType]
-        assert scores[name]["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+        expected: Any = model.evaluate(split.images, split.labels, verbose=0, return_dict=True)  # pyright: ignore[reportArgumentType]
+        assert scores[name]["loss"] == pytest.approx(expected["loss"], rel=1e-5)
         predicted = np.argmax(np.asarray(model(split.images)), axis=1)
         np.testing.assert_array_equal(scorer.predictions[name], predicted)
         assert scores[name]["accuracy"] == pytest.approx(np.mean(predicted == split.labels), abs=1e-6)
