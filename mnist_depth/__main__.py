@@ -1,13 +1,13 @@
 """`python -m mnist_depth`, which the console script `mnist-depth` runs too.
 
-Imports come late here: until the current folder is checked, any of them may find a file of the user's instead.
+Imports are deferred: until the current folder is checked, any of them may import a user's file instead.
 """
 
 import _signal  # pyright: ignore[reportMissingImports]  # built into the interpreter, so that no file can hide it
 import sys
 
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `main` catches it, Ctrl-C ends the process quietly
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `main` runs, Ctrl-C ends the process silently
 
 from mnist_depth.runtime import shadowing
 

@@ -31,7 +31,7 @@ def train(
 
     Instead of a config, its fields may be given: `train(activation="tanh", depth=5)`. The run folder is
     `<logdir>/<study>/<name>/seed_<k>`. `instruments` is `none`, `light`, `standard` or `full`; `data_dir` the folder of
-    prepared datasets; `keep_going` trains on after a loss that is not finite. Raises UserError for an invalid field
+    prepared datasets; `keep_going` continues training after a non-finite loss. Raises UserError for an invalid field
     and for a folder that cannot be used.
     """
     if config is not None and fields:
@@ -73,10 +73,10 @@ def train_many(
 ) -> sweep.Result:
     """Train many networks in parallel, one process per core; `.runs` of the result holds what was trained.
 
-    `configs` is a list of configs, or the fields that all of them share: then `choices` lists the values of other
-    fields, and every combination is trained with `seeds` seeds. Runs that are finished are not trained again. In a
-    program (not in a notebook) call it under `if __name__ == "__main__":`, because workers import the program. Raises
-    UserError before anything starts if a config or a folder is not valid.
+    `configs` is a list of configs, or the fields that all configs share; in that case `choices` lists the values of
+    other fields, and every combination is trained with `seeds` seeds. Finished runs are not trained again. In a program
+    (not in a notebook) call it under `if __name__ == "__main__":`, because workers import the program. Raises UserError
+    before anything starts if a config or a folder is not valid.
     """
     options = sweep.Options(
         logdir=Path(logdir),

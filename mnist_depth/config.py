@@ -38,12 +38,12 @@ ALIASES: dict[str, Mapping[str, str]] = {"activation": activations.ALIASES, "ini
 """Other names that a field accepts."""
 
 DERIVED = ("learning_rate", "epochs", "pretraining_epochs")
-"""Fields that may be left None: their usual value follows from the optimizer or the dataset."""
+"""Fields that may be None: their default then follows from the optimizer or the dataset."""
 
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 
 MAX_NUMBER = 1e38
-"""Of all numbers that are not whole: networks compute in float32, which ends at 3.4e38."""
+"""Largest float value of a field: networks compute in float32, whose maximum is 3.4e38."""
 
 MAX_SLUG, HASH = 32, 3
 """Characters of a slug, so that `<slug>/seed_0` stays below 40 in TensorBoard's run list, and of a hash in it."""
@@ -166,7 +166,7 @@ class RunConfig:
         _check_range("train_examples", self.train_examples, 0, 10_000_000)
 
     def _check_arguments(self) -> None:
-        """Check the arguments of names (`maxout:3`), also against depth and width."""
+        """Check the arguments of names (`maxout:3`), including against depth and width."""
         base, arguments = self._named("activation")
         if base == "maxout":
             _check_range("activation maxout: the number of pieces", arguments[0], 2, 100)
@@ -201,7 +201,7 @@ class RunConfig:
             raise UserError(f"width must be a multiple of the {branches} branches of {self.wiring}, not {self.width}")
 
     def _check_hidden(self) -> None:
-        """Fields that act on hidden layers need one."""
+        """Raise UserError if a field acts on hidden layers and there are none."""
         if self.depth > 1:
             return
         for name, idle in (("batch_norm", "none"), ("dropout", 0.0)):
@@ -246,9 +246,9 @@ class RunConfig:
 
     @property
     def slug(self) -> str:
-        """A short name of all but the seed: the activation, then whatever is not the default, most telling first.
+        """A short name of everything but the seed: activation, then non-default fields, most informative first.
 
-        What does not fit into MAX_SLUG characters is left out, and a hash of the whole config ends the name.
+        Fields that exceed MAX_SLUG characters are replaced by a hash of the whole config at the end.
 
         >>> RunConfig(activation="sigmoid", seed=7).slug
         'sigmoid'
@@ -264,7 +264,7 @@ class RunConfig:
         return self._hashed_slug([self._slug_word(field_name, digits=3) for field_name in shown])
 
     def _slug_word(self, name: str, digits: int) -> str:
-        """One field of the slug, numbers rounded to so many digits; `=` and `+` replace what file systems dislike."""
+        """One field of the slug, numbers rounded to `digits` digits; `=` and `+` replace unsafe characters."""
         value = getattr(self, name)
         text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
         if isinstance(value, str) and digits < 6:
@@ -425,4 +425,4 @@ def _shown(value: Any) -> str:
     try:
         return reprlib.repr(value)
     except ValueError:
-        return "a number of thousands of digits"  # more than Python spells out
+        return "a number of thousands of digits"  # more digits than Python converts to text

@@ -2,7 +2,7 @@
 
 Images come from tensorflow-datasets (MNIST: LeCun, Cortes & Burges, CC BY-SA 3.0), or, where there is neither a
 prepared copy nor a network, from the 1,797 handwritten digits that ship inside scikit-learn. Decoded arrays are cached
-under `$XDG_CACHE_HOME/mnist_depth`, so that the second start reads them in well under a second.
+under `$XDG_CACHE_HOME/mnist_depth`, so that later starts read them in well under a second.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 REACHABLE_SECONDS = 4.0
-"""How long a dataset's server may take to answer before it counts as out of reach."""
+"""Timeout after which a dataset's server counts as unreachable."""
 
 FETCH_SECONDS = 600.0
 """How long fetching and preparing a dataset may take; tensorflow-datasets alone would retry for minutes."""
@@ -74,7 +74,7 @@ class Split:
 
     @cached_property
     def tensors(self) -> tuple[Any, Any]:
-        """The same as TensorFlow tensors: one copy, however many networks are trained on it."""
+        """The arrays as TensorFlow tensors: one copy for any number of networks."""
         import tensorflow as tf
 
         return tf.constant(self.images), tf.constant(self.labels)
@@ -122,7 +122,7 @@ def load(name: str, data_dir: str | None = None, train_examples: int = 0) -> Dat
 
 
 def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
-    """MNIST where it is prepared or can be fetched, else digits; and one plain line that says so."""
+    """MNIST if it is prepared or can be downloaded, otherwise digits; and one line that says which and why."""
     if _prepared("mnist", data_dir):
         return "mnist", f"Dataset: mnist, prepared in {_tfds_dir(data_dir)}."
     if problem := _fetch("mnist", data_dir):
@@ -139,13 +139,13 @@ def _tfds_dir(data_dir: str | None) -> Path:
 
 
 def _prepared(name: str, data_dir: str | None) -> Path | None:
-    """The newest prepared version's folder, None where there is none."""
+    """The folder of the newest prepared version, or None."""
     versions = sorted((_tfds_dir(data_dir) / name).glob("*/dataset_info.json"))
     return versions[-1].parent if versions else None
 
 
 def _fetch(name: str, data_dir: str | None) -> str | None:
-    """Let tensorflow-datasets download and prepare; return what went wrong, None when nothing did."""
+    """Let tensorflow-datasets download and prepare; return the error, or None on success."""
     if str(_tfds_dir(data_dir)).startswith("~"):
         return "this user has no home folder to keep it in"
     if not _reachable(DATASETS[name].server):
@@ -162,7 +162,7 @@ def _fetch(name: str, data_dir: str | None) -> str | None:
 
 
 def _reachable(url: str) -> bool:
-    """Whether `url` answers in time; asked in a thread, because name lookup knows no time limit."""
+    """Whether `url` answers in time; asked in a thread, because name lookup has no timeout."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -204,7 +204,7 @@ def _decode(name: str, folder: Path) -> Arrays:
             examples: Any = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
             arrays[f"{split}_images"] = np.ascontiguousarray(examples["image"].reshape(-1, 784))
             arrays[f"{split}_labels"] = examples["label"].astype(np.int32)
-    except Exception as error:  # a damaged folder fails in many ways inside the library; all of them mean the same here
+    except Exception as error:  # damaged folders raise many kinds of errors in the library
         reason = first_line(error)[:200]
         raise UserError(f"the {name} prepared in {folder} is damaged ({reason}); prepare it again") from error
     return arrays
@@ -238,7 +238,7 @@ def _gate(truth: tuple[int, int, int, int], data_dir: str | None) -> Arrays:
 
 
 def _gaussian(data_dir: str | None) -> Arrays:
-    """N(0, 1) noise, 1,000 x 100, with random labels: the input of the lectures' look at activations."""
+    """N(0, 1) noise, 1,000 x 100, with random labels: the input of the lectures' activation histograms."""
     import numpy as np
 
     random = np.random.default_rng(0)
@@ -254,7 +254,7 @@ def cache_dir() -> Path | None:
 
 
 def _cached(key: str, make: Callable[[], Arrays]) -> Arrays:
-    """The arrays from the cache, or made and put there. Without a usable cache they are made every time."""
+    """Return the arrays from the cache, or make and store them. Without a usable cache they are made every time."""
     folder = cache_dir()
     if folder is None:
         return make()
@@ -357,4 +357,4 @@ SIZES: dict[str, Sizes] = {
     "or": Sizes(4, 4, 4),
     "xor": Sizes(4, 4, 4),
 }
-"""Known before a dataset is fetched: estimates and dry runs need no data."""
+"""Sizes known without loading a dataset, for estimates and dry runs."""

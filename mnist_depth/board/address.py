@@ -1,4 +1,4 @@
-"""Read `user@host:/path/to/logs`, and refuse what OpenSSH or a shell could take for something else."""
+"""Parse `user@host:/path/to/logs`; reject anything that OpenSSH or a shell could interpret differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child process that serves a board for as long as we hold its standard input."""
+"""A child process that serves a board until its standard input is closed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from mnist_depth.board.launcher import MARK
 
 # Reads one line of standard input, the launcher's source, and runs it; unbuffered, so that the rest stays in the pipe.
 BOOT = "import base64,sys;exec(base64.b64decode(sys.stdin.buffer.raw.readline()))"
-# More than a run writes: beyond, TensorBoard drops points at random. (0, "all" in its help, hides images and texts.)
+# More than a run writes; above this limit TensorBoard drops points at random. (0, "all" in its help, hides images and
+# texts.)
 SAMPLES = "scalars=5000,histograms=1000,images=200,text=100"
 SECONDS_TO_END = 10
 MAX_LINE = 1 << 16
@@ -37,7 +38,7 @@ def launcher_input(
     tensorflow: bool = False,
     language: str = "",
 ) -> bytes:
-    """Return the two lines that the launcher's process reads first: its own source, and what to do."""
+    """Return the two lines that the launcher process reads first: its own source and its arguments."""
     source = (Path(__file__).with_name("launcher.py")).read_bytes()
     arguments = [f"--reload_interval={reload_interval:g}", f"--samples_per_plugin={SAMPLES}", *more]
     order = {"port": port, "arguments": arguments, "patience": patience, "tensorflow": tensorflow, "language": language}
@@ -47,8 +48,9 @@ def launcher_input(
 class ChildProcess:
     """A process that ends when its standard input closes; as a context manager it ends with the block.
 
-    `detached` moves the child out of the terminal's reach, so that Ctrl-C reaches only us. `die_with_us` asks Linux to
-    end the child when we die: `ssh` needs it, which outlives its input while a browser holds a connection open.
+    `detached` starts the child in a session of its own, so that Ctrl-C reaches only the parent. `die_with_us` asks
+    Linux to end the child when the parent dies; `ssh` needs this because it outlives its input while a browser holds a
+    connection open.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class ChildProcess:
         )
 
     def send(self, data: bytes) -> None:
-        """Write to the child; a child that is gone is noticed elsewhere."""
+        """Write to the child; errors are ignored because the callers detect a dead child elsewhere."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.write(data)
@@ -117,7 +119,7 @@ def _wait_for_end_of(pipe: int) -> None:
 
 
 def _end_with_parent() -> Callable[[], None]:
-    """What a new child does first on Linux: ask for SIGTERM at its parent's death, unless that has happened already."""
+    """Run first in a new child on Linux: request SIGTERM at the parent's death, unless the parent is already dead."""
     libc = ctypes.CDLL(None)  # loaded before the fork: a child of a threaded process must not load anything
     parent = os.getpid()
 

@@ -1,8 +1,8 @@
-"""Run TensorBoard in this process for as long as somebody holds the other end of standard input.
+"""Run TensorBoard in this process until standard input is closed.
 
 This file imports only the standard library and TensorBoard (Python 3.8 or later): its source is sent to the interpreter
-that is to serve the board, here or on a machine that need not know this package. When the
-holder ends, however it ends, the kernel closes the pipe, and the board goes with it. Nothing can be left behind.
+that serves the board, locally or on a machine without this package. When the parent ends for any reason, the kernel
+closes the pipe and the board ends, so no process is left behind.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ def start_tensorboard(arguments: list[str], first_port: int) -> str:
 
 
 def avoid_tensorflow() -> None:
-    """Let TensorBoard use its own stand-in for TensorFlow: seconds and half a gigabyte less, local disks lose nothing.
+    """Make TensorBoard use its own TensorFlow stub: saves seconds and 0.5 GB; local disks need no more.
 
-    `tensorboard.compat.notf` is the module by which TensorBoard itself lets one ask for this.
+    `tensorboard.compat.notf` is TensorBoard's own switch for this.
     """
     sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
 
 
 @contextlib.contextmanager
 def quiet_unless_it_fails() -> Iterator[None]:
-    """Hold back TensorBoard's advice on options that the user never sees; a failure is shown whole."""
+    """Suppress TensorBoard's advice on options that the user never sees; print a failure in full."""
     held = io.StringIO()
     try:
         with contextlib.redirect_stderr(held):
@@ -78,7 +78,7 @@ def has_event_files(logdir: str) -> bool:
 
 
 def wait_for_release(patience: float | None) -> None:
-    """Return when standard input is closed, or has been silent for `patience` seconds (None: for ever)."""
+    """Return when standard input is closed, or has been silent for `patience` seconds (None: wait forever)."""
     while select.select([0], [], [], patience)[0] and os.read(0, 4096):
         pass
 
@@ -99,7 +99,7 @@ def main(
         url = start_tensorboard(["--logdir=" + logdir, *arguments], port)
     port = int(url.rstrip("/").rpartition(":")[2])
     print(MARK + json.dumps({"url": url, "port": port, "events": has_event_files(logdir)}), flush=True)
-    os.dup2(2, 1)  # nobody reads our standard output any more
+    os.dup2(2, 1)  # the reader of standard output is gone
     with contextlib.suppress(KeyboardInterrupt):
         wait_for_release(patience)
     os._exit(0)

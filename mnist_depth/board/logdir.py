@@ -1,4 +1,4 @@
-"""Look at a logdir before a board is started on it."""
+"""Check a logdir before a board is started on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_EXAMPLES = 3
 def check_logdir(logdir: str | os.PathLike[str]) -> str:
     """Return the absolute path of an existing folder; an address such as `gs://bucket/logs` is returned as it is.
 
-    Raises UserError when nothing is there, or when it is not a folder that we may read.
+    Raises UserError when nothing is there, or when it is not a readable folder.
     """
     text = os.fspath(logdir)
     if "://" in text:
@@ -48,7 +48,7 @@ def event_folders(root: str) -> Iterator[str]:
 
 
 def _advice(missing: str) -> str:
-    """Say which folders near `missing`, or below ./logs, hold runs."""
+    """Name the folders near `missing`, or below ./logs, that contain runs."""
     found: list[str] = []
     for root in (os.path.dirname(missing), os.path.abspath("logs")):
         if os.path.isdir(root) and root != os.path.sep:

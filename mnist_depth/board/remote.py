@@ -1,8 +1,8 @@
-"""A TensorBoard on another machine, brought to this one by the user's own OpenSSH.
+"""Show a TensorBoard that runs on a remote host, through the user's own OpenSSH.
 
-One `ssh` carries everything: a command there that lives on its standard input, and a port forwarding that is added once
-the port there is known (so no port is guessed on either side). No word that the user typed is on a command line that a
-shell reads: the folder's name goes through standard input as data.
+One `ssh` connection carries both: a remote command that runs until its standard input closes, and a port forwarding
+that is added once the remote port is known (so no port is guessed on either side). Nothing that the user typed is part
+of a command line that a shell parses: the folder's name is sent through standard input as data.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from mnist_depth.board.server import PORT, Board, check_port, environment, exit_
 from mnist_depth.errors import UserError
 
 SECONDS_BETWEEN_SIGNS = 15
-SECONDS_OF_SILENCE = 300  # longer than a short sleep of a laptop; then the remote board ends itself
+SECONDS_OF_SILENCE = 300  # longer than a short laptop sleep; after that the remote board ends itself
 
 _NO_FOLDER, _NO_TENSORBOARD, _SSH_FAILED = 90, 91, 255
 
-# Both scripts are one line without ', ! or \\, so that any login shell there (sh, fish, csh) passes them on.
-# Interpreters are tried in this order: the one asked for; a .venv in or above the folder, if it is the user's own (what
-# another user left beside shared logs is never run); the one behind the `tensorboard` command; python3; python.
+# Both scripts are one line without ', ! or \\, so that any remote login shell (sh, fish, csh) passes them on.
+# Interpreters are tried in this order: the one asked for; a .venv in or above the folder, if it is the user's own (an
+# interpreter that another user left beside shared logs is never run); the one behind the `tensorboard` command;
+# python3; python.
 _SERVE_REMOTELY = (
     "IFS= read -r dir && IFS= read -r given || exit 90; "
     'case $dir in "~") dir=$HOME;; "~/"*) dir=$HOME/${dir#"~/"};; /*) ;; *) dir=$HOME/$dir;; esac; '
@@ -61,8 +62,8 @@ def remote(
 ) -> None:
     """Show the board of `user@host:/path/to/logs` here until Ctrl-C, SIGTERM or the loss of the connection.
 
-    Takes the first free local port from `port` on. `attach` forwards to the board that already runs on that port there;
-    `python` names the interpreter to use there; `ssh_config` is what `ssh -F` takes; `language` is that of the Depth
+    Takes the first free local port from `port` on. `attach` forwards to the board that already runs on that remote
+    port; `python` names the remote interpreter; `ssh_config` is what `ssh -F` takes; `language` is that of the Depth
     tab. Raises UserError.
     """
     with (
@@ -120,14 +121,14 @@ def open_remote(
 
 
 class _Ssh:
-    """One connection of the user's OpenSSH, with a control socket of our own through which forwardings are added."""
+    """One OpenSSH connection with a private control socket, through which forwardings are added."""
 
     def __init__(self, host: str, control: str, config: str | os.PathLike[str] | None) -> None:
         self._host = host
         self._base = ["ssh", *(["-F", os.path.abspath(config)] if config else []), "-S", control]
 
     def open(self, script: str) -> ChildProcess:
-        """Run `script` there with `sh`; password, passphrase and host key are asked by `ssh` itself on the terminal."""
+        """Run `script` on the remote host with `sh`; `ssh` itself asks for password, passphrase and host key."""
         options = {
             "ControlPersist": "no",
             "ClearAllForwardings": "yes",
@@ -144,7 +145,7 @@ class _Ssh:
             raise UserError("there is no `ssh` on this machine; install the OpenSSH client") from None
 
     def forward(self, there: int, first: int) -> int:
-        """Forward the first free loopback port from `first` on to port `there`; return it."""
+        """Forward the first free loopback port, starting at `first`, to the remote port `there`; return it."""
         answer = "no port is left"
         for port in filter(_looks_free, range(first, min(first + PORTS_TRIED, 65536))):
             request = ["-O", "forward", "-L", f"127.0.0.1:{port}:127.0.0.1:{there}", "--", self._host]
@@ -156,7 +157,7 @@ class _Ssh:
 
 
 def _looks_free(port: int) -> bool:
-    """Whether nobody has the port yet; the word of `ssh` is final, but it complains on the terminal of a taken one."""
+    """Whether the port looks free. `ssh` decides, but it prints a complaint about every port that is taken."""
     with socket.socket() as probe, contextlib.suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""A TensorBoard on this machine, on loopback, that lives exactly as long as the command that started it."""
+"""A local TensorBoard on loopback that runs exactly as long as the command that started it."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def serve(
     """Serve `logdir` until Ctrl-C or SIGTERM; print the address and the SSH line for another machine.
 
     Takes the first free port from `port` on (0: any). `reload_interval` is in seconds, `words` filter the trainings of
-    the Depth tab, whose language is `language`, by default that of the locale. Raises UserError for a logdir that is
-    not there, for `bind_all` that is not `acknowledged`, and when the board cannot start or ends by itself.
+    the Depth tab, whose language is `language`, by default that of the locale. Raises UserError for a missing logdir,
+    for `bind_all` without `acknowledged`, and when the board cannot start or ends by itself.
     """
     with (
         contextlib.suppress(KeyboardInterrupt),
@@ -83,7 +83,8 @@ def start_board(
 ) -> Iterator[Board]:
     """A board that answers by the time the block is entered and is gone when it is left.
 
-    The address is the one that our own process bound, never somebody else's board on that port. Raises like `serve`.
+    The address is the one that the child process bound, never another process's board on that port. Raises like
+    `serve`.
     """
     check_port(port)
     _check_access(bind_all, acknowledged)
@@ -112,12 +113,12 @@ def start_board(
 
 
 def environment(url: str, child: ChildProcess, refusal: float = SECONDS_OF_REFUSAL) -> dict[str, Any]:
-    """Wait until the board at `url` answers and return what it says of itself.
+    """Wait until the board at `url` answers; return its description of itself.
 
-    It has bound its port by now, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse for long (`refusal`
-    in seconds; 0 asks once). Raises UserError then, and when the process behind it ends.
+    Its port is already bound, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse connections for long
+    (`refusal` in seconds; 0 asks once). Raises UserError then, and when the process behind it ends.
     """
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach our loopback
     limit = time.monotonic() + refusal
     while child.process.poll() is None:
         try:
@@ -131,12 +132,12 @@ def environment(url: str, child: ChildProcess, refusal: float = SECONDS_OF_REFUS
 
 
 def ssh_line(port: int) -> str:
-    """The command that brings this host's port `port` to another machine."""
+    """The command that forwards this host's port `port` to another machine."""
     return f"ssh -N -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}"
 
 
 def _user() -> str:
-    """The user's name; a container may run as a number that has none."""
+    """The user's name; a container may run under a user id without one."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -144,7 +145,7 @@ def _user() -> str:
 
 
 def check_port(port: int, first: int = 0) -> None:
-    """Raise UserError for a number that is no port."""
+    """Raise UserError for an invalid port number."""
     if not first <= port <= 65535:
         raise UserError(f"port {port} is not between {first} and 65535")
 
@@ -165,9 +166,9 @@ def _last_line(log: IO[bytes]) -> str:
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """End orderly on SIGTERM and, unless nohup holds it back, SIGHUP, with the status that a shell expects.
+    """Exit cleanly on SIGTERM and, unless nohup ignores it, SIGHUP, with the status that a shell expects.
 
-    Signals belong to the main thread alone.
+    Only the main thread can set signal handlers.
     """
 
     def leave(number: int, _: types.FrameType | None) -> None:

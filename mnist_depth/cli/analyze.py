@@ -46,7 +46,7 @@ def theory(words: list[str], values: flags.FlagValues) -> int:
     from mnist_depth.theory import describe
 
     _no_words("theory", words)
-    with np.errstate(all="ignore"):  # signals that overflow float64 stand in the table as inf and nan
+    with np.errstate(all="ignore"):  # the table shows signals that overflow float64 as inf and nan
         print(describe(RunConfig(**flags.config_overrides(values))))
     return 0
 
@@ -77,7 +77,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
 
 
 def _answers(study: Study, runs: Sequence[RunRecord], data_dir: str | None) -> list[Answer]:
-    """The verdicts on all runs of a study that a folder holds, dataset by dataset."""
+    """The verdicts on all runs of a study in a folder, one dataset at a time."""
     names = sorted({run.config.dataset for run in runs})
     if not study.needs_dataset or len(names) < 2:
         return study.answers(runs, data_dir=data_dir)
@@ -151,7 +151,7 @@ def _progress(line: str) -> None:
 
 
 def _runs_below(folder: Path) -> str:
-    """The first runs where a run can be: STUDY/SLUG/seed_K below a logdir, no deeper, for the folder may be any."""
+    """The first run folders at the depth of STUDY/SLUG/seed_K; no deeper, because `folder` may be any folder."""
     configs = (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(f"{depth}/{records.CONFIG}")))
     found = [str(path.parent) for path in itertools.islice(configs, MAX_NAMED)]
     return f"name one of its runs, such as {', '.join(found)}" if found else "it holds no run either"
@@ -189,7 +189,7 @@ def board(words: list[str], values: flags.FlagValues) -> int:
 
 
 def _check_where(values: flags.FlagValues) -> None:
-    """Raise UserError for a flag that would be passed over: it is of a board here, or of one over there."""
+    """Raise UserError for a flag that has no effect: it applies only to a local or only to a remote board."""
     given = flags.given(values)
     there = [name for name in given if name in ("attach", "remote_python", "ssh_config")]
     if values.remote is None and there:

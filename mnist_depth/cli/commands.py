@@ -71,7 +71,7 @@ def flags_of(name: str) -> set[str]:
 
 
 def check_flags(name: str, values: flags.FlagValues) -> None:
-    """Raise UserError for a flag that the command would pass over."""
+    """Raise UserError for a flag that the command ignores."""
     for flag in flags.given(values):
         if flag not in flags_of(name):
             takers = ", ".join(other for other in COMMANDS if flag in flags_of(other))

@@ -155,13 +155,13 @@ def _define_search(values: FlagValues) -> None:
 
 
 def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
-    """The flags and the words that are not flags. Raises UserError for a flag or value that is not valid."""
+    """Return the flags and the remaining words. Raises UserError for a flag or value that is not valid."""
     values = define()
     try:
         words = values(spelling.flag_names(argv, list(values)))
     except (flags.Error, UnicodeDecodeError) as error:  # the latter for a --flagfile that is not text
         raise UserError(f"{_plain(str(error))}; see python -m mnist_depth --help") from None
-    except RecursionError:  # absl-py looks for a flag of a name like it, and gets lost in a long one
+    except RecursionError:  # absl-py looks for similar names, recursively in their length
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
     if not values.logdir:
         raise UserError("--logdir is empty; name a folder")
@@ -182,13 +182,13 @@ def _correct_spelling(values: FlagValues) -> None:
 
 
 def _plain(text: str) -> str:
-    """Python's words for what is no number, in English."""
+    """Python's error about an invalid number, in plain English."""
     whole = text.replace("invalid literal for int() with base 10:", "not a whole number:")
     return whole.replace("could not convert string to float:", "not a number:")
 
 
 def given(values: FlagValues) -> list[str]:
-    """The names of the flags that stood on the command line."""
+    """The names of the flags that were given on the command line."""
     return [name for name in values if values[name].present]
 
 
@@ -201,7 +201,7 @@ def config_overrides(values: FlagValues) -> dict[str, Any]:
 
 
 def help_text(groups: Iterable[str]) -> str:
-    """The flags of these groups, one line each, where they come first."""
+    """One line per flag of these groups; a flag of several groups is listed in the first one."""
     values = define()
     blocks, listed = [], set[str]()
     for title in groups:
@@ -218,5 +218,5 @@ def common_lines(names: Iterable[str]) -> list[str]:
 
 
 def _help_of(flag: Any) -> str:
-    """The help of a flag and its default, where it has one that the help does not name."""
+    """The help of a flag, followed by its default unless the help already names it."""
     return flag.help if "default" in flag.help or not flag.default else f"{flag.help} (default: {flag.default})"

@@ -1,4 +1,4 @@
-"""Parse the command line, run the command, turn what a user can cause into one line and an exit code."""
+"""Parse the command line, run the command, turn user errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USER_ERROR = 2
 def main(argv: Sequence[str]) -> int:
     """Run one command; `argv` starts with the program's name. Returns the exit code."""
     streams.spell_out_unprintable()
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it recommends where to keep its cache
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Matplotlib logs advice on where to keep its cache
     try:
         code = _run(argv)
     except UserError as error:
@@ -52,9 +52,9 @@ def _refuse(error: UserError) -> int:
 
 
 def _system_error(error: OSError) -> int:
-    """One line about a full disk, a folder of somebody else's, a name too long, wherever they are met.
+    """One line about a full disk, a folder without permission or a name that is too long, wherever it occurs.
 
-    Only a pipe that nobody reads any more ends the command quietly, as it ends any shell command.
+    Only a closed pipe ends the command silently, as it ends any shell command.
     """
     if isinstance(error, BrokenPipeError):
         streams.discard(sys.stdout)

@@ -1,4 +1,4 @@
-"""Text for the terminal: the answer, a small picture, tables, verdicts, where to look.
+"""Text for the terminal: the answer, a small chart, tables, verdicts, the address of the board.
 
 Every function takes the width of the terminal in columns; None is a pipe or a file, which gets one line per fact.
 Commands and paths are never broken, so that they can be copied.
@@ -135,7 +135,7 @@ def _row(row: Sequence[str], widths: Sequence[int], *, is_header: bool) -> list[
 
 
 def overview_of(runs: Sequence[RunRecord], story: Story | None = None) -> Overview:
-    """What is known of these runs, for the terminal and for the report."""
+    """The overview of these runs, for the terminal and for the report."""
     from mnist_depth.results.overview import Overview, Story
 
     return Overview(runs, story or Story(rank_by="best_test_accuracy"))

@@ -26,7 +26,7 @@ from mnist_depth.translation import translate as _
 POLL_SECONDS = 0.5
 
 MAX_BARS = 8
-"""Of more runs than this, those that have ended lose their bar."""
+"""With more runs than this, finished runs lose their bar."""
 
 MIN_BAR_WIDTH = 90
 """Columns of a terminal from which on progress has bars beside its figures."""
@@ -108,14 +108,14 @@ def watch(folders: Sequence[Path]) -> Iterator[None]:
 
 
 def _while_read(show: Callable[[Sequence[Path], threading.Event], None], folders: Sequence[Path], done: Any) -> None:
-    """Show progress as long as somebody reads it; a pipe that nobody reads any more asks the runs to stop.
+    """Show progress while standard output can be written; a closed pipe asks the runs to stop.
 
-    Any other failure of standard output, such as a full disk, is left to what is printed at the end.
+    Any other failure of standard output, such as a full disk, is reported by the final output.
     """
     try:
         show(folders, done)
     except BrokenPipeError:
-        streams.discard(sys.stderr)  # quietly, as other commands end whose output nobody reads
+        streams.discard(sys.stderr)  # silently, like any command whose output pipe is closed
         _thread.interrupt_main(signal.SIGTERM)
     except OSError:
         pass
@@ -126,7 +126,7 @@ def name_of(folder: Path) -> str:
 
 
 def short_names(folders: Sequence[Path]) -> dict[Path, str]:
-    """What tells the runs apart, for bars that must fit a narrow terminal: the slug without what all slugs share.
+    """Short labels for bars in a narrow terminal: the slug without the parts that all slugs share.
 
     >>> list(short_names([Path("mnist-d09-relu-sgd0.1/seed_0"), Path("mnist-d09-tanh-sgd0.1/seed_0")]).values())
     ['relu', 'tanh']
@@ -208,7 +208,7 @@ def _in_terminal(folders: Sequence[Path], done: threading.Event) -> None:
 
 
 def _in_notebook(folders: Sequence[Path], done: threading.Event) -> None:
-    """The bars as HTML that is replaced in place. It needs no widgets, which not every notebook can show."""
+    """The bars as HTML that is replaced in place; no widgets, which not every notebook front end can show."""
     from IPython.display import HTML, display, update_display
 
     bars, name = _Bars(folders), f"progress-{uuid.uuid4().hex}"

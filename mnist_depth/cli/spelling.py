@@ -1,4 +1,4 @@
-"""Other ways to write a name: `ReLU`, `he-normal`, `--learning-rate` are understood as the names that are valid."""
+"""Map spelling variants to valid names: `ReLU`, `he-normal`, `--learning-rate`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def plain(text: str) -> str:
 
 
 def known(name: str, valid: Iterable[str]) -> str:
-    """The valid name that is written like this but for case, hyphens and underscores; else the name as it is.
+    """The valid name that equals `name` up to case, hyphens and underscores; otherwise `name` unchanged.
 
     >>> known("ReLU", ["tanh", "relu"]), known("swosh", ["swish"])
     ('relu', 'swosh')

@@ -23,10 +23,10 @@ from mnist_depth.translation import translate as _
 INCOMPLETE = 1
 
 MAX_LISTED = 5
-"""Runs that `train` tells of one by one; of more there is only the table."""
+"""`train` prints up to this many runs one by one; for more it prints only the table."""
 
 ANY_DATASET = "mnist"
-"""Where none is asked for, and to tell what is wrong with the flags before datasets are looked for."""
+"""The default dataset; also used to validate the flags before datasets are searched for."""
 
 
 def study(words: list[str], values: flags.FlagValues) -> int:
@@ -127,7 +127,7 @@ def _search(name: str, settings: search.SearchSettings, chosen: Study, values: f
 
 
 def _winner(config: RunConfig, options: sweep.Options) -> str:
-    """Score the best trial on the test split, once, and say how it did."""
+    """Score the best trial on the test split, once, and print the result."""
     from mnist_depth.training.evaluate import score_on_test
 
     folder = run_folder(options.logdir, options.study, config)
@@ -136,7 +136,7 @@ def _winner(config: RunConfig, options: sweep.Options) -> str:
 
 
 def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, values: flags.FlagValues) -> None:
-    """The table, the verdicts, the report and the board's summaries of the runs that have finished."""
+    """Print the table and verdicts and write the report and the board's summaries, for the finished runs."""
     from mnist_depth.results.report import left_out, write_overview
 
     if not runs:
@@ -153,7 +153,7 @@ def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, 
 
 
 def _look(options: sweep.Options, values: flags.FlagValues) -> None:
-    """Say where the answer is to be seen; with --open_browser serve the board and open it there."""
+    """Print where to see the answer; with --open_browser serve the board and open it."""
     words = f"study={options.study}"
     address = depth_tab(words, local(values.port))
     print(output.where_to_look(options.logdir, address, output.terminal_width()), flush=True)
@@ -177,7 +177,7 @@ def _dry_run(configs: Sequence[RunConfig], options: sweep.Options) -> int:
 
 
 def _dry_search(typical: RunConfig, settings: search.SearchSettings, options: sweep.Options) -> int:
-    """What a search takes whose trials are as large as this one; their names are not drawn yet."""
+    """The cost of a search whose trials are as large as this one; their names are not drawn yet."""
     from mnist_depth.sweeps.cost import megabytes, minutes, minutes_text
 
     time = minutes_text(settings.rounds * minutes([typical] * settings.trials, options.workers))
@@ -188,7 +188,7 @@ def _dry_search(typical: RunConfig, settings: search.SearchSettings, options: sw
 
 
 def _dataset(values: flags.FlagValues) -> str:
-    """The dataset that runs use when they do not name their own; what `auto` came to is said in one line."""
+    """The dataset of runs that do not name their own; prints one line about what `auto` resolves to."""
     if values.dataset not in (None, "auto"):
         return values.dataset
     name, line = datasets.resolve_auto(values.data_dir)
@@ -197,7 +197,7 @@ def _dataset(values: flags.FlagValues) -> str:
 
 
 def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
-    """Every field that is also a flag, filled from the flag of its name; the object is handed on whole from here."""
+    """Fill every option field from the flag of the same name; later stages pass this object on unchanged."""
     given = {spec.name: values[spec.name].value for spec in fields(sweep.Options) if spec.name in values}
     command = shell.join(["python", "-m", "mnist_depth", *sys.argv[1:]])
     return sweep.Options(**{**given, "logdir": Path(values.logdir), "study": study_name, "command": command})
@@ -219,7 +219,7 @@ def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecor
 
 @contextlib.contextmanager
 def _whatever_the_disk_holds(*results: sweep.Result) -> Iterator[None]:
-    """Go on to tell which runs failed where the disk that made them fail has no room for the pages either."""
+    """Still report failed runs when the report itself cannot be written (for example, disk full)."""
     try:
         yield
     except (UserError, OSError) as error:
@@ -229,7 +229,7 @@ def _whatever_the_disk_holds(*results: sweep.Result) -> Iterator[None]:
 
 
 def _ending(result: sweep.Result, options: sweep.Options) -> int:
-    """Say what failed or was stopped and how to go on; the exit code."""
+    """Print what failed or was stopped and the command that resumes it; return the exit code."""
     for outcome in result.of("failed"):
         print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
     if result.complete:
