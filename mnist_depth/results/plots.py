@@ -79,6 +79,7 @@ def curves(
     lengths = [(epoch or {}).get(label) for label in lines]
     for (label, full), length in zip(lines.items(), lengths, strict=True):
         curve, look = thin(full), styles.looks[label].options()
+        # In epochs only if every line has a known epoch length; otherwise the lines would not share an axis.
         x = curve.steps / (length if length and all(lengths) else 1)
         mean, deviation = factor * curve.mean, factor * curve.deviation
         axes.plot(x, mean, label=label, markevery=max(1, len(mean) // 8), **look)
@@ -130,6 +131,8 @@ def thin(curve: Curve, most: int = MAX_POINTS) -> Curve:
     count = len(curve.steps)
     if count <= most:
         return curve
+    # `starts` [most]: the first point alone, most - 2 groups of neighbors, the last point alone. `reduceat` sums from
+    # each start to the next; an axis that is NaN everywhere (the deviation of one seed) stays NaN.
     inner = np.linspace(1, count - 1, most - 1).astype(int)
     starts = np.concatenate([[0], inner[:-1], [count - 1]])
     sizes = np.diff([*starts, count])
@@ -152,6 +155,7 @@ def gradient_by_layer(
         _draw_profile(axes, [place[layer] for layer in profile.layers], profile, styles.looks[label].options())
     axes.set_yscale("log")
     plain_decades(axes.yaxis)
+    # Matplotlib labels few ticks on a log axis of less than a decade: show two decades around the data.
     if _decades(axes) < 1:
         middle = math.sqrt(math.prod(axes.dataLim.intervaly))
         axes.set_ylim(middle / 10, middle * 10)
@@ -170,6 +174,8 @@ def gradient_by_layer(
 def _draw_profile(axes: Axes, x: Sequence[int], profile: Profile, look: dict[str, Any]) -> None:
     if profile.theory is not None:
         axes.plot(x, 10**profile.theory, color=look["color"], linestyle=look["linestyle"], linewidth=1.4)
+    # Mean and deviation are in decades, the axis is logarithmic: error bars are asymmetric in the norm itself. With one
+    # seed the deviation is NaN and the bar has no length.
     spread = np.nan_to_num(profile.deviation)
     middle, low, high = (10 ** (profile.mean + sign * spread) for sign in (0, -1, 1))
     axes.errorbar(
@@ -285,7 +291,7 @@ def _label_cells(axes: Axes, shown: Array, norm: Normalize) -> None:
     """Numbers in ink that stands out from the cell; a cross where there is none."""
     for (row, column), value in np.ndenumerate(shown):
         finite = np.isfinite(value)
-        dark = finite and float(norm(value)) < 0.55
+        dark = finite and float(norm(value)) < 0.55  # the lower half of cividis is dark
         text = _cell_number(value) if finite else "×"
         color = "white" if dark else "black" if finite else INK
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7.5, color=color)
@@ -300,6 +306,7 @@ def _color_bar(figure: Any, mesh: Any, axes: Axes, label: str) -> None:
 def _extremes(values: Array, rows: Sequence[str], columns: Sequence[str]) -> str:
     if not np.isfinite(values).any():
         return _("no finite value")
+    # The flat index of the largest and the smallest entry -> (row, column).
     places = [divmod(int(pick(values)), values.shape[1]) for pick in (np.nanargmax, np.nanargmin)]
     words = [f"{_number(100 * values[row, column])} ({rows[row]}, {columns[column]})" for row, column in places]
     return _("largest {largest}, smallest {smallest}", largest=words[0], smallest=words[1])
@@ -328,11 +335,12 @@ def phase_diagram(
     )
     border_text = ""
     if trainable_depth is not None:
+        # The runs' own scales are among the points of the line, so that its peak at the critical scale is not cut off.
         line_x = np.unique(np.concatenate([x, np.linspace(x.min(), x.max(), 61)]))
         line_y = np.array([trainable_depth(sigma) for sigma in line_x])
         axes.plot(
             line_x,
-            np.minimum(line_y, 1e6),
+            np.minimum(line_y, 1e6),  # infinite at criticality, which Matplotlib would leave out
             color="white",
             linestyle="--",
             linewidth=1.8,

@@ -91,6 +91,7 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
         _check_room(todo, options)
         if missing := locks_missing(options.logdir):
             print_error(f"Note: {options.logdir} knows no locks ({missing}): give one command at a time in it.")
+    # Runs that need no training keep this outcome; all others are overwritten below.
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_requests(options.logdir))
@@ -136,6 +137,7 @@ def _workers(configs: Sequence[RunConfig], options: Options) -> int:
 
 
 def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Sort by approximate work, so that no long run starts last and leaves the other workers idle."""
     return sorted(configs, key=lambda config: (-config.epochs * config.depth * config.width**2, config.slug))
 
 
@@ -144,6 +146,8 @@ def _train_all(
 ) -> Iterator[Outcome]:
     """Train together; then whatever was running when a worker died, alone; then wait for other owners' runs."""
     threads = max(1, cores() // workers)
+    # A worker's death ends the whole dispatch, and nothing tells which of its runs caused it. All runs that were under
+    # way become suspects: they are trained one at a time at the end, where a second death is the run's own.
     suspects: list[RunConfig] = []
     queue, fruitless = list(todo), 0
     while queue and not stop.asked:
@@ -153,10 +157,12 @@ def _train_all(
         suspects += [task.config for task in running]
         busy = [task.config for task in tasks if done.get(task.folder, Outcome(task.folder, "")).status == "busy"]
         left = [task.config for task in tasks if task.folder not in done and task not in running]
+        # Nothing done and nothing begun: workers die while they start. Give up after ATTEMPTS such rounds in a row.
         fruitless = 0 if done or running else fruitless + 1
         if fruitless == ATTEMPTS:
             yield from (Outcome(folders[config], "failed", f"its worker did not start: {cause}") for config in left)
             left = []
+        # Only runs of other owners remain: poll until they are finished or their owner releases the lock.
         if busy and not left and not stop.asked:
             time.sleep(BUSY_POLL_SECONDS)
         queue = left + busy
@@ -193,6 +199,8 @@ def _dispatch(tasks: list[Task], options: Options, workers: int) -> tuple[dict[P
     done = {outcome.folder: outcome for outcome in ended.results}
     if not ended.cause:
         return done, [], ""
+    # Engines lose results when a worker dies, so look into the folders: a finished run has its marker, and a run under
+    # way has this dispatch in its lock file.
     done |= {task.folder: found for task in tasks if task.folder not in done and (found := _found(task))}
     running = [task for task in tasks if task.folder not in done and _was_running(task)]
     return done, running, ended.cause

@@ -79,6 +79,8 @@ def work(task: Task) -> Outcome:
     if not task.options.logdir.is_dir():
         return Outcome(task.folder, "failed", f"{task.options.logdir} was moved or removed while its runs were trained")
     if task.parent != os.getpid():
+        # Ctrl-C reaches every process of the terminal. Only the parent reacts to it, by making the stop file, so that
+        # runs end at a block and are written.
         with contextlib.suppress(ValueError):  # a thread of the engine's
             signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings.apply_for_libraries()
@@ -89,6 +91,7 @@ def work(task: Task) -> Outcome:
 
 def _train(task: Task) -> Outcome:
     try:
+        # TensorFlow is imported here, once per worker and after its environment is set.
         with without(*_spared(task)):
             from mnist_depth.training.run import configure, train_run
 
@@ -98,6 +101,7 @@ def _train(task: Task) -> Outcome:
             task.folder,
             task.options,
             owner=task.dispatch,
+            # A run whose folder was removed stops, so that no later write makes the folder again.
             stop=lambda: _stopping(task) or not task.folder.is_dir(),
         )
         if not task.folder.is_dir():
@@ -128,6 +132,8 @@ def _end_with(parent: int) -> None:
     def watch() -> None:
         while _has_parent(parent):
             time.sleep(ORPHAN_POLL_SECONDS)
+        # The lock waits for the current run. `os._exit` ends the process from this thread; `sys.exit` would only end
+        # the thread.
         with _at_work:  # what is under way stops at its next block, and writes what it has
             os._exit(1)
 
@@ -141,6 +147,7 @@ def _stopping(task: Task) -> bool:
 
 def _has_parent(parent: int) -> bool:
     """Whether the process that hands out the work lives: this one itself, or still this one's parent."""
+    # The kernel gives an orphan another parent, so a changed parent id means that the parent has died.
     return parent in (os.getpid(), os.getppid())
 
 

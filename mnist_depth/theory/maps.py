@@ -62,10 +62,12 @@ def fixed_point(activation: str | Activation, sigma_w: float, sigma_b: float = 0
     """
     phi = resolve(activation)
 
+    # Positive where one more layer lengthens the signal; relative, because lengths span many decades.
     def excess(q: float) -> float:
         return float(length_map(phi, q, sigma_w, sigma_b)) / q - 1
 
     first = excess(start)
+    # ReLU at its critical scale keeps every length, so that every start is a fixed point.
     if abs(first) < 1e-12:
         return start
     factor = 1.25 if first > 0 else 0.8
@@ -74,6 +76,8 @@ def fixed_point(activation: str | Activation, sigma_w: float, sigma_b: float = 0
         near *= factor
         if not MIN_LENGTH < near < MAX_LENGTH:
             return 0.0 if factor < 1 else math.inf
+    # The fixed point lies between near and far. Geometric bisection halves the distance in log q; 60 halvings of a
+    # factor of 1.25 are below float64's precision.
     far = near * factor
     for _ in range(60):
         middle = math.sqrt(near * far)
@@ -91,9 +95,10 @@ def critical_sigmas(activation: str | Activation, q: float) -> tuple[float, floa
     >>> print(f"{sigma_w:.3f} {sigma_b:.3f}")
     1.299 0.195
     """
+    # chi_1 = 1 determines sigma_w; the length map with q on both sides then determines sigma_b.
     sigma_w = 1 / math.sqrt(squared_slope(activation, q))
     bias_variance = q - sigma_w**2 * float(squared_activation(activation, q))
-    if bias_variance < -1e-9 * q:
+    if bias_variance < -1e-9 * q:  # a smaller negative value is rounding and counts as zero
         raise UserError(f"no critical point of this activation has the length {q:g}; try another length")
     return sigma_w, math.sqrt(max(bias_variance, 0.0))
 
@@ -117,7 +122,7 @@ def correlation_map(activation: str | Activation, c: float, q: float, sigma_w: f
     0.3183
     """
     phi = _pair(activation)
-    first, second, weights = pair_rule(c, q)
+    first, second, weights = pair_rule(c, q)  # [radii, angles] each
     product = np.sum(weights * phi.value(math.sqrt(q) * first) * phi.value(math.sqrt(q) * second))
     return float((sigma_w**2 * product + sigma_b**2) / length_map(phi, q, sigma_w, sigma_b))
 
@@ -142,6 +147,7 @@ def fixed_correlation(activation: str | Activation, q: float, sigma_w: float, si
     for _ in range(60):
         gap = correlation_map(activation, c, q, sigma_w, sigma_b) - c
         slope = chi_c(activation, c, q, sigma_w) - 1
+        # slope >= 0 happens only by rounding next to c*, where the map has a slope of almost 1.
         if gap < 1e-12 or slope >= 0:
             break
         c = min(c - gap / slope, 1.0)
@@ -190,9 +196,10 @@ def depth_scales(activation: str | Activation, sigma_w: float, sigma_b: float = 
     (0.35, 2.1)
     """
     q_star = fixed_point(activation, sigma_w, sigma_b, start)
-    q = min(max(q_star, MIN_LENGTH), MAX_LENGTH)
+    q = min(max(q_star, MIN_LENGTH), MAX_LENGTH)  # expectations need a positive, finite length
     chi = float(chi_1(activation, q, sigma_w))
     xi_q, xi_gradient = _scale(length_slope(activation, q, sigma_w)), _scale(chi)
+    # In the ordered phase c* = 1, where the slope of the correlation map is chi_1: both depth scales are equal.
     ordered = chi <= 1 + CRITICAL
     if ordered or q != q_star:
         return DepthScales(q_star, 1.0 if ordered else math.nan, chi, xi_q, xi_gradient, xi_gradient)

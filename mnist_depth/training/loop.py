@@ -93,6 +93,7 @@ class BlockModel(keras.Model):
         with tape:
             logits = self(images, training=True)
             loss: Any = self.compute_loss(images, labels, logits, training=True)
+        # Weighted by the number of examples, as Keras does, so that the mean of the interval is one over examples.
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
         weights = self.trainable_weights
         gradients = tape.gradient(loss, weights)
@@ -115,6 +116,8 @@ class Scorer:
         accuracy: keras.metrics.Metric,
     ) -> None:
         data = {name: split.tensors for name, split in splits.items()}
+        # All splits go through the network in one batch [sum of sizes, features] and are separated afterwards, so that
+        # the layers are compiled once.
         everything = tf.concat([images for images, _ in data.values()], axis=0)
         sizes = [len(split) for split in splits.values()]
 
@@ -161,6 +164,7 @@ def index_blocks(plan: Plan, seed: int, first_interval: int = 0) -> Iterator[tup
         rows = np.full((plan.blocks_per_interval * plan.steps_per_block, plan.minibatch), -1, np.int32)
         for place, epoch in enumerate(range(plan.epochs_after(done), plan.epochs_after(done + 1))):
             order = np.random.default_rng(derive(seed, "order", epoch)).permutation(plan.examples)
+            # [steps per epoch, minibatch]; the remainder of the shuffle is dropped, so that every minibatch is full.
             used = order[: plan.steps_per_epoch * plan.minibatch].reshape(plan.steps_per_epoch, plan.minibatch)
             rows[place * plan.steps_per_epoch : (place + 1) * plan.steps_per_epoch] = used
         for block in np.split(rows, plan.blocks_per_interval):
@@ -193,5 +197,5 @@ def fit(
         initial_epoch=first_interval,
         callbacks=list(callbacks),
         verbose=0,  # pyright: ignore[reportArgumentType]
-        shuffle=False,
+        shuffle=False,  # `index_blocks` has shuffled already
     )
