@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, that are checked when they are read, and that lock a folder."""
+"""Atomic writes, checked reads, and lock files."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from typing import Any, BinaryIO
 from mnist_depth.errors import UserError
 
 MAX_DEPTH = 50
-"""Nesting that a JSON file may have, so that recursive readers come to an end; run folders need three levels."""
+"""Maximum nesting of a JSON file, a guard for recursive readers; run folders need three levels."""
 
 MAX_JSON_BYTES, MAX_LINES_BYTES = 64 << 20, 1 << 30
 """Size of a JSON file and of a JSON lines file that is still read; those of runs have kilobytes and megabytes."""
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems without locks answer: some NFS, FUSE and cluster mounts."""
+"""Error codes of file systems without locks: some NFS, FUSE and cluster mounts."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` at the end of the block, complete and on disk.
 
-    Until then, and after any error, `path` is as it was. The temporary file lies beside it under a name that says
-    nothing of the target, so that TensorBoard does not take it for an event file. Raises UserError when the disk is
+    Until then, and after any error, `path` is as it was. The temporary file is in the same folder, under a name
+    unrelated to the target so that TensorBoard does not read it as an event file. Raises UserError when the disk is
     full or the folder cannot be written.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
@@ -56,9 +56,9 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def open_regular(path: Path, max_bytes: int) -> BinaryIO:
-    """Open a file for reading. Raises UserError for what is no regular file, or larger than `max_bytes`.
+    """Open a file for reading. Raises UserError for anything but a regular file of at most `max_bytes`.
 
-    A pipe would wait for a writer for ever, and a device never ends. Raises OSError where the file cannot be opened.
+    Reading a pipe can block forever, and a device has no end. Raises OSError where the file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(descriptor, "rb") if _is_regular(descriptor) else None

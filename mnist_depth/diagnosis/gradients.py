@@ -94,7 +94,7 @@ def gradient_findings(measured: Measurements) -> Iterator[Finding]:
 
 
 def _cut(known: Sequence[tuple[Layer, float]]) -> Iterator[Finding]:
-    """The last layer that gets nothing although the next one does, and stays without during the trial steps."""
+    """The last layer without a gradient although the next layer has one, also during the trial steps."""
     if known and all(_gets_nothing(layer, value) for layer, value in known):
         yield find("cut", Message("no layer gets any gradient"), figure=0.0)
         return

@@ -48,7 +48,7 @@ BESIDE_NOT_FINITE = (
     "may be born dead",
     "frozen",
 )
-"""Kinds whose figures still mean something where others are NaN."""
+"""Kinds whose figures are still meaningful when others are NaN."""
 
 
 def judge(measured: Measurements) -> Diagnosis:
@@ -79,7 +79,7 @@ def judge(measured: Measurements) -> Diagnosis:
 def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Errors first, then in the order of KINDS; structural findings weigh less where the network learns anyway."""
     findings = list(findings)
-    if any(finding.kind == "not finite" for finding in findings):  # what NaN does to other figures means nothing
+    if any(finding.kind == "not finite" for finding in findings):  # figures that NaN has contaminated are meaningless
         findings = [finding for finding in findings if finding.kind in BESIDE_NOT_FINITE]
     if is_learning(measured):
         findings = [

@@ -14,7 +14,7 @@ from mnist_depth.diagnosis.message import Message
 LEARNED, LEARNED_AT_TEN = 0.15, 0.4
 """Part of the constant prediction's loss that trial steps must remove at the own rate, or at ten times it.
 
-A few steps at a rate ten times larger stand for ten times as many at the model's own. Source: the benchmark.
+A few steps at ten times the rate approximate ten times as many steps at the model's own rate. Source: the benchmark.
 """
 
 HELPS = 0.1
@@ -35,7 +35,7 @@ FALLEN = 0.7
 """A training loss below this part of what it started from shows that the network learns."""
 
 TINY_UPDATE = 1e-4
-"""||update|| / ||weights|| of every layer below which a rate is too low, as far as the loss stands still."""
+"""||update|| / ||weights|| below which, in every layer, a learning rate is too low if the loss does not fall."""
 
 UPDATE_BAND = 100.0
 """How far from the usual update is reported: the rule of thumb itself spans an order of magnitude either way."""
@@ -200,7 +200,7 @@ def _other_rate(steps: int, factor: float) -> Message:
 
 
 def _stands_still(measured: Measurements) -> bool:
-    """Whether the rate is so small that even the largest multiple of it neither helps nor harms."""
+    """Whether the rate is so small that even its largest multiple leaves the loss unchanged."""
     tried = {trial.factor: trial for trial in measured.trials}
     still = 0 < _largest_update(measured) < TINY_UPDATE and not _moves(tried[1.0])
     return still and LARGER[-1] in tried and all(map(_bounded, tried.values()))

@@ -1,4 +1,4 @@
-"""What a diagnosis is based on: plain numbers about one network at one moment, wherever they were measured."""
+"""Input of a diagnosis: plain numbers about one network at one moment, from any source."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Data:
-    """What was seen of the batch."""
+    """Facts about the batch."""
 
     examples: int
     input_rms: float | None = None

@@ -1,4 +1,4 @@
-"""What can be wrong before any gradient: values that are not finite, scales, labels, an output that does not fit."""
+"""Problems outside the gradients: non-finite values, scales, labels, an output that does not match the loss."""
 
 from __future__ import annotations
 

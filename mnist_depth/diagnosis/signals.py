@@ -1,4 +1,4 @@
-"""What layers put out: dead and saturated units, equal units, signals that grow or collapse, time steps."""
+"""Findings about layer outputs: dead, saturated or equal units, growing or collapsing signals, time steps."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ QUANTITIES: dict[str, Quantity] = {
     "pre_activation_std": Quantity("pre-activation spread", logarithmic=False),
     "weight_norm": Quantity("weight norm", of_kernel=True),
 }
-"""What the figures can show, the most telling first."""
+"""The quantities that figures can show, most informative first."""
 
 SUBJECTS: dict[str, tuple[str, bool]] = {
     "gradient_log10": ("log10 |gradient|, as applied", True),
@@ -84,7 +84,7 @@ class Series(NamedTuple):
     values: Floats
 
     def near(self, step: float) -> float:
-        """The value that was measured nearest to `step`, after the end the last one; nan where none is nearby."""
+        """The value measured nearest to `step` (the last one after the end); nan if none is nearby."""
         if not len(self.steps):
             return math.nan
         if step > self.steps[-1]:
@@ -105,13 +105,13 @@ class Bars(NamedTuple):
 
 @dataclass(frozen=True)
 class Training:
-    """One training, as the figures see it."""
+    """One training, as the figures need it."""
 
     name: str
     series: Mapping[tuple[str, str], Series]
     """(split, tag) -> points."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """What it was configured with; trainings that differ only in `seed` are one configuration."""
+    """Its settings; trainings that differ only in `seed` are one configuration."""
     known_layers: Sequence[str] = ()
     """Layers in the order of the model; empty where it is not known."""
     steps_per_epoch: int = 0
@@ -204,7 +204,7 @@ def profile(trainings: Sequence[Training], quantity: str) -> Profile:
 
 
 def common_layers(trainings: Iterable[Training]) -> list[str]:
-    """The layers of all trainings on one axis: the order of the deepest one, then what only others have."""
+    """The layers of all trainings on one axis: those of the deepest model in its order, then all others."""
     layers: list[str] = []
     for training in sorted(trainings, key=lambda one: -len(one.layers)):
         layers += [layer for layer in training.layers if layer not in layers]

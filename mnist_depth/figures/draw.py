@@ -1,7 +1,7 @@
 """One call per figure, for runs of a study, folders of gauges, a `Measurement` or a `Diagnosis`.
 
 Every function returns a figure and changes no global state: a plotly figure in a notebook, a matplotlib figure
-(`savefig` writes PDF, SVG, PNG and PGF) elsewhere, for `interactive=False` and where `ax` says on what to draw.
+(`savefig` writes PDF, SVG, PNG and PGF) elsewhere, for `interactive=False` and if `ax` is given.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def by_layer(
     """A quantity against the layer: a line per configuration, the range over seeds as a band, theory dashed.
 
     `source` is a folder, runs, one run, a `Measurement` or a `Diagnosis`, or a dictionary name -> one of the last two.
-    `quantity` is the first part of a tag, default the most telling one that was measured; `step` the optimizer step,
-    default the last one. Raises UserError for a quantity that was not measured.
+    `quantity` is the first part of a tag, default the most informative one that was measured; `step` the optimizer
+    step, default the last one. Raises UserError for a quantity that was not measured.
     """
     trainings = _trainings(source)
     quantity = _quantity(quantity, trainings)
@@ -188,7 +188,7 @@ def _border(record: RunRecord, sigmas: Sequence[float]) -> tuple[Floats, Floats]
     return x, np.minimum(depths, 1e6)
 
 
-# What a figure can be of
+# Sources of a figure
 
 
 def _records(source: Any) -> list[TrainingRecord]:
@@ -242,7 +242,7 @@ def _quantity(wanted: str | None, trainings: Sequence[Training]) -> str:
 
 
 def _is_interactive(wanted: bool | None, ax: Any) -> bool:
-    """What was asked for, else whether this is a notebook; given axes are matplotlib's."""
+    """The requested value, else whether this is a notebook; given axes mean matplotlib."""
     if ax is not None:
         return False
     if wanted is not None:

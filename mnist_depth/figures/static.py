@@ -70,7 +70,7 @@ STYLE: Any = {
 
 
 class PrintFigure(Figure):
-    """A matplotlib figure that notebooks show and `savefig` writes, without pyplot knowing of it."""
+    """A matplotlib figure that notebooks show and `savefig` writes, not registered with pyplot."""
 
     def savefig(self, *args: Any, **options: Any) -> None:
         """As matplotlib's, with text as text and fonts that journals take."""

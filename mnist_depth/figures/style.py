@@ -1,4 +1,4 @@
-"""Which trainings are one line, in which color, under which name."""
+"""Assign trainings to lines, with a color, a marker and a label."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _colors(values: Sequence[str]) -> list[str]:
 
 
 def _labels(firsts: Sequence[Training]) -> list[str]:
-    """What tells each configuration from the others; the name of a training that has no fields."""
+    """A label of the fields that distinguish each configuration; the training's name if it has no fields."""
     telling = telling_fields(firsts)
     labels = []
     for training in firsts:
@@ -123,7 +123,7 @@ def _word(name: str, value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that plotly draws as it is: it would take `<b>` and links for markup."""
+    """Escape text for plotly, which interprets `<b>` and links as markup."""
     return html.escape(text, quote=False)
 
 

@@ -57,7 +57,7 @@ class AppliedGradients:
         hooks_of(self.model).install()
 
     def after_batch(self, clock: StepClock) -> None:
-        """Nothing: measurements wait on the device until they are read."""
+        """Do nothing: measurements stay on the device until they are read."""
 
     def read(self) -> list[Measured]:
         """What was measured since the last time, in the order of the steps."""
@@ -75,7 +75,7 @@ class AppliedGradients:
 
 
 def why_not(model: keras.Model) -> str | None:
-    """Why training cannot be watched from inside; None where it can."""
+    """Why hooks cannot measure this training; None if they can."""
     if model.distribute_strategy.num_replicas_in_sync > 1:
         return "several replicas: applied gradients and updates are not measured, the probe's are"
     function = model.train_function

@@ -1,4 +1,4 @@
-"""Make the variables of a model that would wait for its first batch, and change nothing else of it."""
+"""Create the variables of a model that is not built yet, without changing anything else."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from mnist_depth.instrument.forward import predict
 
 
 def build(model: keras.Model, x: Any) -> None:
-    """Trace one call of the model, as `fit` would, and do not run it: no seed state and no counter moves."""
+    """Trace one call of the model, as `fit` would, without running it: seed states and counters stay unchanged."""
     tf.function(lambda inputs: predict(model, inputs, training=False), autograph=False).get_concrete_function(x)

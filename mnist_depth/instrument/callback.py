@@ -1,4 +1,4 @@
-"""Who measures: a Keras callback that joins schedule, probe, updates and writers."""
+"""The Keras callback that combines schedule, probe, updates and writers."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._updates: Updates | None = None
         self._gradients: Gradients = "applied"
         self._trained_before: tuple[Any, ...] | None = None
-        """Model, optimizers and fingerprint of the weights when they were seen last."""
+        """Model, optimizers and fingerprint of the weights at the end of the last `fit`."""
         self._began = self._probe_failed = False
         self._compiled_optimizer: Any = None
         self._measured_step = -1
@@ -137,7 +137,7 @@ class DepthGauge(keras.callbacks.Callback):
         return f"<table>{''.join(rows)}</table>"
 
     def _described(self) -> dict[str, str]:
-        """What it writes where, and how far it is, in a few words."""
+        """Target, preset and progress, for `repr`."""
         target = self.folder or self.settings.folder or type(self.settings.target).__name__
         state = f"step {self._clock.step}" if self._began else "no training yet"
         found = self.first_nonfinite
@@ -167,7 +167,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._began = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Not in on_train_begin: other callbacks restore weights there, and with them the step.
+        # Not in on_train_begin: other callbacks restore weights, and with them the step, in that hook.
         if not self._began:
             self._began = True
             self._begin()
@@ -185,7 +185,7 @@ class DepthGauge(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._clock.finish_batch()
-        # To read the step from the device costs more than all else here: not while nothing can be due.
+        # Reading the step from the device is the most expensive part of this hook, so skip it while nothing can be due.
         waiting = self._updates is not None and self._updates.is_waiting
         if waiting or self._clock.may_have_reached(self._next_due):
             self._catch_up()
@@ -220,7 +220,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._to.close()
 
     def restart(self, writer: Writer) -> None:
-        """Get ready for another run of the same model: write to `writer`, forget what was seen of the last run."""
+        """Prepare for another run of the same model: write to `writer`, discard the state of the last run."""
         self._folder = None
         self._judge = Judge(self.settings.on_finding)
         self._recording = Recording(writer, None, self.settings.preset)
@@ -235,7 +235,7 @@ class DepthGauge(keras.callbacks.Callback):
     # Beginning of a fit
 
     def _begin(self) -> None:
-        """Find out which training this is, and get ready to measure it."""
+        """Identify the training and prepare to measure it."""
         model = self._trained
         self._build()
         optimizers = self._optimizers()
@@ -256,7 +256,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._write_graph()
 
     def _place(self, optimizers: Sequence[Any]) -> tuple[int | None, bool]:
-        """The step at which a known training goes on, None to take the optimizers'; whether its folder is new."""
+        """The step at which a known training resumes (None: the optimizers' count), and whether its folder is new."""
         step = self._continued(optimizers)
         if self._folder is None or step is not None:
             return step, False
@@ -280,7 +280,7 @@ class DepthGauge(keras.callbacks.Callback):
         return None if batches is None else max(1, batches // accumulated)
 
     def _continued(self, optimizers: Sequence[Any]) -> int | None:
-        """The step at which the training that this gauge has seen goes on; None for another one."""
+        """The step at which the training of this gauge's last `fit` resumes; None for another training."""
         if self._trained_before is None:
             return None
         model, before, fingerprint = self._trained_before
@@ -292,7 +292,7 @@ class DepthGauge(keras.callbacks.Callback):
         return self._clock.step if fingerprint == fingerprint_of(model) else None
 
     def _build(self) -> None:
-        """Make the variables of a model that would wait for its first batch: what is measured has to be there."""
+        """Create the variables of a model that is not built yet, because measuring needs them."""
         model = self._trained
         if model.built:
             return
@@ -301,14 +301,14 @@ class DepthGauge(keras.callbacks.Callback):
                 build(model, as_tensors(self.settings.probe)[0])
             except Exception as error:  # the model is foreign code
                 self._give_up_probe(error)
-        elif not model.trainable_variables:  # those of a GAN are in the models that it holds
+        elif not model.trainable_variables:  # the variables of a GAN belong to its submodels
             warnings.warn(
                 "nothing inside the model is measured, it is not built yet: give a probe, or call it before fit",
                 stacklevel=2,
             )
 
     def _prepare(self) -> None:
-        """Make probe and updates once; both live on when `fit` is called again."""
+        """Create probe and updates once; later calls of `fit` reuse both."""
         settings, model = self.settings, self._trained
         if self._probe is None and self._updates is None:
             warn_of_no_match(model, settings.layers, settings.variables)
@@ -322,10 +322,10 @@ class DepthGauge(keras.callbacks.Callback):
         if self._updates is None or not self._updates.is_for(model, self._optimizers()):
             self._updates = self._make_updates()
         if self._updates is not None:
-            self._updates.begin(self._clock, self.params)  # Keras makes params anew for every call of `fit`
+            self._updates.begin(self._clock, self.params)  # Keras creates a new params object for every call of `fit`
 
     def _choose_gradients(self) -> Gradients:
-        """As asked for; else the probe's, unless its loss would not be the one that training minimizes."""
+        """Return the requested source; by default the probe, unless its loss differs from the training loss."""
         reason = None if self.settings.loss is not None else why_unknown(self._trained)
         chosen = self.settings.gradients
         if reason is None:
@@ -357,12 +357,12 @@ class DepthGauge(keras.callbacks.Callback):
             self._give_up_probe(error)
 
     def _probe_has_loss(self) -> bool:
-        """Whether the probe computes the loss: not where it would be another one than that of training."""
+        """Whether the probe can compute the training loss."""
         unknown = self.settings.loss is None and why_unknown(self._trained) is not None
         return not (unknown and self._gradients == "applied")
 
     def _give_up_probe(self, error: Exception) -> None:
-        """Go on without the probe; gradients are taken from training."""
+        """Continue without the probe, with gradients from training."""
         self._probe, self._probe_failed = None, True
         warnings.warn(
             f"the probe is not measured: {cause(error)}; give probe= a batch that the model takes, or leave it out: "
@@ -372,7 +372,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._gradients = "applied"
 
     def _make_updates(self) -> Updates | None:
-        """Watch the weights from outside of the training step, or the optimizers inside, where gradients are wanted."""
+        """Compare weights outside the training step, or hook the optimizers inside it if gradients are wanted."""
         settings, model = self.settings, self._trained
         plan = UpdatePlan(
             settings.preset.statistics,
@@ -396,11 +396,11 @@ class DepthGauge(keras.callbacks.Callback):
         return None if updates.is_idle else updates
 
     def _needs_hooks(self) -> bool:
-        """Whether a batch of `fit` is known to make several updates, which only hooks can tell apart."""
+        """Whether a batch of `fit` is known to make several updates, which only hooks can measure one by one."""
         return self._clock.rate > 1 or int(getattr(self._trained, "steps_per_execution", 1)) > 1
 
     def _replace_updates(self) -> None:
-        """Watch updates in another way from now on."""
+        """Replace the way in which updates are measured."""
         if self._updates is not None:
             self._updates.end()
         self._updates = self._make_updates()
@@ -408,7 +408,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._updates.begin(self._clock, self.params)
 
     def _follow_new_optimizer(self) -> None:
-        """The model was compiled during `fit`: go on counting, and watch its new optimizer."""
+        """Handle a model that was compiled during `fit`: continue the step count, measure the new optimizer."""
         self._catch_up()
         self._write_updates()
         self._compiled_optimizer = self._trained.optimizer
@@ -423,7 +423,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._to.writer.write_keras_model(conceptual)
         try:
             self._to.writer.write_graph(op_graph(self._trained, self._graph_batch(), self.settings.loss))
-        except Exception as error:  # whatever a foreign model may raise when it is traced once more
+        except Exception as error:  # a user's model may raise anything when it is traced again
             warnings.warn(f"no graph is written: {cause(error)}; graph=False leaves it out", stacklevel=2)
 
     def _graph_batch(self) -> Sequence[Any]:
@@ -459,7 +459,7 @@ class DepthGauge(keras.callbacks.Callback):
         return next((learning_rate(optimizer) for optimizer in self._optimizers()), None)
 
     def _catch_up(self) -> None:
-        """Read the step, and measure what fell due since it was read last."""
+        """Read the step and measure everything that became due since the last read."""
         counted = self._clock.counts_batches
         before = self._clock.read()
         if self._clock.counts_batches and not counted:
@@ -525,7 +525,7 @@ class DepthGauge(keras.callbacks.Callback):
         }
 
     def _after_training(self, measured: Mapping[str, float]) -> None:
-        """Say what is wrong with the training, given the last value of every tag."""
+        """Report what is wrong with the training, from the last value of every tag."""
         text = self._judge.after_training(measured, self._layers_described, self._clock.step, self.folder)
         if text is not None:
             preformatted = textwrap.indent(text, "    ", lambda line: True)

@@ -1,7 +1,7 @@
-"""Catch what every layer puts out while a model is called once.
+"""Capture the output of every layer during one call of a model.
 
-Each layer instance's `call` and `activation` are shadowed for the duration of one call of the model, so it works alike
-for Sequential, functional, subclassed and nested models, traced or eager, and leaves nothing behind.
+The `call` and `activation` of every layer instance are shadowed for the duration of one call of the model. This works
+for Sequential, functional, subclassed and nested models, traced or eager, and is fully undone afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Caught:
 
 
 def _place() -> Any:
-    """The graph under construction, None when eager: tensors of an inner loop must not leave it."""
+    """The graph under construction, None when eager. Tensors of an inner loop's graph must not leave it."""
     return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
 
 
@@ -51,7 +51,7 @@ def shadowed(instance: Any, attribute: str, replacement: Any) -> Iterator[None]:
 
 
 def untraced(call: Any) -> Callable[..., Any]:
-    """The function without the traces of a `@tf.function`: one made under a measurement must not serve training."""
+    """The function without the traces of its `@tf.function`: training must not reuse a trace made while measuring."""
     inner = getattr(call, "python_function", None)
     return call if inner is None else tf.function(inner)
 

@@ -1,4 +1,4 @@
-"""Say in one line what went wrong, whatever libraries have wrapped around it."""
+"""Reduce an error to one line with its cause, without the context that libraries add."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ def _cause(lines: list[str]) -> str:
 
 
 NOISE = ("[[{{node", "File ", "Detected at node", "Stack trace", "During handling")
-"""How lines begin that only say where something happened."""
+"""Prefixes of lines that only give a location."""

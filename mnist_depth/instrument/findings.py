@@ -12,7 +12,7 @@ from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.instrument.error_text import cause
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
-"""What to do with findings: print them when training ends, stop training at an error, nothing, or call a function."""
+"""What to do with findings: print them at the end of training, stop at an error, ignore them, or call a function."""
 
 Layers = Callable[[], Sequence[Mapping[str, Any]]]
 """Describes the layers of the model: name, class, activation, parameters."""

@@ -1,7 +1,7 @@
-"""The folder of a gauge: one training's event files, JSON lines and `gauge.json`, which says whose folder it is.
+"""The folder of a gauge: event files, JSON lines and `gauge.json` of one training.
 
 A training is recognized by its weights: `gauge.json` keeps fingerprints of them at the ends of epochs. A training that
-starts with weights that the folder knows goes on in it, every other one gets a folder of its own, `logs/mine-2`.
+starts from recorded weights resumes in the folder; every other one gets a new folder, `logs/mine-2`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Existing = Literal["new", "error"]
 
 
 class GaugeFolder:
-    """The place where one training at a time is written, below or beside the folder that was asked for."""
+    """The folder of the current training: the requested one or a numbered one beside it."""
 
     def __init__(self, target: str | os.PathLike[str], existing: Existing) -> None:
         self.target = os.fspath(target)
@@ -58,7 +58,7 @@ class GaugeFolder:
         return float(self._record.get("seconds", 0.0))
 
     def continues(self, model: keras.Model, updates: int) -> int | None:
-        """The step at which the training in the folder goes on with this model; None for another training."""
+        """The step at which this model resumes the training in the folder; None for another training."""
         fingerprint, layers = fingerprint_of(model), _layers(model)
         for path in _candidates(self.target):
             record = _read(path)
@@ -69,7 +69,7 @@ class GaugeFolder:
         return None
 
     def create(self, description: Mapping[str, Any]) -> None:
-        """Take the first free folder: the target, or one with a number. FileExistsError if that is not wanted."""
+        """Take the first free folder: the target, or one with a number. FileExistsError if `existing` forbids that."""
         for path in _candidates(self.target, endless=True):
             if _claim(path):
                 self.path = path
@@ -94,14 +94,14 @@ class GaugeFolder:
         return MultiWriter(EventWriter(os.path.join(self.path, run)), lines)
 
     def count_epoch(self, steps: int) -> None:
-        """Learn how many updates an epoch takes, where `fit` did not know it beforehand."""
+        """Record the updates per epoch if `fit` did not know them beforehand."""
         if self._record["steps_per_epoch"] is None and steps:
             self._record["steps_per_epoch"] = steps
             for writer in self._lines:
                 writer.steps_per_epoch = steps
 
     def note(self, model: keras.Model, step: int, *, finished: bool = False, **changes: Any) -> None:
-        """Remember how far the training is; not at every call, where calls come faster than the disk follows."""
+        """Record the progress of the training; skips calls that come faster than the disk can write."""
         started = time.monotonic()
         if not finished and started < self._next_save:
             return
@@ -128,14 +128,14 @@ def _candidates(target: str, *, endless: bool = False) -> Iterator[str]:
 
 
 def _claim(path: str) -> bool:
-    """Make a folder ours; False where it holds something already."""
+    """Claim a folder; False if it is not empty."""
     os.makedirs(path, exist_ok=True)
     if os.listdir(path):
         return False
     try:
         with open(os.path.join(path, RECORD), "x", encoding="utf-8"):
             return True
-    except FileExistsError:  # another process was faster
+    except FileExistsError:  # another process claimed it first
         return False
 
 
@@ -148,10 +148,10 @@ def _read(path: str) -> dict[str, Any] | None:
 
 
 def _step_of(record: Mapping[str, Any], fingerprint: str, updates: int, layers: Sequence[Any]) -> int | None:
-    """Where the recorded training goes on; None where these weights are not its own.
+    """The step at which the recorded training resumes; None if the weights are not from it.
 
-    An interrupted training may have been saved behind its last fingerprint: the same layers with more updates are taken
-    for it, because then no point is lost.
+    An interrupted training may have been saved after its last fingerprint. The same layers with more updates therefore
+    count as the same training, so that no point is lost.
     """
     last, known = record["step"], record["fingerprints"].get(fingerprint, 0)
     if known:
@@ -172,7 +172,7 @@ def fingerprint_of(model: keras.Model) -> str:
 
 
 def describe(model: keras.Model, optimizer: Any, steps_per_epoch: int | None) -> dict[str, Any]:
-    """What a reader of the folder wants to know of the model and its training."""
+    """Description of the model and its training for `gauge.json`."""
     return {
         "format": FORMAT,
         "model": model.name,

@@ -1,7 +1,8 @@
-"""The picture of a model for the Graphs tab: one box per layer, named as the layer is.
+"""The graph of a model for the Graphs tab: one box per layer, with the layer's name.
 
 A plain trace puts the whole model into one closed box and buries it under variable reads, identities and control edges.
-Here every layer's `call` opens its own scope, variables carry their names, and what only serves execution is dropped.
+Here every layer's `call` opens its own scope, variables have their own names, and nodes that only serve execution are
+dropped.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TRANSPARENT = ("Identity", "ReadVariableOp")
 def op_graph(model: keras.Model, batch: Sequence[Any], loss: Loss | None = None) -> tf.compat.v1.GraphDef:
     """The forward pass and the loss of a model, from a batch (x,), (x, y) or (x, y, sample_weight), fit for reading.
 
-    Variables stand as nodes named after their paths. Nothing of the model changes.
+    Variables become nodes named after their paths. The model is not changed.
     """
     parts = dict(zip(("input", "label", "sample_weight"), as_tensors(batch), strict=True))
     specs = [tf.nest.map_structure(lambda t, n=name: _spec(t, n), part) for name, part in parts.items()]
@@ -65,7 +66,7 @@ def _scope(name: str) -> str:
 
 
 def _in_layer(name: str, paths: Mapping[str, str]) -> str:
-    """A node of a layer below the layer's own name, which may hold characters that TensorFlow's scopes do not take."""
+    """Put a node under its layer's own name, which may contain characters that TensorFlow scopes forbid."""
     scope, _, rest = name.partition("/")
     return f"{paths[scope]}/{rest}"
 
@@ -133,7 +134,7 @@ def _source(edge: str) -> str:
 def _readable(
     definition: tf.compat.v1.GraphDef, outputs: list[str], renamed: Mapping[str, str]
 ) -> tf.compat.v1.GraphDef:
-    """Only what the outputs depend on, without control edges, pass-through nodes cut out, and with better names."""
+    """Keep only what the outputs depend on, without control edges and pass-through nodes, with readable names."""
     renamed = _without_clashes(definition, renamed)
     nodes = {node.name: node for node in definition.node}
 

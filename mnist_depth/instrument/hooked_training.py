@@ -1,9 +1,9 @@
-"""Put hooks into the training step of a model, and take them out again.
+"""Insert hooks into the training step of a model, and remove them.
 
-A model's `train_function` is traced once. Hooks must be inside of that trace, so a training with hooks goes through a
-train function of its own, from its first batch to its last: two functions that take turns would each draw the random
-numbers of `tf.random` from the beginning, and would be traced at different times. A train function that someone else
-sets meanwhile (a callback that compiles the model) is never replaced by an older one.
+A model's `train_function` is traced once. Hooks must be part of that trace, so a training with hooks uses a separate
+train function from its first batch to its last. Alternating between two functions would restart the `tf.random` stream
+in each of them and trace them at different times. A train function that is set in between (by a callback that compiles
+the model) is never replaced by an older one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import keras
 from mnist_depth.instrument.optimizer_hook import OptimizerHook
 
 ATTRIBUTE = "_mnist_depth_hooks"
-"""Where a model keeps its hooks, and the train functions that were traced with them."""
+"""Attribute of a model that holds its HookedTraining."""
 
 
 class HookedTraining:
@@ -46,9 +46,9 @@ class HookedTraining:
                 self._put_back()
 
     def install(self) -> None:
-        """Ahead of every batch: let the model train through a function with these hooks inside.
+        """Make the model use a train function with these hooks; called before every batch.
 
-        A function that was replaced since the last batch is taken as the model's own from now on.
+        A train function that was replaced since the last batch becomes the model's original one.
         """
         current = self.model.train_function
         if current is None or current is self._hooked:
@@ -56,6 +56,8 @@ class HookedTraining:
         key = tuple(self.hooks)
         plain, hooked = self._traced.get(key, (None, None))
         if plain is not current:
+            # No trace with these hooks yet, or a callback has compiled the model since: make a train function anew,
+            # which is traced with the shadowed `apply`.
             self.model.make_train_function(force=True)
             plain, hooked = current, self.model.train_function
             self._traced = {key: (plain, hooked)}
@@ -67,7 +69,9 @@ class HookedTraining:
         return any(train_function is hooked for _, hooked in self._traced.values())
 
     def _put_back(self) -> None:
-        """Leave the model its own function; where training draws from `tf.random`, the traced one, or draws repeat."""
+        """Restore the original train function after the last hook, unless training draws from `tf.random`."""
+        # The state of a `tf.random` stream is part of the trace: the original function would draw the first numbers
+        # again. The hooked function therefore stays; its hooks still write into their buffers, which nobody reads.
         installed = self._hooked is not None and self.model.train_function is self._hooked
         if installed and not draws_random_numbers(self._hooked):
             self.model.train_function = self._plain
@@ -82,6 +86,8 @@ class HookedTraining:
             gradients = list(grads)
             given = optimizer._trainable_variables if trainable_variables is None else trainable_variables
             variables = list(given)
+            # This body runs while the step is traced, so that the hooks become part of the graph. `gradients[i]` has
+            # the shape of `variables[i]`; it is an IndexedSlices for an embedding and None without a dependency.
             hooks = [hook for hook in self.hooks if hook.optimizer is optimizer]
             for hook in hooks:
                 hook.before(variables)
@@ -90,11 +96,13 @@ class HookedTraining:
                 hook.after(gradients, variables)
             return result
 
+        # An instance attribute shadows the method of the class; `_restore` deletes it. `object.__setattr__` bypasses
+        # Keras' attribute tracking.
         object.__setattr__(optimizer, "apply", apply)
 
 
 def is_hooked(optimizer: Any) -> bool:
-    """Whether a hook listens to this optimizer; a train step may then let it see fewer updates."""
+    """Whether this optimizer has a hook; a train step may then route only some updates through it."""
     return "apply" in vars(optimizer)
 
 
@@ -104,16 +112,16 @@ def _restore(optimizer: Any) -> None:
 
 
 def hooks_of(model: keras.Model) -> HookedTraining:
-    """The hooks of a model, none at first."""
+    """The HookedTraining of a model, created on first use."""
     found = vars(model).get(ATTRIBUTE)
     if found is None:
         found = HookedTraining(model)
-        object.__setattr__(model, ATTRIBUTE, found)  # past Keras' tracking of attributes
+        object.__setattr__(model, ATTRIBUTE, found)  # bypasses Keras' attribute tracking
     return found
 
 
 def attach(hook: OptimizerHook, fit: object = None) -> None:
-    """Let a hook listen to its optimizer; hooks that an interrupted `fit` has left behind are removed.
+    """Attach a hook to its optimizer; hooks left over from an interrupted `fit` are removed.
 
     `fit` is any object that identifies one call of `fit`.
     """
@@ -126,7 +134,7 @@ def attach(hook: OptimizerHook, fit: object = None) -> None:
 
 
 def detach(hook: OptimizerHook) -> None:
-    """Stop listening; with the last hook the optimizer's own `apply` and the model's own train function come back."""
+    """Remove a hook; the last one restores the optimizer's `apply` and the model's train function."""
     hooks_of(hook.model).remove(hook)
 
 
@@ -163,6 +171,7 @@ def _traced_graphs(function: Any, seen: set[int] | None = None) -> Iterator[Any]
     if function is None or id(function) in seen:
         return
     seen.add(id(function))
+    # Keras wraps its tf.functions in several closures, depending on `jit_compile` and `steps_per_execution`.
     listed: Callable[[], Any] | None = getattr(function, "_list_all_concrete_functions", None)
     if listed is not None:
         yield from (concrete.graph for concrete in listed())
@@ -181,5 +190,5 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def _is_random(node: Any) -> bool:
-    """Operations with a second seed keep the state of their stream in the kernel."""
+    """Whether an operation has a second seed: such operations keep their stream's state in the kernel."""
     return "seed2" in node.attr

@@ -1,4 +1,4 @@
-"""Find out whether an activation is bounded, by trying it far out."""
+"""Detect whether an activation is bounded, by evaluating it far from zero."""
 
 from __future__ import annotations
 

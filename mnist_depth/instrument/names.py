@@ -22,7 +22,7 @@ def _is_box(layer: keras.Layer) -> bool:
 def _walk(model: keras.Model) -> Iterator[tuple[str, keras.Layer, bool]]:
     """Every layer below a model, in the order of attributes and calls, as (path, layer, whether it lies in no layer).
 
-    A layer that several hold has the shortest of its paths: a layer that only refers to another does not own it.
+    A layer that several layers hold gets the shortest of its paths, because a mere reference is not ownership.
     """
     shortest = _shortest_parents(model)
     yield from _below(model, "", True, shortest, {id(model)})
@@ -56,7 +56,7 @@ def _below(
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """A name that is taken gets the first free number: `dense`, `dense_2`; names given by the user are left alone."""
+    """A duplicate name gets the first free number: `dense`, `dense_2`; names given by the user are left alone."""
     taken: set[str] = set()
     result = []
     for name in names:

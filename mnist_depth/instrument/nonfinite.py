@@ -1,4 +1,4 @@
-"""Where the first NaN or infinity appeared."""
+"""Locate the first NaN or infinity."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 
 def first_nonfinite(scalars: Mapping[str, float]) -> str | None:
-    """The tag of the measurement that went bad first, in the order in which a training step computes them.
+    """The tag of the first non-finite measurement, in the order of computation in a training step.
 
-    Forward through the layers, the loss, then the gradients from the last variable back to the first.
+    The order is: forward through the layers, the loss, then the gradients from the last variable to the first.
     """
     bad = [tag for tag, value in scalars.items() if not math.isfinite(value)]
     if not bad:

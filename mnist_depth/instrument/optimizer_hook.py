@@ -1,4 +1,4 @@
-"""The gradients and updates that training really applies, seen from inside the compiled step.
+"""Measure the gradients and updates that training applies, inside the compiled step.
 
 For the duration of training the optimizer instance's `apply` is replaced by a function that measures, where the
 schedule says so, and calls the original (`hooked_training`). It therefore works in any `train_step`, also in one that
@@ -100,9 +100,9 @@ class OptimizerHook:
         return not self._names or not (self._columns or self._snapshots)
 
     def begin(self, step: int = 0, offset: int = 0) -> None:
-        """Get ready for a training that is at `step`; the optimizers have counted `offset` updates fewer.
+        """Prepare for a training that is at `step`; the optimizers have counted `offset` updates fewer.
 
-        What was measured and not read is dropped: the next measurement is of another training.
+        Unread measurements are dropped, because they belong to another training.
         """
         self._last.assign(step)
         self._offset.assign(offset)
@@ -112,7 +112,7 @@ class OptimizerHook:
         self._armed.assign([False, False])
 
     def arm(self, scalars: bool, snapshot: bool) -> None:
-        """Measure the very next update, whatever the step schedule says: how epoch schedules reach into the step."""
+        """Measure the next update regardless of the step schedule; this is how epoch schedules reach into the step."""
         if scalars or snapshot:
             self._armed.assign([scalars, snapshot])
 
@@ -151,7 +151,7 @@ class OptimizerHook:
         return Snapshot(step, arrays)
 
     def before(self, variables: Sequence[Any]) -> None:
-        """In the step, ahead of the update: keep the weights where they will be needed."""
+        """Called in the step before the update: keep the weights if they will be needed."""
         self._step = self._step_of_update()
         # With several optimizers the step may move by more than one between two updates of this one.
         last = tf.minimum(self._last.read_value(), self._step - 1) if self._others else self._step - 1
@@ -182,7 +182,7 @@ class OptimizerHook:
         return True
 
     def after(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-        """In the step, behind the update: measure."""
+        """Called in the step after the update: measure."""
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if id(v) in self._names]
         if self._columns:
             tf.cond(self._due, lambda: self._record(pairs), lambda: False)

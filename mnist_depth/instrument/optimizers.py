@@ -1,4 +1,4 @@
-"""Find the optimizers of a model: the compiled one, and those that it keeps for a train step of its own."""
+"""Find the optimizers of a model: the compiled one, and those of a custom train step."""
 
 from __future__ import annotations
 

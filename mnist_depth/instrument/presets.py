@@ -10,11 +10,11 @@ from mnist_depth.instrument.statistics import STATISTICS
 
 @dataclass(frozen=True)
 class Preset:
-    """What to measure, and when unless the caller says so."""
+    """What to measure, and the default schedules."""
 
     statistics: tuple[str, ...]
     histograms: tuple[str, ...]
-    """Subjects; `gradient_log10` stands for log10 |gradient|."""
+    """Subjects; `gradient_log10` is log10 |gradient|."""
     schedule: Schedule
     histogram_schedule: Schedule
 

@@ -1,8 +1,8 @@
-"""How to measure: one forward and one backward pass of a fixed batch, without leaving a trace in the model.
+"""Measure one forward and one backward pass of a fixed batch, without changing the model.
 
-The pass runs in a `keras.StatelessScope`: whatever it would assign (the averages of BatchNormalization, seed states,
-metrics) stays in the scope. Variables and random streams that Keras does not manage are saved and restored. It is
-traced once; a second trace is reported with what changed.
+The pass runs in a `keras.StatelessScope`: all assignments (the averages of BatchNormalization, seed states, metrics)
+stay in the scope. Variables and random streams that Keras does not manage are saved and restored. The pass is traced
+once; a second trace is reported together with its cause.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def measure(
             gradients=unknown is None,
         )
         known = dict([*known.items(), ((options, loss), probe)][-MAX_CACHED:])
-        object.__setattr__(model, CACHE, known)  # past Keras' tracking of attributes
+        object.__setattr__(model, CACHE, known)  # bypasses Keras' attribute tracking
     else:
         probe.batch = as_tensors(batch, model)
     return probe.measure(arrays=True)
@@ -169,13 +169,13 @@ class Probe:
         )
 
     def _run_unchanged(self) -> tuple[Any, dict[str, dict[str, Any]]]:
-        """Run the pass once; what it writes to variables that no StatelessScope can hold is undone."""
+        """Run the pass once and undo its writes to variables that a StatelessScope cannot hold."""
         if getattr(self.model, "run_eagerly", False):
             with unchanged(plain_variables(self.model)):
                 return self._run(*self.batch)
         if self._function is None:
-            # Not XLA-compiled: it runs seldom, and compiling it takes longer than a short training.
-            # The partial is a function of its own: TensorFlow counts all probes' `_run` as one, and complains.
+            # Not XLA-compiled: it rarely runs, and compiling takes longer than a short training. Each probe wraps its
+            # own partial: TensorFlow would count the `_run` of all probes as one function and warn of retracing.
             self._function = tf.function(partial(self._run), autograph=False)
             self._written = {}
         concrete = cast(Any, self._function).get_concrete_function(*self.batch)
@@ -185,7 +185,7 @@ class Probe:
             return cast(Any, self._function)(*self.batch)
 
     def is_current(self) -> bool:
-        """Whether the model is still what was traced."""
+        """Whether the model is unchanged since it was traced."""
         return not self._signature or self._signature == self._found_signature()
 
     def _found_signature(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class Probe:
         }
 
     def _guard(self) -> None:
-        """Start afresh where the model has changed, and say so: a silent new trace costs seconds every time."""
+        """Trace again if the model has changed, with a warning: every new trace costs seconds."""
         found = self._found_signature()
         changed = [what for what, value in self._signature.items() if found[what] != value]
         if changed:
@@ -212,7 +212,7 @@ class Probe:
     def _run(self, x: Any, y: Any, sample_weight: Any) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
         variables = names.trainable_variables(self.model)
         # The variables themselves are watched, not copies of their values: layers under @tf.function or keras.remat
-        # read them on their own.
+        # read the variables directly.
         sources = [variable.value for variable in variables.values()]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for source in sources:
@@ -243,7 +243,7 @@ class Probe:
         return loss_of(self.model, self._loss, x, y, predicted, sample_weight, self._training)
 
     def _warn_of_missing(self, missing: Sequence[str]) -> None:
-        """Say which variables the loss on the probe does not depend on."""
+        """Warn about variables that the loss on the probe does not depend on."""
         if missing and not self._warned:
             self._warned = True
             shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")

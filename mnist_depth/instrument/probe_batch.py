@@ -1,4 +1,4 @@
-"""Turn what is given as a probe into one batch of tensors, as `fit` would see it."""
+"""Convert a probe argument into one batch of tensors, as `fit` would pass it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _peek(dataset: tf.data.Dataset) -> Any:
 
 
 def _give_own_seeds(pipeline: tf.compat.v1.GraphDef) -> None:
-    """Let a copied pipeline shuffle from its seeds, not from the seed generator that it shares with the original."""
+    """Make a copied pipeline shuffle from its own seeds, not from the seed generator it shares with the original."""
     for node in (*pipeline.node, *(node for function in pipeline.library.function for node in function.node_def)):
         if node.op == "ShuffleDatasetV3":
             node.op = "ShuffleDataset"

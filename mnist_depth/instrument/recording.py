@@ -1,4 +1,4 @@
-"""Write what was measured, and note the first value that is not finite."""
+"""Write measurements, and record the first non-finite value."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Recording:
             self.writer.write_text(step, {"non_finite": f"first non-finite value at step {step}: `{bad}`"})
 
     def histograms(self, step: int, arrays: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write arrays, subject -> name -> array, as histograms, and as shares what has no place on an axis."""
+        """Write arrays (subject -> name -> array) as histograms, and the shares of zeros and non-finite entries."""
         bars: dict[str, Histogram | None] = {}
         shares: dict[str, float] = {}
         for subject, of in arrays.items():
@@ -108,6 +108,6 @@ def _numbers(name: str, value: Any) -> dict[str, float]:
 
 
 def epoch_scalars(epoch: int, seconds: float, rate: float | None) -> dict[str, float]:
-    """What lets a reader turn steps into epochs and seconds, and the learning rate where there is one."""
+    """Scalars that map steps to epochs and seconds, and the learning rate if there is one."""
     scalars = {"epoch": float(epoch), "seconds": seconds}
     return scalars if rate is None or not math.isfinite(rate) else {**scalars, "learning_rate": rate}

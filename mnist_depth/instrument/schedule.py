@@ -1,7 +1,7 @@
 """When to measure: sets of steps and epochs, joined with `|`.
 
 A schedule is asked from Python (by the probe, between calls of the compiled step) and from inside the compiled step (by
-the hook on the optimizer), so each one says the same thing twice: for a Python int and for a tensor.
+the hook on the optimizer), so each schedule has two equivalent implementations: for a Python int and for a tensor.
 
 >>> schedule = every_steps(100) | at_steps([7])
 >>> [step for step in range(250) if schedule.due_between(step - 1, step)]
@@ -91,7 +91,7 @@ class AtSteps(Schedule):
 
 @dataclass(frozen=True)
 class Union(Schedule):
-    """Whatever either of two schedules holds."""
+    """The union of two schedules."""
 
     left: Schedule
     right: Schedule

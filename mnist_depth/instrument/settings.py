@@ -1,4 +1,4 @@
-"""What a gauge was asked to do: its arguments, checked."""
+"""The checked arguments of a gauge."""
 
 from __future__ import annotations
 

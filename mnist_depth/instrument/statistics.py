@@ -1,4 +1,4 @@
-"""What to measure: named functions of arrays, computed inside the compiled step.
+"""Named statistics of arrays, computed inside the compiled step.
 
 The key of `STATISTICS` is the first part of the tag. A function takes several arrays of one shape at once, because a
 deep network repeats its shapes and one operation over nine layers compiles and runs faster than nine.

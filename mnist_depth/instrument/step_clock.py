@@ -1,4 +1,4 @@
-"""Count the updates of a training: what step a measurement belongs to, and whether the next one can be due."""
+"""Count the updates of a training: the step of a measurement, and whether the next one can be due."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mnist_depth.instrument.schedule import Schedule
 class StepClock:
     """The number of updates applied since a training began, read from the optimizers of its model.
 
-    With several optimizers it follows the one that has stepped most. The count goes on where an optimizer is replaced,
-    whose own counter starts at zero. Where no optimizer ever steps, the batches of `fit` are counted.
+    With several optimizers it follows the one that has stepped most. The count continues when an optimizer is replaced
+    by one whose own counter starts at zero. Where no optimizer ever steps, the batches of `fit` are counted.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class StepClock:
     def follow(self, optimizers: Sequence[Any], step: int | None = None, *, skips: bool = False) -> None:
         """Count from `step` on; by default from what the optimizers have counted themselves.
 
-        `skips`: a batch without an update is nothing unusual, because loss scaling leaves out those that overflow.
+        `skips`: a batch without an update is normal, because loss scaling skips updates that overflow.
         """
         self._optimizers = tuple(optimizers)
         self._skips = skips
@@ -82,5 +82,5 @@ class StepClock:
         return max((int(optimizer.iterations.numpy()) for optimizer in self._optimizers), default=0)
 
     def _may_skip(self) -> bool:
-        """Whether a batch without an update is nothing unusual."""
+        """Whether a batch without an update is normal."""
         return self._skips or any(o.gradient_accumulation_steps for o in self._optimizers)

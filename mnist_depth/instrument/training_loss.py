@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 KNOWN = {"compute_loss", "_compute_loss", "compiled_loss"}
-"""What a train step calls where it minimizes the loss that a probe computes too."""
+"""Names that a train step calls if it minimizes the loss that a probe can compute."""
 
 
 def why_unknown(model: keras.Model) -> str | None:
@@ -47,7 +47,7 @@ def _calls(kind: type, method: str) -> set[str]:
 
 
 def _uses(kind: type, method: str) -> set[str]:
-    """The names in a method, and in the one that it extends by `super()`; those of KNOWN stand for Keras' own step."""
+    """The names in a method, and in the one that it extends by `super()`; names in KNOWN mean Keras' own step."""
     found: set[str] = set()
     for owner in kind.__mro__:
         function = inspect.unwrap(vars(owner)[method]) if method in vars(owner) else None

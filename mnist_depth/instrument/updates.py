@@ -1,6 +1,7 @@
-"""What is asked of a measurement of updates, and what it returns; there are two ways to make one.
+"""The interface of update measurements: plan, result and protocol.
 
-`weight_updates` compares the weights before and after a batch, `applied_gradients` listens inside the training step.
+There are two implementations: `weight_updates` compares the weights before and after a batch, `applied_gradients` hooks
+the optimizers inside the training step.
 """
 
 from __future__ import annotations
@@ -16,33 +17,35 @@ from mnist_depth.instrument.statistics import choose
 from mnist_depth.instrument.step_clock import StepClock
 
 Arrays = dict[str, dict[str, NDArray[Any]]]
-"""Subject (gradient, update) -> variable -> array."""
+"""Subject (gradient, update) -> variable -> array of the variable's shape."""
 
 
 @dataclass(frozen=True)
 class UpdatePlan:
-    """What of the updates to measure, and when."""
+    """Which statistics of the updates to measure, and when."""
 
     statistics: Sequence[str]
     histograms: Sequence[str]
+    # Scalars are reduced on the device; snapshots copy whole arrays, so their schedule is usually sparser.
     schedule: Schedule
     snapshot_schedule: Schedule
     variables: str | None
 
     def chosen(self, subjects: Sequence[str]) -> list[str]:
-        """The statistics of the weights and of some subjects."""
+        """Names of the requested statistics of the weights and of these subjects."""
         return list(choose(self.statistics, ("weight", *subjects)))
 
     def snapshots(self, subjects: Sequence[str]) -> list[str]:
-        """The subjects of which arrays are due."""
+        """The requested histogram subjects among these."""
         return [subject for subject in self.histograms if subject in subjects]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one update showed."""
+    """The measurements of one update."""
 
     step: int
+    """Updates applied, this one included."""
     scalars: dict[str, float]
     arrays: Arrays
 
@@ -61,14 +64,22 @@ class Updates(Protocol):
         """Whether it was made for this model with these optimizers."""
         ...
 
-    def begin(self, clock: StepClock, fit: object) -> None: ...
+    def begin(self, clock: StepClock, fit: object) -> None:
+        """Start a call of `fit`, which `fit` identifies; measurements of an earlier call are dropped."""
+        ...
 
-    def arm(self, scalars: bool, snapshot: bool) -> None: ...
+    def arm(self, scalars: bool, snapshot: bool) -> None:
+        """Measure the next update, whatever the step schedules say; epoch schedules use this."""
+        ...
 
     def before_batch(self, clock: StepClock) -> None: ...
 
     def after_batch(self, clock: StepClock) -> None: ...
 
-    def read(self) -> list[Measured]: ...
+    def read(self) -> list[Measured]:
+        """The measurements since the last call, in the order of steps."""
+        ...
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Leave model and optimizers as they were before `begin`."""
+        ...

@@ -1,4 +1,4 @@
-"""Report what is wrong with the arguments of a gauge as soon as it can be known."""
+"""Validate the arguments of a gauge as early as possible."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_batch(probe: Sequence[Any] | None) -> None:
 
 
 def warn_of_no_match(model: keras.Model, layers: str | None, variables: str | None) -> None:
-    """Say which names there are where a pattern matches none of them."""
+    """Warn with the available names if a pattern matches none of them."""
     of_layers = names.all_layers(model) if "/" in (layers or "") else names.outer_layers(model)
     _warn("layers", layers, of_layers)
     _warn("variables", variables, names.trainable_variables(model))

@@ -1,7 +1,7 @@
 """Updates as the difference of the weights before and after a batch of `fit`.
 
-It needs nothing inside the compiled training step, so it can neither change it nor cost a second trace of it. It works
-where a batch is one update.
+It adds nothing to the compiled training step, so it neither changes the step nor traces it a second time. It works only
+if a batch is one update.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUBJECTS = ("update",)
 
 
 class WeightUpdates:
-    """Measures weights and updates from outside of the training step."""
+    """Measures weights and updates outside the training step."""
 
     def __init__(self, model: keras.Model, optimizers: Sequence[Any], plan: UpdatePlan) -> None:
         self._model, self._optimizers = model, tuple(optimizers)
@@ -73,7 +73,7 @@ class WeightUpdates:
             self.is_waiting = True
 
     def after_batch(self, clock: StepClock) -> None:
-        """Measure the update that has come; a batch may be without one, where gradients are accumulated."""
+        """Measure the update of this batch; a batch has none while gradients are accumulated."""
         moved = clock.step - self._step_before
         if not self.is_waiting or not moved:
             return

@@ -32,7 +32,7 @@ SUFFIX = ".gauge"
 STAMP = r"events\.out\.tfevents\.(\d{10})\..*"
 
 FLUSH_SECONDS = 60
-"""What is written shows on a board after so long at the latest, however long an epoch takes."""
+"""Maximum seconds until written points show on a board, however long an epoch takes."""
 
 _files = itertools.count()
 
@@ -112,9 +112,9 @@ class EventWriter:
 
 
 def _file_name(folder: str, suffix: str) -> str:
-    """A name that is no other writer's and sorts behind those in the folder, as TensorBoard expects of a later file.
+    """A unique name that sorts after the existing files, as TensorBoard expects of a later file.
 
-    The time alone would not do: a clock may jump back, and a run may be resumed within a second.
+    The time alone is not enough: a clock may jump back, and a run may be resumed within a second.
     """
     earlier = [int(found[1]) for name in tf.io.gfile.listdir(os.fsencode(folder)) if (found := re.match(STAMP, name))]
     stamp = max([int(time.time()), *(before + 1 for before in earlier)])

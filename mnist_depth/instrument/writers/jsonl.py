@@ -22,8 +22,8 @@ METRICS, HISTOGRAMS = "metrics.jsonl", "histograms.jsonl"
 class JsonLinesWriter:
     """Appends to `metrics.jsonl` and `histograms.jsonl` in a folder; writers of several runs may share the folder.
 
-    Non-finite scalars stand as the strings "nan", "inf", "-inf". `epoch` is the 1-based epoch that a step belongs to
-    (0 before training), null unless `steps_per_epoch` is given.
+    Non-finite scalars are written as the strings "nan", "inf", "-inf". `epoch` is the 1-based epoch that a step belongs
+    to (0 before training), null unless `steps_per_epoch` is given.
     """
 
     def __init__(self, folder: str | os.PathLike[str], run: str = "train", steps_per_epoch: int | None = None) -> None:
@@ -96,7 +96,7 @@ class JsonLinesWriter:
 
 @contextlib.contextmanager
 def _naming(file: TextIO) -> Iterator[TextIO]:
-    """Let an error say which file cannot be written, as the operating system's own do only when a file is opened."""
+    """Add the file name to write errors; the operating system names it only in errors of opening a file."""
     try:
         yield file
     except OSError as error:

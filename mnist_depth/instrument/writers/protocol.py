@@ -15,8 +15,8 @@ from mnist_depth.instrument.histograms import Histogram
 class Writer(Protocol):
     """Takes a step first and then a mapping from tag to value; one call is one summary.
 
-    Steps count optimizer updates. A writer skips in silence what its medium has no place for, and may be written to
-    again after `close`.
+    Steps count optimizer updates. A writer silently skips what its medium cannot hold, and may be written to again
+    after `close`.
     """
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None: ...

@@ -1,7 +1,7 @@
 """Cut event files back to a step, so that a resumed run leaves the points of one that was never interrupted.
 
-TensorBoard would forget later points by itself when told of a restart, but whoever reads the files raw would find them
-twice. Files are rewritten whole: the new one is complete before the old one goes.
+TensorBoard drops later points by itself after a restart event, but other readers of the files would find them twice.
+Files are rewritten as a whole: the new file is complete before the old one is removed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What event files hold of scalars, histograms, texts and images: the one place that builds TensorBoard's values.
+"""Build TensorBoard's values for scalars, histograms, texts and images.
 
 Equal input gives equal bytes. Nothing here imports TensorFlow.
 """
