@@ -74,7 +74,7 @@ def metrics(config: RunConfig) -> list[keras.metrics.Metric]:
 def load_weights(model: keras.Model, path: Path) -> None:
     """Put the weights of a run folder into `model`. Raises UserError where they are missing or of another network.
 
-    Keras files weights under the names of classes. Version 0.1 called the class of the weight layers Block, so its
+    Keras stores weights under class names. In version 0.1 the class of the weight layers was called Block, so its
     groups `block`, `block_1`, ... are renamed in a copy.
     """
     try:

@@ -16,10 +16,10 @@ from mnist_depth.config import RunConfig
 from mnist_depth.datasets import SIZES, Sizes
 
 MAX_BLOCK_STEPS = 100
-"""Enough to hide what a call of the compiled step costs, few enough to stop within a second."""
+"""Large enough to hide the cost of calling the compiled step, small enough to stop within a second."""
 
 MIN_BLOCKS = 50
-"""Per run, as far as it has steps: applied gradients are sampled once per block."""
+"""Minimum number of blocks per run (fewer if it has fewer steps); applied gradients are sampled once per block."""
 
 MAX_INTERVALS = 200
 

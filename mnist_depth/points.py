@@ -61,7 +61,7 @@ class Series:
         return min(range(len(self.steps)), key=lambda index: abs(self.steps[index] - step))
 
     def sort(self) -> None:
-        """Put the points into the order of steps; equal steps keep theirs."""
+        """Sort the points by step; points with equal steps keep their order."""
         if any(later < earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False)):
             order = sorted(range(len(self.steps)), key=self.steps.__getitem__)
             self.steps = array("q", [self.steps[index] for index in order])
@@ -127,8 +127,8 @@ def read_histograms(folder: Path) -> Iterator[HistogramPoint]:
 def last_histograms(folder: Path, is_usable: Callable[[HistogramPoint], bool]) -> dict[str, HistogramPoint]:
     """Tag -> its last usable histogram. Raises UserError like `read_lines`.
 
-    The file is read from its end, and lines of tags that are found already are not parsed: a run has a histogram of
-    every tag at many steps.
+    The file is read from its end, and lines of tags that were already found are not parsed, because a run has a
+    histogram of every tag at many steps.
     """
     path, found = folder / HISTOGRAMS, dict[str, HistogramPoint]()
     with _damage_named(path), _text(path) as file:

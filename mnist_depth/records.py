@@ -1,4 +1,4 @@
-"""Folders of trainings: where they are, who owns them, how they are read back (files: docs/architecture.md)."""
+"""Folders of trainings: location, ownership and reading (file formats: docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMAT = 1
 CONFIG, GAUGE, DONE, LOCK = "config.json", "gauge.json", "done.json", ".lock"
 CHECKPOINT, WEIGHTS, ERROR = "checkpoint", "weights.weights.h5", "error.txt"
 STATUSES = ("finished", "diverged")
-"""How a run can end."""
+"""Final states of a run."""
 
 MAX_OWNER_BYTES = 1_000
 """Size of a lock file with the name of its owner."""
@@ -70,7 +70,7 @@ def run_folder(logdir: Path, study: str, config: RunConfig) -> Path:
 
 
 def is_inside(folder: Path, root: Path) -> bool:
-    """Whether a folder is where its name says, below `root`: no link leads out."""
+    """Whether a folder really is below `root`: no symbolic link leads out of it."""
     return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
@@ -82,7 +82,7 @@ class TrainingRecord(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What lists show."""
+        """The display name in lists."""
 
     @property
     @abstractmethod
@@ -101,7 +101,7 @@ class TrainingRecord(ABC):
     @property
     @abstractmethod
     def fields(self) -> Mapping[str, Any]:
-        """What describes the training apart from its seed: trainings with equal fields are of one group."""
+        """The settings of the training without its seed: trainings with equal fields form one group."""
 
     @property
     @abstractmethod
@@ -351,7 +351,7 @@ class Busy(UserError):
 
 @contextlib.contextmanager
 def claim(folder: Path, owner: str = "") -> Iterator[None]:
-    """Own a run folder for the time of the block; the kernel lets go of the lock when its owner dies.
+    """Lock a run folder for the duration of the block; the kernel releases the lock when its owner dies.
 
     `owner` is left in the lock file, so that a later process can see who trained an unfinished run (`owner_of`).
 
@@ -388,7 +388,8 @@ def owner_of(folder: Path) -> str:
 def state(folder: Path, config: RunConfig) -> str:
     """`new`, `unfinished` or `complete`.
 
-    Raises UserError when the folder holds another run, foreign files, or what an unfinished run cannot go on from.
+    Raises UserError when the folder holds another run, foreign files, or files from which an unfinished run cannot
+    resume.
     """
     if not (folder / CONFIG).exists():
         names = sorted(path.name for path in folder.iterdir())

@@ -1,4 +1,4 @@
-"""Look names up in the literal registries."""
+"""Look up names in the registries."""
 
 from __future__ import annotations
 

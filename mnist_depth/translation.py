@@ -1,4 +1,4 @@
-"""Texts for people in their language: gettext catalogs in `locale/`, one folder per language.
+"""Translations of user-facing texts: gettext catalogs in `locale/`, one folder per language.
 
 The message in the code is the whole English sentence, with named placeholders that are filled after translation, so
 that a translator can reorder them. `scripts/translations` collects the messages and compiles the catalogs.
@@ -69,5 +69,5 @@ def plural(one: str, many: str, count: int, **values: Any) -> str:
 
 
 def mark(message: str) -> str:
-    """The message as it is: a text that stands in data, collected here and translated where it is shown."""
+    """Mark a text in data for collection and return it unchanged; it is translated where it is shown."""
     return message

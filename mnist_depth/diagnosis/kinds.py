@@ -44,7 +44,7 @@ KINDS: dict[str, Kind] = {
         "choose an output activation and a loss that belong together",
     ),
     "constant input": Kind(
-        "error", 0.0, "inputs that do not differ cannot be told apart", "check how the inputs are loaded and scaled"
+        "error", 0.0, "a network cannot distinguish equal inputs", "check how the inputs are loaded and scaled"
     ),
     "symmetric": Kind(
         "error",

@@ -1,4 +1,4 @@
-"""The L2 penalty on kernels, with a strength that a compiled network can be given anew."""
+"""The L2 penalty on kernels, with a strength that can change after compilation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vanishing gradients through time: how much each time step of a recurrent network moves its loss."""
+"""Vanishing gradients through time: the gradient of the loss at each time step of a recurrent network."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Ways to wire hidden layers ("NN LEGO"), by name.
+"""Wirings of hidden layers ("NN LEGO"), by name.
 
-A wiring takes the scaled input [batch, features] and the maker of the network's layers, and returns what goes into the
-output layer.
+A wiring takes the scaled input [batch, features] and a layer factory, and returns the input of the output layer.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What finished runs say: tables, figures, a diagnosis, and the report that puts them together."""
+"""Results of finished runs: tables, figures, a diagnosis, and the report that combines them."""

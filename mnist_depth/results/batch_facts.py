@@ -21,7 +21,7 @@ SCALING_LAYERS = (
 
 
 def batch_data(model: Any, x: Any, y: Any) -> Data:
-    """What the rules ask of inputs and labels. Of several input arrays the one of the largest scale counts."""
+    """Facts about inputs and labels for the rules. With several input arrays the one with the largest scale is used."""
     arrays = [np.asarray(part) for part in _flat(x)]
     floats = [array for array in arrays if array.dtype.kind in "fiu"]
     fields: dict[str, Any] = {

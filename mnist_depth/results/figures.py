@@ -1,4 +1,4 @@
-"""Which figures a set of runs calls for, and the numbers they show."""
+"""Choose the figures for a set of runs and compute their numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 RANKING = "best_test_accuracy"
 GRID_METRICS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy", "validation_accuracy")
-"""What heat maps show: the first of these that the runs have."""
+"""Figures that heat maps show: the first of these that the runs have."""
 
 CURVES = (
     ("test", "accuracy", mark("test accuracy"), True),
@@ -64,7 +64,7 @@ MAX_PANELS = 6
 
 
 def representatives(groups: Sequence[Group]) -> list[Group]:
-    """As many groups as one chart can tell apart, in the given order: the best, the worst, and evenly between."""
+    """Choose groups for one chart, in the given order: the best, the worst, and evenly spaced ones between."""
     if len(groups) <= plots.MAX_LINES:
         return list(groups)
     ranking = ranked(groups, RANKING)
@@ -228,7 +228,7 @@ def _cumulative(point: HistogramPoint) -> Array:
 
 
 def _bulk(point: HistogramPoint) -> Array:
-    """Where all but TAIL of the values lie at either end: one stray value must not squeeze everything else."""
+    """The range without the fraction TAIL at either end, so that outliers do not compress the rest."""
     return np.interp([TAIL, 1 - TAIL], _cumulative(point), point.edges)
 
 

@@ -28,14 +28,14 @@ MAX_DRAWN = 1e300
 """Larger numbers are left out of charts: Matplotlib adds margins, which would overflow."""
 
 MAX_FIELDS = 4
-"""Labels of runs that differ in more fields than this name only what is unlike most runs."""
+"""With more varying fields than this, labels name only what differs from most runs."""
 
 Labeler = Callable[[RunConfig], str]
 """The name of a configuration, empty where there is none."""
 
 
 class Axis(NamedTuple):
-    """One thing in which configurations differ: a config field, or a name for several of them."""
+    """One axis of variation: a config field, or a name for several of them."""
 
     name: str
     value: Callable[[RunConfig], Any]
@@ -72,7 +72,7 @@ class Group:
 
     @property
     def config(self) -> RunConfig | None:
-        """None where a gauge measured a model of the user's own."""
+        """None if a gauge measured a user's own model."""
         return config_of(self.runs[0])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What an error of Keras or TensorFlow is about: its text begins with headers and call stacks that say nothing."""
+"""Extract the cause from an error of Keras or TensorFlow, whose text begins with headers and call stacks."""
 
 from __future__ import annotations
 

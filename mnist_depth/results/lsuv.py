@@ -1,7 +1,7 @@
 """Layer-sequential unit variance for any built Keras model: rescale kernels until every layer's output varies by one.
 
-Mishkin & Matas 2015, "All you need is a good init", with the variance across samples, so that an activation with a mean
-of its own (sigmoid) cannot hide that inputs become alike (Kraehenbuehl et al. 2016).
+Mishkin & Matas 2015, "All you need is a good init", with the variance across samples, so that an activation with a
+non-zero mean (sigmoid) cannot hide that inputs become alike (Kraehenbuehl et al. 2016).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_EXAMPLES = 256
 
 @dataclass(frozen=True)
 class Rescaled:
-    """What became of one layer."""
+    """The result for one layer."""
 
     layer: str
     before: float

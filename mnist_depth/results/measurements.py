@@ -1,4 +1,4 @@
-"""What was measured of one network, layer by layer: from a run folder, a live Keras model, or files."""
+"""Measurements of one network by layer: from a run folder, a live Keras model, or files."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def load_batch(path: Path) -> tuple[Any, Any]:
         raise UserError(f"{path} is missing") from None
     except UserError:
         raise
-    except Exception as error:  # zipfile, NumPy and the operating system each have their own
+    except Exception as error:  # zipfile, NumPy and the operating system raise different errors
         raise UserError(f"{path} is not a readable .npz file of plain arrays ({cause_of(error)})") from None
     if x.ndim == 0 or y.ndim == 0 or not len(x) or len(x) != len(y):
         raise UserError(f"{path}: x {x.shape} and y {y.shape} must hold the same number of examples, at least one")

@@ -61,7 +61,7 @@ class ModelMeasurer:
         name = source or f"model {model.name!r} on a batch of {data.examples}"
         try:
             measured = self._measure_once(x, y, loss)
-        except UserError:  # labels that the loss refuses explain themselves
+        except UserError:  # the error about labels that the loss rejects is clear enough
             unmeasured = Measurements(name, (), data=data, output=_output_of_last_layer(model, self._given_loss))
             if judge(unmeasured).has_errors:
                 return unmeasured
@@ -99,7 +99,7 @@ class ModelMeasurer:
                     self._probe = Probe(self.model, (x, y), STATISTICS, training=True, loss=loss)
                 self._probe.batch = as_tensors((x, y))
                 measured = self._probe.measure()
-            except Exception as error:  # the model is foreign code
+            except Exception as error:  # the model is user code
                 raise UserError(f"the model cannot be measured on this batch ({cause_of(error)})") from error
         if caught:
             self._reason = f" ({cause_of(caught[0].message)})"
@@ -333,7 +333,7 @@ def _with_time(model: Any, layers: tuple[Layer, ...], x: Any) -> tuple[Layer, ..
 
 
 def _output_of_last_layer(model: Any, given_loss: Any) -> Output:
-    """What can be known of output and loss without a measurement."""
+    """Properties of output and loss that need no measurement."""
     name, logits = batch_facts.loss_name(given_loss or getattr(model, "loss", None))
     last = model.layers[-1] if model.layers else None
     shape: Any = last.output.shape if last is not None and hasattr(last, "output") else ()
@@ -397,7 +397,7 @@ def _is_linear(model: Any, layers: tuple[Layer, ...], x: Any) -> bool | None:
 
 
 def model_traits(model: Any) -> dict[str, str]:
-    """What of RunConfig's vocabulary can be seen from outside; the activation is the most frequent hidden one."""
+    """Visible traits in RunConfig's vocabulary; the activation is the most frequent hidden one."""
     layers = list(model._flatten_layers(include_self=False))
     kinds = [type(layer).__name__ for layer in layers]
     hidden = [name for name in map(activation_name, layers) if name not in ("", "softmax")]

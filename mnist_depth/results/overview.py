@@ -1,4 +1,4 @@
-"""What is known of a folder of runs, worked out once: the terminal and the report both show it."""
+"""The overview of a folder of runs, computed once for the terminal and the report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPRODUCED = "reproduced"
 
 @dataclass(frozen=True)
 class Story:
-    """What a study adds to its runs: the question, the answers, and which figures count.
+    """What a study adds to its runs: the question, the answers, and the relevant figures.
 
     `answer` is the expected answer in one sentence, `why` the reason, `look` the chart in TensorBoard that shows it.
     `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
@@ -84,7 +84,7 @@ class Overview:
 
     @property
     def sentence(self) -> str:
-        """The answer in one sentence: the study's where its expectations hold, else what the figures say."""
+        """The answer in one sentence: the study's if its expectations hold, else one from the figures."""
         held = sum(verdict == REPRODUCED for _statement, verdict, _detail in self.story.answers)
         if self.story.answer and held and held == self._judged:
             return _(self.story.answer)

@@ -25,7 +25,7 @@ from mnist_depth.translation import translate as _
 Array = NDArray[np.float64]
 
 MAX_LINES = 12
-"""Lines that one chart can keep apart; callers choose which."""
+"""Maximum number of distinguishable lines in one chart; callers choose which."""
 
 MAX_POINTS = 240
 """Points of a curve that a chart of this size can show; longer ones are averaged over neighbors."""
@@ -288,7 +288,7 @@ def heat_map(
 
 
 def _label_cells(axes: Axes, shown: Array, norm: Normalize) -> None:
-    """Numbers in ink that stands out from the cell; a cross where there is none."""
+    """Write numbers in a color that contrasts with the cell, and a cross if there is no number."""
     for (row, column), value in np.ndenumerate(shown):
         finite = np.isfinite(value)
         dark = finite and float(norm(value)) < 0.55  # the lower half of cividis is dark
@@ -390,7 +390,7 @@ def _decades(axes: Axes) -> float:
 
 
 def _spare_ticks(axes: Axes, count: int) -> None:
-    """Keep every n-th layer label where all of them would collide."""
+    """Keep every n-th layer label if all of them would overlap."""
     every = math.ceil(count / 12)
     for index, label in enumerate(axes.get_xticklabels()):
         label.set_visible(index % every == 0)

@@ -1,4 +1,4 @@
-"""A finished figure and the ways it leaves the program: PNG, SVG, and SVG inside a page that may be dark."""
+"""Export figures: PNG, PDF, SVG, and SVG inside a page with a light or dark theme."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _installed(names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, the name of its files, a caption, and a text that says what it shows to those who cannot see it."""
+    """A figure, its file name, a caption, and an alternative text for screen readers."""
 
     name: str
     caption: str
@@ -88,7 +88,7 @@ class Picture:
 
     @cached_property
     def svg(self) -> str:
-        """The <svg> element on transparent ground; drawn once, and with it the layout, which is half of the work."""
+        """The <svg> element with a transparent background; drawn once, because layout is half of the work."""
         stream = io.StringIO()
         with matplotlib.style.context(["default", style()]):
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
@@ -98,7 +98,7 @@ class Picture:
 
 
 def styled(draw: Callable[..., Picture]) -> Callable[..., Picture]:
-    """Draw in the report's style, whatever the caller's Matplotlib settings are, and leave those alone."""
+    """Draw in the report's style, independent of the caller's Matplotlib settings, which stay unchanged."""
 
     @wraps(draw)
     def drawn(*args: Any, **options: Any) -> Picture:
@@ -109,7 +109,7 @@ def styled(draw: Callable[..., Picture]) -> Callable[..., Picture]:
 
 
 def canvas(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure of `rows` stacked axes, not known to pyplot."""
+    """An empty figure of `rows` stacked axes, not registered with pyplot."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
@@ -122,7 +122,7 @@ def plain_decades(axis: Axis) -> None:
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """One legend under the whole figure, which grows by its height; as many columns as the labels leave room for."""
+    """One legend under the whole figure, which grows by its height; with as many columns as fit the labels."""
     if not labels:
         return
     columns = max(1, min(len(labels), int(figure.get_figwidth() * CHARACTERS / (max(map(len, labels)) + 8))))
@@ -133,7 +133,7 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) 
 
 
 def save(picture: Picture, folder: Path) -> None:
-    """Write `<name>.svg`, `<name>.png` and `<name>.pdf`, on white ground."""
+    """Write `<name>.svg`, `<name>.png` and `<name>.pdf`, with a white background."""
     head, rest = _labeled(picture.svg, picture).split(">", 1)
     white = '<rect width="100%" height="100%" fill="white"/>'
     try:
@@ -173,7 +173,7 @@ def _without_legend(picture: Picture) -> str:
 
 
 def _labeled(svg: str, picture: Picture) -> str:
-    """Give the root element a name for those who cannot see it."""
+    """Give the root element a label for screen readers."""
     head, rest = svg.split(">", 1)
     label = escape(picture.alt, {'"': "&quot;"})
     return f'{head} role="img" aria-label="{label}"><title>{escape(picture.caption)}</title>{rest}'

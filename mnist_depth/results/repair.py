@@ -19,7 +19,7 @@ from mnist_depth.results.lsuv import lsuv, weight_layers
 from mnist_depth.results.model_measurements import ACTIVATION_LAYERS, activation_name, from_model
 
 LINEAR_TAILED = ("relu", "leaky_relu", "elu", "selu", "swish", "silu", "gelu", "mish")
-"""Activations that pass large inputs on; the others are replaced."""
+"""Activations that do not saturate for large inputs; all others are replaced."""
 
 REPLACEMENT = "elu"
 """Replaces activations that vanish, saturate, explode or die: linear on one side, with a slope on the other."""
@@ -65,7 +65,7 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
             candidate, changes = attempt(x)
         except UserError:
             raise
-        except Exception:  # a layer of the user's may not survive this kind of cloning; the next kind may work
+        except Exception:  # a user's layer may not support this kind of cloning; the next kind may work
             continue
         for repaired in _with_rates(candidate, changes, before, x, y):
             if repaired.is_better:

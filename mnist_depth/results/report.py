@@ -145,7 +145,7 @@ def _figures(overview: Overview) -> dict[str, list[Picture]]:
 
 
 def _first(found: Sequence[Picture], wanted: str) -> list[Picture]:
-    """The figure that the study names, else gradient against layer, else any."""
+    """The figure that the study names, else gradient against layer, else the first one."""
     for name in (wanted, "gradient_by_layer_start", "test_accuracy", ""):
         chosen = [picture for picture in found if picture.name.startswith(name) and (name or not wanted)]
         if name and chosen:
@@ -320,7 +320,7 @@ def _firsts(overview: Overview) -> Iterable[tuple[str, list[Diagnosis]]]:
 
 
 def _remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
-    """What to try against each verdict, once for all configurations that it is given to: (text, their labels)."""
+    """Remedies for each verdict, listed once for all configurations with it: (text, their labels)."""
     labels: dict[str, list[str]] = {}
     found: dict[str, list[Any]] = {}
     study = _("study")

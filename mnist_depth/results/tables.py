@@ -57,7 +57,7 @@ STATUSES = (mark("finished"), mark("diverged"), mark("unfinished"), mark("measur
 
 
 def heading(name: str) -> str:
-    """What people call a column or an axis, in the active language."""
+    """The heading of a column or an axis, in the active language."""
     return _(HEADINGS.get(name, name.replace("_", " ")))
 
 
@@ -67,7 +67,7 @@ class Table(NamedTuple):
     header: list[str]
     rows: list[list[str]]
     note: str = ""
-    """What is to be known about all of it."""
+    """A note on the whole table."""
 
 
 def summary(
@@ -97,7 +97,7 @@ def summary(
 
 
 def _note(groups: Sequence[Group], columns: Sequence[str]) -> str:
-    """What the numbers are, said once below the table."""
+    """The note below the table on what the numbers are."""
     seeds = {len(group.runs) for group in groups}
     if seeds == {1}:
         notes = [_("One seed each.")]

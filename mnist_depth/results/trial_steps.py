@@ -29,7 +29,7 @@ FEW_STEPS = 3
 
 @dataclass(frozen=True)
 class Steps:
-    """What trial steps at one learning rate did."""
+    """The result of trial steps at one learning rate."""
 
     losses: tuple[float, ...]
     """Without regularization: before the first step, and after every step."""

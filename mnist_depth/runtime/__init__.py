@@ -1,1 +1,1 @@
-"""How the process starts: settings, streams, signals, shadowed modules, hidden imports, and the machine it runs on."""
+"""Process start-up: settings, streams, signals, shadowed modules, hidden imports, and the machine."""

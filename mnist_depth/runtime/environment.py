@@ -1,4 +1,4 @@
-"""What a run was computed with: versions, commit, processor, threads."""
+"""The environment of a run: versions, commit, processor, threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start a worker without the packages that Keras imports because they are there, and that no run uses."""
+"""Hide optional packages that Keras would import and that no run uses, to start workers faster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KERAS_EXTRAS = ("sklearn", "pandas", "matplotlib", "jax")
 
 @contextlib.contextmanager
 def without(*packages: str) -> Iterator[None]:
-    """Let `import` not find `packages` for the time of the block; one that is imported already stays."""
+    """Hide `packages` from `import` for the duration of the block; packages that are already imported stay."""
     hidden = [name for name in packages if name not in sys.modules]
     modules: dict[str, Any] = sys.modules
     modules.update(dict.fromkeys(hidden))

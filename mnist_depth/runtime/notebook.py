@@ -1,4 +1,4 @@
-"""Whether this process is the kernel of a notebook."""
+"""Detect whether this process is the kernel of a notebook."""
 
 from __future__ import annotations
 

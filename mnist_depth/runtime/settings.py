@@ -1,7 +1,7 @@
-"""Environment variables: what other people set for other programs does not change what our commands do.
+"""Environment variables: make the commands independent of settings that are meant for other programs.
 
 A machine's profile, a container image or a notebook may choose another Keras backend, another precision, compiler flags
-or how Python itself runs. The commands train with TensorFlow in float32 whatever these say, and so do their workers,
+or how Python itself runs. The commands train with TensorFlow in float32 regardless of these, and so do their workers,
 which inherit the environment. The gauge, which runs inside a user's own program, leaves that program's settings alone.
 """
 
@@ -19,7 +19,7 @@ MALLOC = {"MALLOC_TRIM_THRESHOLD_": 1 << 30, "MALLOC_TOP_PAD_": 1 << 24, "MALLOC
 A compiled step allocates and frees a few hundred kilobytes many times. By default it depends on chance whether glibc
 gives them back to the kernel each time: of equal processes one in three trained a third slower, with a quarter of its
 time in page faults (`docs/performance.md`). The variables work only where they are set before the process starts;
-`mallopt` in a running one helped now and then.
+`mallopt` in a running process helped only sometimes.
 """
 
 PYTHON = (
@@ -33,22 +33,22 @@ PYTHON = (
     "PYTHONMALLOC",
     "PYTHONTRACEMALLOC",
 )
-"""Read once, at the start of the interpreter: they make it wait, print, fail on warnings, or drop docstrings."""
+"""Read once at interpreter start: these make it wait, print, fail on warnings, or drop docstrings."""
 
 LIBRARIES = re.compile(r"(KERAS|TF2?|XLA|AUTOGRAPH|JOBLIB|LOKY|MPL|NPY|SCIPY|SKLEARN)_.*|MPLBACKEND|MATPLOTLIBRC")
 """Variables that change what the libraries compute, or whether their import succeeds."""
 
 HARDWARE = re.compile(r"TF_(\w+_)?(GPU|CUDA|CUDNN|CPP)_.*|TF_FORCE_GPU_ALLOW_GROWTH")
-"""Of these, the ones about devices and logging, which are the machine's business."""
+"""Exceptions: variables about devices and logging, which belong to the machine."""
 
 CUDA_FOLDER = re.compile(r"--xla_gpu_cuda_data_dir=\S+")
-"""The one flag of XLA_FLAGS that says where something is, not what to compute; an unknown flag aborts the process."""
+"""The only flag of XLA_FLAGS that is kept, because it gives a location; an unknown flag aborts the process."""
 
 OURS = {
     "KERAS_BACKEND": "tensorflow",
     "KERAS_HOME": os.devnull,  # no keras.json is read below it, and none is written
     "MPLBACKEND": "agg",
-    "HDF5_USE_FILE_LOCKING": "FALSE",  # run folders have a lock of their own, where the file system knows locks
+    "HDF5_USE_FILE_LOCKING": "FALSE",  # run folders have their own lock, if the file system supports locks
 }
 
 

@@ -1,4 +1,4 @@
-"""Find files in the current folder that Python would import in place of its own modules or of the libraries.
+"""Find files in the current folder that shadow modules of Python or of the libraries.
 
 `python -m` searches the current folder first, so that a homework called `random.py` replaces Python's `random` in
 every library. This module, and what is imported before its check has run, imports only what the interpreter has
@@ -12,7 +12,7 @@ import sys
 from importlib.machinery import PathFinder, all_suffixes
 
 UNUSED = {"antigravity", "idlelib", "lib2to3", "pydoc_data", "test", "this", "tkinter", "turtle", "turtledemo"}
-"""Modules of Python that no library imports; a file of such a name does no harm."""
+"""Modules of Python that no library imports; a file with such a name is harmless."""
 
 
 def hiding_file() -> str | None:
@@ -23,7 +23,7 @@ def hiding_file() -> str | None:
     """
     try:
         folder = os.getcwd()
-    except OSError:  # it was removed
+    except OSError:  # the folder was removed
         return None
     if not _is_searched(folder):
         os.environ["PYTHONSAFEPATH"] = "1"

@@ -1,4 +1,4 @@
-"""Words for a shell, so that a command that was printed can be pasted, whatever bytes its words hold."""
+"""Quote words for a shell, so that printed commands can be pasted, including words with arbitrary bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals before and after training: one request to stop, and no traceback however many follow.
+"""Signals before and after training: stop on the first request, without a traceback for any further one.
 
 While runs are trained, `sweeps` takes the same signals for a request to write and stop.
 """
@@ -19,12 +19,12 @@ REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal
 
 
 def wanted() -> list[signal.Signals]:
-    """The requests that this process is to obey: those not ignored, as `nohup` ignores the end of a terminal."""
+    """The signals that this process obeys: those not ignored (`nohup` ignores SIGHUP)."""
     return [number for number in REQUESTS if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def interrupt_once() -> None:
-    """Let the first request raise KeyboardInterrupt with its number; one that comes while that is handled ends all."""
+    """Make the first signal raise KeyboardInterrupt with its number; a second one ends the process."""
 
     def interrupt(number: int, _: types.FrameType | None) -> None:
         exit_at_next()
@@ -35,7 +35,7 @@ def interrupt_once() -> None:
 
 
 def exit_at_next() -> None:
-    """Let the next request end the process at once and quietly: nothing is left to write."""
+    """Make the next signal end the process immediately and silently, because nothing is left to write."""
     for number in wanted():
         signal.signal(number, lambda number, _: os._exit(128 + number))
 
@@ -61,8 +61,8 @@ def held() -> Iterator[None]:
 def kept_from_children() -> Iterator[None]:
     """Let processes that are started in the block never see a request: they inherit that it is blocked.
 
-    A terminal and most clusters send a signal to every process of a job, and a process that is just starting would die
-    of it. This process still gets requests, through a thread that does not block them.
+    A terminal and most clusters signal every process of a job, and a process that is just starting would die. This
+    process still gets requests, through a thread that does not block them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

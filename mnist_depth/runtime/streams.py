@@ -9,7 +9,7 @@ import sys
 from typing import Any, TextIO
 
 BROKEN_PIPE = 141
-"""What a shell reports of a command that ended because nobody reads its output any more, as after `| head`."""
+"""Exit code of a command that ended because its output pipe was closed, as after `| head`."""
 
 
 def open_missing() -> None:
@@ -28,7 +28,7 @@ def open_missing() -> None:
 
 
 class _Output(io.FileIO):
-    """Standard output whose errors say that they are about it, as those of files name the file."""
+    """Standard output whose errors name it, as errors of files name the file."""
 
     def write(self, data: Any) -> int:
         try:
@@ -38,7 +38,7 @@ class _Output(io.FileIO):
 
 
 def name_in_errors() -> None:
-    """Let an error while printing name standard output."""
+    """Make errors of printing name standard output."""
     old = sys.stdout
     if isinstance(old, io.TextIOWrapper):
         raw = io.BufferedWriter(_Output(1, "w", closefd=False))
@@ -53,7 +53,7 @@ def spell_out_unprintable() -> None:
 
 
 def print_error(text: str) -> None:
-    """Print to standard error; where that fails there is nobody to report it to."""
+    """Print to standard error; a failure cannot be reported and is ignored."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
@@ -71,13 +71,13 @@ def flush_output() -> OSError | None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what was and will be printed nowhere, so that the interpreter's last flush does not fail."""
+    """Discard everything printed so far and later, so that the interpreter's last flush does not fail."""
     with contextlib.suppress(OSError, ValueError):
         _to_nowhere(stream.fileno())
 
 
 def _to_nowhere(number: int) -> None:
-    """Let a file descriptor lead to the null device, in this process and its children."""
+    """Redirect a file descriptor to the null device, in this process and its children."""
     opened = os.open(os.devnull, os.O_RDWR)
     if opened == number:
         os.set_inheritable(number, True)

@@ -1,4 +1,4 @@
-"""Checks that several studies share: what `learns`, `stays at chance` and `beats` mean, said once.
+"""Checks that several studies share: the definitions of `learns`, `stays at chance` and `beats`.
 
 A run that learns is judged by its best epoch, because single epochs dip. A run that does not learn predicts one class
 whatever the input, so its accuracy hops among the classes' shares: it must not exceed the largest of them, and its loss
@@ -20,7 +20,7 @@ from mnist_depth.translation import translate as _
 BEST = "best_test_accuracy"
 
 KNOWN = ("mnist", "digits")
-"""Datasets on which the lectures' bars were tried; on another one a bar has no source."""
+"""Datasets with published thresholds; on other datasets the thresholds have no source."""
 
 LEARNED = 0.5
 """Accuracy from which on a network of ten classes has learned something: five times chance."""

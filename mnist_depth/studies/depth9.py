@@ -1,7 +1,7 @@
 """The headline: a 9-layer sigmoid network does not learn, a 9-layer ReLU network does.
 
 Source: Sung Kim, Deep Learning for Everyone, lectures 9 and 10. Both networks share everything but the activation:
-width 256, Xavier initialization, plain SGD at 0.1. (With the lecture's own N(0, 1) the story turns round: ReLU
+width 256, Xavier initialization, plain SGD at 0.1. (With the lecture's own N(0, 1) the result is reversed: ReLU
 overflows.) Command: `python -m mnist_depth`. Expected: sigmoid's cost stays at ln 10 = 2.303 and its accuracy at the
 share of one class (11.35 % where that is the digit 1); ReLU reaches 97 %; the gradient (dL/dz) of layer 1 is less than
 a thousandth of layer 9's with sigmoid, and more than a hundredth with ReLU.

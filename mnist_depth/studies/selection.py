@@ -1,4 +1,4 @@
-"""The finished runs of a study: chosen by their configs, grouped, and summed up layer by layer."""
+"""The finished runs of a study: selected by their configs, grouped, and summarized by layer."""
 
 from __future__ import annotations
 

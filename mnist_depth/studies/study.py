@@ -1,4 +1,4 @@
-"""What a study is: a question, the runs that answer it, and what a correct reproduction shows."""
+"""A study: a question, the runs that answer it, and what a correct reproduction shows."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Quick:
-    """What the small version of a study changes: fields of every run, the variants, the seeds, the search."""
+    """Changes of the small version of a study: fields of every run, the variants, the seeds, the search."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     variants: Sequence[Variant] = ()
@@ -177,7 +177,7 @@ class Study:
         quick: bool = False,
         overrides: Mapping[str, Any] | None = None,
     ) -> dict[RunConfig, Variant]:
-        """Every run of the study and the variant that it belongs to; runs that overrides make equal stand once.
+        """Every run of the study and its variant; runs that become equal through overrides appear once.
 
         An override of the dataset leaves alone the variants that name their own: XOR is not a choice of data.
         """
@@ -215,7 +215,7 @@ class Study:
         return next(iter(found.values())) if len(found) == 1 else None
 
     def _wanted(self, dataset: str) -> list[tuple[RunConfig, Variant]]:
-        """Every variant, the quick ones first, and what it makes of the defaults; worked out once per dataset."""
+        """Every variant, the quick ones first, and its config; computed once per dataset."""
         if dataset not in self._made:
             self._made[dataset] = [
                 (RunConfig(**{"dataset": dataset, **variant.fields}), variant)
@@ -233,7 +233,7 @@ class Study:
         return variant.label if variant else ""
 
     def published(self, config: RunConfig) -> str:
-        """The published figure that stands beside a run; empty where there is none."""
+        """The published figure for a run; empty if there is none."""
         variant = self.variant(config)
         return variant.published if variant else ""
 

@@ -1,1 +1,1 @@
-"""What a run shows on the board besides its curves; everything here is made from run folders, without TensorFlow."""
+"""Summaries of a run in TensorBoard besides its curves, made from run folders without TensorFlow."""

@@ -1,8 +1,8 @@
-"""Event files made from what is already known: each whole, written once, replaced when it changes.
+"""Event files derived from finished measurements: written atomically, replaced when they change.
 
 A training run appends to its event file as it goes (`instrument.writer`). What is derived from finished measurements is
-instead one small file of its own per kind, written atomically beside the others; making it again from the same
-measurements leaves the file alone, so nothing is ever written twice and an open board sees no churn.
+instead one small file of its own per kind, written atomically beside the others; rebuilding it from the same
+measurements leaves the file unchanged, so that nothing is written twice and an open board does not reload it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _PREFIX, _OWNER = "events.out.tfevents", "mnist_depth"
 def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
     """Make `events` the content of the one file of this `kind` in `folder`; an unchanged file is not touched.
 
-    The new file gets a name of its own, because TensorBoard goes on reading the file that it opened under an old name.
-    No events: the file is removed. Raises UserError when the folder cannot be written.
+    The new file gets a name of its own, because TensorBoard keeps reading the file that it opened under an old name.
+    Without events the file is removed. Raises UserError when the folder cannot be written.
     """
     content = _records(events)
     old = sorted(folder.glob(f"{_PREFIX}.*.{_OWNER}.{kind}"))

@@ -29,7 +29,7 @@ WIDTH, BORDER, DOTS_PER_INCH = 350, 2, 100
 PROFILE_WIDTH, PROFILE_HEIGHT = 700, 400
 MAX_FILTERS = 64
 MAX_LINES = 20
-"""Configurations in one picture, as far as its legend can name them."""
+"""Maximum number of configurations in one picture, limited by its legend."""
 DRAWABLE = (1e-60, 1e60)
 """Norms of float32 lie well between these, and Matplotlib's color bars overflow further out."""
 STYLE: Any = {"font.size": 7, "axes.titlesize": 8}
@@ -123,7 +123,7 @@ def confusion(counts: ArrayLike) -> Pixels:
 
 @contextmanager
 def _figure(height: int, width: int = WIDTH) -> Iterator[tuple[Axes, list[Pixels]]]:
-    """Axes to draw on; the picture is in the list when the block is left."""
+    """Axes to draw on; the picture is in the list after the block."""
     result: list[Pixels] = []
     with matplotlib.style.context(["default", STYLE]):
         size = (width / DOTS_PER_INCH, height / DOTS_PER_INCH)

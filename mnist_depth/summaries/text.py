@@ -1,4 +1,4 @@
-"""Markdown for the Text tab: what the run is, how to repeat it, what was found."""
+"""Markdown for the Text tab: the config, the command that reproduces the run, the findings."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def preformatted(plain: str) -> str:
 
 
 def _code(plain: str) -> str:
-    """An indented block: whatever the text holds, it cannot end the block."""
+    """An indented code block, which no text inside can end."""
     return "\n".join(f"    {line}" for line in plain.splitlines())
 
 

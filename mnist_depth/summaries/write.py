@@ -1,7 +1,7 @@
-"""Everything that the board shows of a run or a study besides the curves, in two calls.
+"""Write everything that the board shows of a run or a study besides the curves.
 
-`write_run` is for the process that trained a run; `write_study` for the one that owns the study, after every run that
-ended or once at the end. Both may be repeated at will: what has not changed is not written again.
+`write_run` is for the process that trained a run; `write_study` is for the process that owns the study, after every run
+or once at the end. Both may be called repeatedly: unchanged content is not written again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mnist_depth.summaries.tags import PROFILE, VERDICT
 
 LOCK = ".summaries.lock"
 FIRST_KERNEL = "layers/weight_layer/vars/0"
-"""Where Keras keeps the kernel of the first layer in the file of weights."""
+"""Path of the first layer's kernel in Keras' weights file."""
 HEAT_MAPS = {
     "gradient_norm": "gradient_norm/{}/kernel",
     "pre_activation_gradient_norm": "pre_activation_gradient_norm/{}",

@@ -1,4 +1,4 @@
-"""Where a sweep's workers run, by name of the backend: how to call a function for many arguments at once."""
+"""Backends by name: call a function for many arguments in parallel, in local or cluster workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class Ended(NamedTuple):
-    """What a backend came back with: the results that it has, and why others are missing (empty if none is)."""
+    """The return value of a backend: its results, and why others are missing (empty if none is)."""
 
     results: list[Any]
     cause: str = ""
@@ -97,7 +97,7 @@ def _dask(workers: int, address: str | None) -> Iterator[Call]:
 
 
 def _through_joblib(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Ended:
-    """Of a cluster, all results are lost when one worker dies, which each engine reports by an error of its own."""
+    """Run on a cluster: all results are lost when one worker dies, which each engine reports as its own error."""
     import joblib
 
     one_by_one: dict[str, Any] = {"batch_size": 1}

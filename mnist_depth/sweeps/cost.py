@@ -1,8 +1,8 @@
 """How long runs will take on this machine, and how much disk they will fill, before anything is trained.
 
-Work is counted in two units that are measured here, in well under a third of a second: the multiplications of the
-layers, by a matrix product in NumPy, and everything that Python and the compiler do, by a loop in Python. The ratios
-between a run's parts and these units hold from machine to machine; seconds do not, so none are kept.
+Work is counted in two units that are measured here, in about 60 ms: the multiplications of the layers, by a matrix
+product in NumPy, and everything that Python and the compiler do, by a loop in Python. The ratios between a run's parts
+and these units hold from machine to machine; seconds do not, so none are kept.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def measured_rate() -> Rates:
 
 
 def _best_rate(work: Callable[[], float], seconds: float = 0.03) -> float:
-    """Work per second at its best while `seconds` pass: what others do on the machine is left out."""
+    """Best observed rate within `seconds`; the maximum filters out interference."""
     best, end = 0.0, time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Many configurations from few words: every combination of the values of some fields, with every seed."""
+"""Grids of configurations: every combination of the values of some fields, with every seed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ SAMPLERS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Space:
-    """Where to look: decimal exponents (low, high) of log-uniform fields, and lists of values for other fields."""
+    """The search space: decimal exponents (low, high) of log-uniform fields, and lists of values for other fields."""
 
     exponents: Mapping[str, tuple[float, float]]
     choices: Mapping[str, Sequence[Any]]

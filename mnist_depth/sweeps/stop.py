@@ -1,4 +1,4 @@
-"""A request to stop a sweep: a signal becomes a file that workers look for, on any machine that shares the logdir."""
+"""A request to stop a sweep: a signal becomes a file that workers on all machines with this logdir check for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stop_requests(logdir: Path) -> Iterator[StopRequest]:
             raise KeyboardInterrupt(number)
         request.ask()
         with contextlib.suppress(OSError):
-            os.write(2, STOPPING)  # print may be under way in what the signal interrupts
+            os.write(2, STOPPING)  # the signal may have interrupted a print
 
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, handle) for number in signals.wanted() if in_main_thread}

@@ -1,8 +1,8 @@
-"""Many runs at once, on this machine's cores or on a cluster, losing nothing.
+"""Train many runs in parallel, on this machine's cores or on a cluster, and resume after interruptions.
 
-The run folder is the unit of truth: workers share nothing else, so a finished run is never trained again, an unfinished
-one resumes, and a worker's death costs what it was doing since the last epoch. An engine moves the work: to processes
-here, or to Ray or Dask workers that see the same logdir.
+All state is in the run folders; workers share nothing else. A finished run is never trained again, an unfinished one
+resumes, and the death of a worker costs at most one epoch of its run. An engine distributes the work: to local
+processes, or to Ray or Dask workers that share the logdir.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from mnist_depth.results.frames import Runs
 
 ATTEMPTS = 2
-"""How often a run may take its worker down before it counts as failed."""
+"""Number of worker deaths after which a run counts as failed."""
 
 BUSY_POLL_SECONDS = 1.0
 
 
 @dataclass(repr=False)
 class Result:
-    """The sweep's end: one outcome per run, in the order of the configs."""
+    """The result of a sweep: one outcome per run, in the order of the configs."""
 
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -112,11 +112,11 @@ def _refused_or_todo(folder: Path, config: RunConfig, options: Options) -> bool:
 
 
 def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
-    """Raises UserError when the disk of the logdir has no room for the runs."""
+    """Raise UserError if the disk of the logdir is too small for the runs."""
     needed, free = megabytes(configs, options.instruments), shutil.disk_usage(options.logdir).free / 1e6
     if needed > free:
         lack = f"{len(configs)} runs need about {needed:.0f} MB and {options.logdir} has {free:.0f} MB left"
-        raise UserError(f"{lack}; make room, choose another --logdir, or pass --instruments=light")
+        raise UserError(f"{lack}; free some space, choose another --logdir, or pass --instruments=light")
 
 
 def _workers(configs: Sequence[RunConfig], options: Options) -> int:
@@ -132,7 +132,7 @@ def _workers(configs: Sequence[RunConfig], options: Options) -> int:
         lack = f"only {fitting} of {workers} runs fit into memory at the same time"
         if options.workers:
             raise UserError(f"{lack}; pass --workers={fitting}")
-        print_error(f"Note: {lack}; so many workers are started.")
+        print_error(f"Note: {lack}; {fitting} workers are started.")
     return fitting
 
 
@@ -144,7 +144,7 @@ def _longest_first(configs: Sequence[RunConfig]) -> list[RunConfig]:
 def _train_all(
     todo: list[RunConfig], folders: dict[RunConfig, Path], options: Options, workers: int, stop: StopRequest
 ) -> Iterator[Outcome]:
-    """Train together; then whatever was running when a worker died, alone; then wait for other owners' runs."""
+    """Train in parallel, then retry one by one the runs that were active when a worker died."""
     threads = max(1, cores() // workers)
     # A worker's death ends the whole dispatch, and nothing tells which of its runs caused it. All runs that were under
     # way become suspects: they are trained one at a time at the end, where a second death is the run's own.
@@ -176,7 +176,7 @@ def _train_all(
 def _alone(
     config: RunConfig, folders: dict[RunConfig, Path], options: Options, threads: int, stop: StopRequest
 ) -> Outcome:
-    """A run that was under way when a worker died, by itself, so that a second death is its own."""
+    """Retry alone a run that was active when a worker died, so that a second death is attributed to it."""
     tasks = _tasks([config], folders, options, threads, stop)
     done, _, cause = _dispatch(tasks, options, 1)
     if outcome := done.get(tasks[0].folder):
@@ -192,7 +192,7 @@ def _tasks(
 
 
 def _dispatch(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task], str]:
-    """Hand the tasks to the backend once: the outcomes, the tasks under way when a worker died, and why it died."""
+    """Pass the tasks to the backend once; return outcomes, tasks active when a worker died, and why it died."""
     with backend(options.engine, workers, options.engine_address) as call, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ended = call(work, tasks)

@@ -1,4 +1,4 @@
-"""What a worker of a sweep does: run after run, each turned into an outcome, and nothing without its parent."""
+"""Worker process of a sweep: trains runs, returns an outcome for each, and ends when its parent ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORPHAN_POLL_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    """How a sweep is carried out, and every run of it."""
+    """Options of a sweep and of all its runs."""
 
     logdir: Path
     study: str
@@ -42,7 +42,7 @@ class Options(RunOptions):
 
 
 class Task(NamedTuple):
-    """What a worker is sent: one run, and the file that asks it to stop once it exists."""
+    """One run for a worker, and the file whose existence asks it to stop."""
 
     config: RunConfig
     folder: Path
@@ -55,7 +55,7 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a run: `finished`, `diverged`, `stopped`, `busy` or `failed`, and the error's last line."""
+    """The outcome of a run: `finished`, `diverged`, `stopped`, `busy` or `failed`, and the error's last line."""
 
     folder: Path
     status: str
@@ -63,9 +63,9 @@ class Outcome(NamedTuple):
 
 
 def start(parent: int) -> None:
-    """What a local worker does first: see to its end, and leave the terminal to its parent.
+    """Initialize a local worker: watch for the parent's end, and suppress stderr, which belongs to the parent.
 
-    What TensorFlow and a crash print is dropped too, unless TF_CPP_MIN_LOG_LEVEL asks for it.
+    Output of TensorFlow and of a crash is dropped too, unless TF_CPP_MIN_LOG_LEVEL asks for it.
     """
     _end_with(parent)
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
@@ -73,7 +73,7 @@ def start(parent: int) -> None:
 
 
 def work(task: Task) -> Outcome:
-    """Train one run, and turn whatever happens into an outcome."""
+    """Train one run and return its outcome; never raises for a failed run."""
     if _stopping(task):  # tasks queued after a stop must not begin: compiling alone takes seconds
         return Outcome(task.folder, "stopped")
     if not task.options.logdir.is_dir():
@@ -117,7 +117,7 @@ def _train(task: Task) -> Outcome:
 
 
 def _spared(task: Task) -> tuple[str, ...]:
-    """What this process need not import: nothing is hidden where the parent itself, maybe a notebook, does the work."""
+    """Packages to hide in this process: none if the parent itself (perhaps a notebook) does the work."""
     return () if task.parent == os.getpid() else KERAS_EXTRAS
 
 
@@ -127,26 +127,26 @@ _at_work = threading.Lock()
 
 @functools.cache
 def _end_with(parent: int) -> None:
-    """Watch, from now on, for the parent's end: loky keeps a worker that has nothing to do for minutes."""
+    """Start a thread that ends this process after its parent; loky would keep an idle worker for minutes."""
 
     def watch() -> None:
         while _has_parent(parent):
             time.sleep(ORPHAN_POLL_SECONDS)
         # The lock waits for the current run. `os._exit` ends the process from this thread; `sys.exit` would only end
         # the thread.
-        with _at_work:  # what is under way stops at its next block, and writes what it has
+        with _at_work:  # the current run stops at its next block and writes its state
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 def _stopping(task: Task) -> bool:
-    """Whether the parent asked to stop, or, on this machine, is no more."""
+    """Whether the parent asked to stop or, for a local worker, has died."""
     return task.stop_file.exists() or (task.options.engine == "local" and not _has_parent(task.parent))
 
 
 def _has_parent(parent: int) -> bool:
-    """Whether the process that hands out the work lives: this one itself, or still this one's parent."""
+    """Whether the process that distributes the work is alive: this process, or still its parent."""
     # The kernel gives an orphan another parent, so a changed parent id means that the parent has died.
     return parent in (os.getpid(), os.getppid())
 

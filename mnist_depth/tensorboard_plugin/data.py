@@ -1,4 +1,4 @@
-"""Trainings for the figures, from what TensorBoard has read of event files.
+"""Trainings for the figures, from the event files that TensorBoard has read.
 
 Works for the runs of studies, the folders of gauges and any other event files: scalars come from TensorBoard's data
 provider, which also serves remote logdirs; settings and the order of layers from `config.json` and `gauge.json` beside
@@ -37,7 +37,7 @@ DERIVED_0_1 = re.compile(r"(^|/)(mean|p10|p90)(/|$)|/depth/[^/]+$|/(pretraining|
 
 MAX_POINTS, MAX_HISTOGRAMS = 1000, 100
 SECONDS_KEPT = 1.0
-"""How long the list of tags is used again."""
+"""Seconds for which the list of tags is cached."""
 
 
 @dataclass
@@ -174,7 +174,7 @@ class Source:
             return self._verdicts[one.name][1]
         return ""
 
-    # Inside
+    # Private
 
     def _list(self, context: Any, experiment: str) -> Mapping[str, Mapping[str, Any]]:
         with self._lock:
@@ -218,7 +218,7 @@ class Source:
         )
 
     def _record(self, name: str) -> records.RunRecord | records.GaugeRecord | None:
-        """What is known of a training's folder; None where it is not on this machine or holds neither kind of file."""
+        """The record of a training's folder; None if it is not on this machine or holds neither kind of file."""
         if not self._logdir or "://" in self._logdir:
             return None
         folder = Path(os.path.expanduser(self._logdir), name)

@@ -85,7 +85,7 @@ class DepthPlugin(base_plugin.TBPlugin):
         return [one for one, _ in pairs], [training for _, training in pairs], len(found)
 
     def _state(self, request: wrappers.Request) -> dict[str, Any]:
-        """What there is to choose from, and a card per configuration."""
+        """The available choices, and a card per configuration."""
         from mnist_depth.figures.data import QUANTITIES, SUBJECTS
 
         found, trainings, count = self._chosen(request)

@@ -1,4 +1,4 @@
-"""Mean-field theory of random fully connected networks: what initialization alone says about signals and gradients.
+"""Mean-field theory of random fully connected networks: what initialization predicts about signals and gradients.
 
 In a wide random network the pre-activations z_l = W_l h_{l-1} + b_l of one sample are Gaussian over the units, with
 zero mean and variance q_l (the length). Everything below is an expectation over that Gaussian.

@@ -1,4 +1,4 @@
-"""What a random layer does to Gaussian pre-activations: activations with their slopes, and expectations of them.
+"""One random layer acting on Gaussian pre-activations: activations, their slopes, and expectations of both.
 
 Gauss-Legendre rules on panels that double in width away from the kinks; NumPy only.
 """

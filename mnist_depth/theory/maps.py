@@ -52,8 +52,7 @@ def length_slope(activation: str | Activation, q: float, sigma_w: float) -> floa
 def fixed_point(activation: str | Activation, sigma_w: float, sigma_b: float = 0.0, start: float = 1.0) -> float:
     """The length q* that deep layers reach from `start`; 0 when the signal vanishes, inf when it explodes.
 
-    The map grows with q, so lengths move one way only: walk that way in steps of a factor until the map turns back,
-    then bisect.
+    The map grows with q, so lengths move monotonically: step by a factor until the direction changes, then bisect.
 
     >>> [round(fixed_point("relu", sigma_w), 3) for sigma_w in (1.0, math.sqrt(2), 2.0)]
     [0.0, 1.0, inf]

@@ -1,4 +1,4 @@
-"""Networks of finite width: what initialization and activation say about every layer, before any training.
+"""Networks of finite width: predictions for every layer before any training.
 
 Sources: Glorot & Bengio 2010 and He et al. 2015, the recursion of the lengths with real widths.
 """
@@ -80,7 +80,7 @@ def initializer_variance(name: str, fan_in: int, fan_out: int) -> float:
 
 
 class LayerPrediction(NamedTuple):
-    """What theory says about one weight layer at initialization."""
+    """Prediction for one weight layer at initialization."""
 
     name: str
     fan_in: int
@@ -150,7 +150,7 @@ def _accumulate(rows: list[LayerPrediction]) -> list[LayerPrediction]:
 
 
 def not_covered(config: RunConfig) -> str | None:
-    """Why theory has nothing to say about this network's initialization, None where it does."""
+    """Why theory does not cover this network's initialization; None if it does."""
     for name, plain in (("wiring", "plain"), ("batch_norm", "none"), ("pretraining", "none")):
         if (value := getattr(config, name)) != plain:
             return f"mean-field theory here covers plain networks; {name} is {value}"

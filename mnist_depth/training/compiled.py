@@ -1,7 +1,7 @@
 """A cache of compiled models, each with its scorer and its instruments, for runs of the same shape.
 
-Compiling takes seconds, a short run less: runs that differ in nothing but seed, learning rate, weight penalty and the
-values that training starts from share it.
+Compiling takes seconds, more than a short run. Runs that differ only in seed, learning rate, weight penalty and initial
+values share a compiled model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_APPLIED, MAX_PROBED = 50, 20
 def gauges(instruments: str, probe: Split, plan: Plan) -> list[DepthGauge]:
     """The callbacks that measure a run: gradients as applied, everything else on the fixed batch `probe`.
 
-    They write nowhere until they are given a writer by `restart`.
+    They have no writer until `restart` sets one.
     """
     if instruments == "none":
         return []
@@ -106,7 +106,7 @@ def _state(model: keras.Model) -> list[Any]:
 
 
 def _shape(config: RunConfig) -> RunConfig:
-    """The config without what `CompiledModel.start` assigns: what is left is compiled in."""
+    """The config without the fields that `CompiledModel.start` assigns; the remaining ones are compiled in."""
     decoupled = split_name(config.optimizer)[0] in DECOUPLED
     penalty = config.weight_decay if decoupled else float(config.weight_decay > 0)
     return replace(

@@ -27,7 +27,7 @@ Apply = Callable[[Sequence[Any], Sequence[Any]], Any]
 """An optimizer's `apply`: gradients and the variables to change."""
 
 LoopState = Sequence[tf.Tensor]
-"""What the loop over a block carries from minibatch to minibatch: index, losses, the kept gradients."""
+"""State of the loop over a block: index, losses, kept gradients."""
 
 
 class BlockModel(keras.Model):
@@ -40,8 +40,8 @@ class BlockModel(keras.Model):
         """Keep the training examples and a buffer of losses where the compiled step can reach them."""
         self._examples = split.tensors
         self._block_losses = tf.Variable(tf.zeros([steps_per_block]), trainable=False)
-        # The places, in `trainable_weights`, of gradients that are more than one matrix product: those of vectors
-        # (sums over the batch), and those of kernels where a penalty adds to them. `train_step` says why they are kept.
+        # Indices in `trainable_weights` of gradients that are more than one matrix product: those of vectors (sums over
+        # the batch), and those of kernels where a penalty adds to them. `train_step` says why they are kept.
         weights = [(place, w) for place, w in enumerate(self.trainable_weights) if len(w.shape) < 2 or self.losses]
         self._kept = {place: tf.Variable(tf.zeros(w.shape, w.dtype), trainable=False) for place, w in weights}
 

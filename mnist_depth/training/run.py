@@ -1,4 +1,4 @@
-"""Train one run: the one place that wires model, data, training, instrument and run folder."""
+"""Train one run: connects model, data, training, instruments and run folder."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ _last: list[Dataset] = []
 
 
 def _shared(data: Dataset) -> Dataset:
-    """The equal data of the last run where there is one: compiled models hold their data as long as they live."""
+    """Reuse equal data of the last run, because compiled models keep their data alive."""
     if not _last or (_last[0].checksum, len(_last[0].train)) != (data.checksum, len(data.train)):
         _last[:] = [data]
     return _last[0]
@@ -167,7 +167,7 @@ class _Run:
         return logger.status
 
     def _network(self) -> keras.Model:
-        """The network as training finds it: initialized, and pre-trained unless a checkpoint will overwrite it.
+        """The network before training: initialized, and pre-trained unless a checkpoint will overwrite it.
 
         The steps of pre-training are not the optimizer's: its tags start with `pretraining/`.
         """
@@ -192,7 +192,7 @@ class _Run:
         return SplitWriter(events, JsonLinesWriter(self.folder, split, self.plan.steps_per_epoch))
 
     def _side_writer(self, name: str) -> SplitWriter:
-        """For what is measured before or after training: it has steps and event files of its own."""
+        """The writer of measurements before or after training, which have their own steps and event files."""
         writer = self._writer(name, EventWriter(self.folder, f".{name}"))
         writer.truncate_after(-1)
         return writer

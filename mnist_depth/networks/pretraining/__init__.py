@@ -1,4 +1,4 @@
-"""What happens to a built network before training, by name.
+"""Pre-training methods by name, applied to a built network.
 
 Every entry is called as `pretrain(model, config, images, *arguments, writer=None, progress=None)` and changes the built
 model in place. `images` are the training inputs [n, features] as the model takes them. `writer` takes scalars, images
@@ -12,7 +12,7 @@ from typing import Any
 from mnist_depth.registry import Entry
 
 SCOPES = ("all", "samples")
-"""Whose variance LSUV sets to one: that of all entries, or that across samples."""
+"""The variance that LSUV sets to one: over all entries, or across samples."""
 
 
 def _none(model: Any, config: Any, images: Any, *, writer: Any = None, progress: Any = None) -> None:

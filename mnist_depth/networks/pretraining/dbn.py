@@ -73,7 +73,7 @@ def _train(data: Any, config: Settings, index: int, gibbs_steps: int, report: Re
 
 
 class Report:
-    """What a person sees of one machine's training: a line, and summaries whose step counts the machine's own updates.
+    """Progress of one machine's training: a line of text, and summaries whose step counts the machine's own updates.
 
     `reconstruction_error` (mean square), `free_energy_gap` (held-out less training data: overfitting when it grows;
     section 6 of Hinton 2010), histograms of the weights, filters and reconstructions as images.

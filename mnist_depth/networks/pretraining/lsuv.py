@@ -4,7 +4,7 @@ Mishkin & Matas 2015, "All you need is a good init": orthogonal kernels, each di
 own output until that is one, from the first layer to the last.
 
 With sigmoid units the variance of all entries is mostly the spread of the units' means, and stays one while the part
-that depends on the image dies out from layer to layer. The scope `samples` therefore takes the variance across images,
+that depends on the image vanishes from layer to layer. The scope `samples` therefore takes the variance across images,
 and moves each unit's mean into its bias, as Kraehenbuehl et al. 2016 ("Data-dependent initializations") do.
 """
 
@@ -33,7 +33,7 @@ EXAMPLES = 1000
 
 @dataclass(frozen=True)
 class Scaled:
-    """What became of one layer; not `converged` where no scale gives unit variance, as when every input is zero."""
+    """The result for one layer; not `converged` if no scale gives unit variance, for example if every input is zero."""
 
     layer: str
     iterations: int

@@ -19,11 +19,11 @@ WEIGHT_DECAY = 0.0002
 """L2 penalty on the weights, not on the biases (section 10; the value of the 2006 experiments)."""
 
 FIRST_MOMENTUM, LATER_MOMENTUM, FIRST_EPOCHS = 0.5, 0.9, 5
-"""Low while the first large gradients pass, then high (section 9; the values of the 2006 experiments)."""
+"""Momentum: low during the first large gradients, then high (section 9; the values of the 2006 experiments)."""
 
 
 class RBM(NamedTuple):
-    """The numbers of one machine, or what is added to them: kernel [visible, hidden] and the two biases."""
+    """Parameters of one machine, or an update of them: kernel [visible, hidden] and the two biases."""
 
     kernel: Any
     visible_bias: Any

@@ -1,4 +1,4 @@
-"""The fields of a run's config that pre-training reads; it cannot import the config, which checks names against it."""
+"""The config fields that pre-training reads; importing the config itself would be a circular import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Settings(Protocol):
-    """A `RunConfig`, as far as pre-training knows it."""
+    """The part of `RunConfig` that pre-training uses."""
 
     @property
     def seed(self) -> int: ...
