@@ -260,7 +260,7 @@ def _summary(overview: Overview) -> str:
     """`depth9: 6 runs (6 finished) on mnist`."""
     runs = overview.runs
     counts = Counter(run.status for run in runs)
-    words = ", ".join(f"{number} {_(status)}" for status, number in counts.items())
+    words = ", ".join(_("{count} {verdict}", count=number, verdict=_(status)) for status, number in counts.items())
     own, count = _("your own"), len(runs)
     datasets = ", ".join(sorted({str(run.fields.get("dataset", own)) for run in runs}))
     return plural(

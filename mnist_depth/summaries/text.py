@@ -45,7 +45,7 @@ def _command(config: RunConfig) -> str:
 def verdict(diagnosis: Diagnosis, say: Callable[[str], str] = str) -> str:
     """The verdict in a sentence, the figure that it rests on, and what to try first: a paragraph each.
 
-    `say` translates; event files are in English, whoever reads them later.
+    `say` translates; event files are written in English.
     """
     parts = [f"**{say(diagnosis.verdict).upper()}**: {_escape(say(diagnosis.sentence))}."]
     worst = next((one for one in diagnosis.findings if one.kind == diagnosis.verdict), None)
