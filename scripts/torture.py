@@ -91,7 +91,7 @@ class Command:
 
 
 def undisturbed(folder: Path) -> tuple[dict[str, Any], float]:
-    """What the study leaves, and the seconds it takes."""
+    """The outcome of the study, and the seconds it takes."""
     start = time.monotonic()
     ended = Command(folder).wait()
     if not ended or ended.code:
@@ -120,7 +120,7 @@ def compared(logdir: Path, expected: dict[str, Any]) -> str:
 
 
 def one_kill(logdir: Path, expected: dict[str, Any], seconds: float, victim: str, choose: random.Random) -> str:
-    """Kill once at a random moment and go on; what is wrong in the end, or nothing."""
+    """Kill once at a random moment and resume; return what differs in the end, or nothing."""
     command, moment = Command(logdir), choose.uniform(0, seconds)
     ended = command.wait(moment)
     if ended is None:
@@ -180,7 +180,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def one_full_disk(disk: Path, expected: dict[str, Any], seconds: float, choose: random.Random) -> str:
-    """Fill the disk at a random moment, make room again and go on; what is wrong in the end, or nothing."""
+    """Fill the disk at a random moment, empty it again and resume; return what differs in the end, or nothing."""
     logdir, filler = disk / "logs", disk / FREED
     command, moment = Command(logdir), choose.uniform(0.2 * seconds, 0.9 * seconds)
     ended = command.wait(moment)

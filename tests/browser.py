@@ -36,7 +36,7 @@ _FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-# Every element that matches, in the order of the page, whatever shadow tree it stands in.
+# Every element that matches, in the order of the page, whatever shadow tree contains it.
 _FIND_ALL = """
 const found = [];
 const start = arguments[1] || document;

@@ -1,4 +1,4 @@
-"""What a study leaves behind, without what may differ from one time to the next: wall times."""
+"""The outcome of a study, without wall times, which differ between repetitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMED = ("_hparams_/session_end_info",)
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
-    """Of one run: status, hash of the weights, figures, every point. Fails where a point stands twice."""
+    """Of one run: status, hash of the weights, figures, every point. Fails on duplicate points."""
     run = records.read_run(folder)
     points = [(point.split, point.tag, point.step, repr(point.value)) for point in run.points]
     assert len(points) == len({point[:3] for point in points}), f"a point stands twice in {folder}"
@@ -27,7 +27,7 @@ def outcome_of(folder: Path) -> dict[str, Any]:
 
 
 def events_of(folder: Path) -> list[tuple[str, int]]:
-    """(tag, step) of every value in the event files right below `folder`. Fails where one stands twice."""
+    """(tag, step) of every value in the event files right below `folder`. Fails on duplicates."""
     values = [
         (value.tag, event.step)
         for path in sorted(folder.glob("*tfevents*"))

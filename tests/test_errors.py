@@ -1,4 +1,4 @@
-"""One line, whatever stands in it."""
+"""Errors are one line, whatever they contain."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_a_compiled_model_survives_its_file(options: dict[str, Any], tmp_path: P
 
 
 def test_weights_of_version_0_1_are_read(tmp_path: Path) -> None:
-    """It filed weight layers under the name of their class then, Block; the other groups had today's names."""
+    """Version 0.1 stored weight layers under their class name, Block; all other groups have the same names."""
     config = RunConfig(depth=4, width=8, wiring="residual", batch_norm="before")
     saved, path = models.build(config), tmp_path / "new.weights.h5"
     saved.save_weights(path)

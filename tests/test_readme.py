@@ -180,7 +180,7 @@ def run(words: Sequence[str], cwd: Path, **variables: str) -> str:
 def test_every_command_in_the_pages_runs(command: str, checkout: Path, tmp_path: Path) -> None:
     kind, words = kind_of(command), shlex.split(command)
     assert kind, f"{COMMANDS[command]} says `{command}`, and nobody tries it: enter its kind into KNOWN"
-    # Scripts, and what CONTRIBUTING.md adds, stand in the copy; the rest runs as where the package is installed.
+    # Scripts, and what CONTRIBUTING.md adds, are in the copy; the rest runs as with an installed package.
     at_home = words[0].startswith("scripts/") or COMMANDS[command] == "CONTRIBUTING.md"
     folder = checkout if at_home else tmp_path
     if kind.needs:
@@ -194,7 +194,7 @@ def test_every_command_in_the_pages_runs(command: str, checkout: Path, tmp_path:
 
 
 def _checks(checkout: Path) -> list[str]:
-    """The stand-ins that were called since the last time."""
+    """The fake programs that were called since the last call."""
     calls = checkout / ".venv" / "bin" / "calls.txt"
     lines = calls.read_text(encoding="utf-8").splitlines()
     calls.unlink()

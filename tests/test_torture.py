@@ -1,4 +1,4 @@
-"""A full disk under a study, for real: one line that says so, and nothing lost once there is room again."""
+"""A really full disk under a study: one line reports it, and nothing is lost once space is free again."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ BARE = "from mnist_depth import errors, registry; print(registry.split_name('max
 def _interpreters() -> list[str]:
     """The Pythons from 3.10 to 3.13 that answer on this machine, and the one that runs the tests.
 
-    A name on the PATH may be no more than a version manager's stand-in for one that is not set up.
+    A name on the PATH may be only a version manager's shim for an interpreter that is not installed.
     """
     found = []
     for name in ("python3.10", "python3.11", "python3.12", "python3.13"):
@@ -113,7 +113,7 @@ def test_commands_work_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     inside = _install(wheel, sys.executable, tmp_path / "venv")
     (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     here = dict.fromkeys(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib"))
-    # Folders that a .pth file adds stand last, and their own .pth files are not read: an editable install stays out.
+    # Folders that a .pth file adds come last, and their own .pth files are not read: an editable install stays out.
     (packages / "dependencies.pth").write_text("\n".join(here) + "\n", encoding="utf-8")
     prefix, file, _ = _run(inside, "-c", FAR, cwd=tmp_path).split()
     assert Path(file).is_relative_to(prefix)

@@ -1,4 +1,4 @@
-"""What is compared: the same network trained on the same number of images, by us and by everybody else.
+"""The contenders: the same network trained on the same number of images by this package and by others.
 
 Every contender takes a number of epochs, an empty folder and a function to call at the end of each epoch, and trains
 the 784-256x8-10 ReLU network (batch 100, SGD 0.1). The images are random: speed does not depend on what they show.

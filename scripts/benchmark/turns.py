@@ -1,6 +1,6 @@
-"""Processes that take turns by the epoch: what the machine does meanwhile happens to all contenders alike.
+"""Processes that alternate epoch by epoch, so that interference affects all contenders alike.
 
-A child trains one epoch, says on its standard output how long it took, and waits for a line on its standard input.
+A child trains one epoch, prints its measurements, and waits for a line on its standard input.
 """
 
 from __future__ import annotations

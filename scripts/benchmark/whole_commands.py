@@ -82,7 +82,7 @@ def sweep() -> str:
 
 
 def sweep_memory() -> str:
-    """Memory per worker while a sweep of tiny runs goes on: its first runs against its last."""
+    """Memory per worker during a sweep of tiny runs: first runs compared with last runs."""
     flags = [f"--{name}={value}" for name, value in TINY.items()]
     found: list[tuple[int, float]] = []
     with TemporaryDirectory() as folder:

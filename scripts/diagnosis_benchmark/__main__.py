@@ -1,6 +1,6 @@
 """Draw networks, train them, measure and score: python -m scripts.diagnosis_benchmark FOLDER [STRUCTURES].
 
-Every structure leaves a file in FOLDER, so that an interrupted benchmark goes on where it stopped. The figures of
+Every structure is stored as a file in FOLDER, so that an interrupted benchmark resumes. The figures of
 docs/diagnosis.md took about an hour on a third of a core.
 """
 
@@ -18,7 +18,7 @@ NETWORKS = 5
 
 
 def main(folder: Path, structures: int) -> None:
-    """Do what is missing, then print the tables."""
+    """Train and measure what is missing, then print the tables."""
     import keras
 
     from scripts.diagnosis_benchmark.interventions import investigate

@@ -1,4 +1,4 @@
-"""Small logdirs, and a look at the processes that a board may leave behind."""
+"""Small logdirs, and the processes that a board may leave behind."""
 
 from __future__ import annotations
 

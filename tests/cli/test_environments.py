@@ -1,4 +1,4 @@
-"""Training where it is really run: other people's settings, containers, pipes, preemption, disks that fail."""
+"""Training in real environments: foreign settings, containers, pipes, preemption, failing disks."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_the_help_of_a_command_shows_its_own_flags(capsys: pytest.CaptureFixture
     assert "report DIR" in capsys.readouterr().out
 
 
-def test_what_may_have_been_meant_is_told_before_a_dataset_is_looked_for(
+def test_a_suggestion_is_printed_before_a_dataset_is_looked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for words, meant in (
@@ -174,10 +174,10 @@ def test_diagnose_of_a_folder_of_runs_names_some(tmp_path: Path, capsys: pytest.
         assert "seed_3" not in message
 
 
-def test_failed_runs_are_told_also_where_their_pages_cannot_be_written(
+def test_failed_runs_are_reported_also_where_their_pages_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As on a full disk: neither the weights nor the pages have room."""
+    """As on a full disk: neither the weights nor the pages can be written."""
 
     def fail(*_: object) -> None:
         raise UserError("no space left")

@@ -1,4 +1,4 @@
-"""How far runs are, from whatever stands in their folders at the moment."""
+"""Progress of runs, read from the current content of their folders."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_names_are_what_tells_runs_apart() -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_every_run_is_told_when_it_begins_and_ends(
+def test_every_run_prints_when_it_begins_and_ends(
     tmp_path: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)

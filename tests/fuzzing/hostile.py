@@ -1,4 +1,4 @@
-"""What no honest user types and no healthy disk holds, and the settings under which tests try it."""
+"""Hostile inputs and file contents, and the Hypothesis settings of the tests that use them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def typed(field: str) -> list[Any]:
 
 
 def tried(make: Callable[[], T]) -> T | UserError:
-    """What a call returns, or what it tells the user; anything else that it raises fails the test."""
+    """The return value or the user error of a call; any other exception fails the test."""
     try:
         return make()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Files of run folders and caches as bad disks and strangers leave them: used all the same, or named in one line."""
+"""Damaged files of run folders and caches: used anyway, or named in one line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONFIG = RunConfig(dataset="xor", depth=2, width=4, epochs=3, weight_decay=1e-4)
 UNFINISHED = replace(CONFIG, seed=1)
 
 BYTES = 64
-"""At most so many of a file are lost or replaced in one place."""
+"""Maximum number of bytes that are lost or replaced in one place."""
 
 TOKEN = re.compile(rb'-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|"[^"]*"')
 """A number or a string of JSON."""
@@ -161,7 +161,7 @@ def check_commands(folder: Path, logdir: Path) -> None:
 
 
 def check_named(result: object, folder: Path) -> None:
-    """Whatever went wrong is told in one line that names the folder or a file in it."""
+    """Every error is one line that names the folder or a file in it."""
     if isinstance(result, UserError):
         assert is_one_line(result)
         assert str(folder) in str(result)
@@ -197,7 +197,7 @@ STATE = ("config.json", "metrics.jsonl", "histograms.jsonl", "checkpoint/state.n
 
 
 def go_on(folder: Path) -> None:
-    """Take an unfinished run up and read what it is then."""
+    """Resume an unfinished run and read its state afterwards."""
     assert train_run(UNFINISHED, folder, RunOptions(instruments="light")) == "finished"
     output.scores_of(records.read_run(folder))
 

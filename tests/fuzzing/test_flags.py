@@ -1,4 +1,4 @@
-"""Whatever is typed: an exit code, one line where the user is wrong, and not a file anywhere."""
+"""Any command line gives an exit code and one line for a user error, and writes no file."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _train_nothing(configs: Sequence[RunConfig], options: sweep.Options, watch: 
 
 
 class FakeChildProcess:
-    """Stands for `ssh` and for TensorBoard: keeps what it is started with and sent, and reports a port."""
+    """A fake `ssh` or TensorBoard: records its arguments and input, and reports a port."""
 
     started: list[FakeChildProcess] = []  # noqa: RUF012  one list for all
 
@@ -124,7 +124,7 @@ class FakeChildProcess:
 
 
 class FakeSubprocess:
-    """Stands for the module where a forwarding is asked of `ssh`, which refuses."""
+    """A fake `subprocess` module whose `ssh` refuses every forwarding."""
 
     DEVNULL = subprocess.DEVNULL
 
@@ -179,7 +179,7 @@ def test_no_address_reaches_a_shell(home: Path, address: str, python: str, confi
 
 
 def _split(command: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """What stands before and behind the first `--`, after which `ssh` takes nothing for an option."""
+    """The words before and after the first `--`, after which `ssh` accepts no options."""
     at = command.index("--")
     return command[:at], command[at + 1 :]
 

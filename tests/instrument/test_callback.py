@@ -38,7 +38,7 @@ PROBED = [0, 2, 3, 4, 6]
 
 
 class OnceWriter(MemoryWriter):
-    """Memory that does not bear a second point of one tag at one step."""
+    """MemoryWriter that fails on a duplicate (tag, step)."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         assert not [tag for tag in scalars if step in self.scalars.get(tag, {})]

@@ -1,4 +1,4 @@
-"""One folder holds one training: the same one goes on in it, another one gets a folder of its own."""
+"""One folder holds one training: the same training resumes in it, another one gets a new folder."""
 
 from __future__ import annotations
 

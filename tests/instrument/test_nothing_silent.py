@@ -1,4 +1,4 @@
-"""What the gauge cannot see it says, once; where training knows more than the probe, training is asked."""
+"""The gauge warns once about what it cannot measure, and uses training where the probe lacks information."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training goes on whatever the gauge cannot measure; one warning names the cause and what to do."""
+"""Training continues whatever the gauge cannot measure; one warning names the cause and what to do."""
 
 from __future__ import annotations
 

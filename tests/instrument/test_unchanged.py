@@ -1,4 +1,4 @@
-"""Training with the gauge is bit for bit the training without it, also where it would be easy to disturb."""
+"""Training is bit-identical with and without the gauge, also in cases that are easy to disturb."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Counter(keras.layers.Layer):
 
 
 class TracedCounter(Counter):
-    """Counts inside a @tf.function, which is traced once for whoever calls it first."""
+    """Counts inside a @tf.function, which is traced once, by its first caller."""
 
     @tf.function
     def call(self, inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The report from fabricated runs: what stands in it, and what damaged folders do to it."""
+"""The report of fabricated runs: its content, and its behavior with damaged folders."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_page_of_its_own_name_keeps_its_files_apart(root: Path, text: str, tmp
     assert html.replace("my%20class_files/", "") == text
 
 
-def test_only_the_runs_that_are_asked_for_are_told_and_the_others_counted(tmp_path: Path) -> None:
+def test_only_requested_runs_are_shown_and_the_others_counted(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, RunConfig(depth=depth)) for depth in (3, 4, 5)]
     runs = [read_run(folder) for folder in folders[:1]]
     text = write_report(tmp_path, runs=runs).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What is recorded of the machine, and machines that are not Linux as far as Linux can stand for them."""
+"""The recorded environment, and other systems as far as Linux can simulate them."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _graph(config: RunConfig) -> Message:
 
 
 def steps_and_values(record: RunRecord, run: str, tag: str) -> tuple[list[int], list[float]]:
-    """One tag as it stands in `metrics.jsonl`, parsed here and not by the package."""
+    """One tag of `metrics.jsonl`, parsed without the package."""
     lines = [json.loads(line) for line in (record.folder / "metrics.jsonl").read_text().splitlines()]
     chosen = [line for line in lines if line["run"] == run and tag in line["scalars"]]
     return [line["step"] for line in chosen], [line["scalars"][tag] for line in chosen]

@@ -25,7 +25,7 @@ TRAINING = {"train", "validation", "test"}
 
 
 def tags_of(folder: Path, plugin: str) -> set[str]:
-    """The tags of one plugin in the event files that stand in `folder` itself."""
+    """The tags of one plugin in the event files directly in `folder`."""
     return {value.tag for value in values_below(folder) if value.run == "." and value.plugin == plugin}
 
 

@@ -231,7 +231,7 @@ def test_other_engines_leave_the_same_folders(engine: str, tmp_path: Path, undis
 
 
 def _die(task: worker.Task) -> worker.Outcome:
-    """In the place of `work`: as if memory ran out, or a library crashed, before the run began."""
+    """Replaces `work`: simulates a crash or lack of memory before the run begins."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
