@@ -25,7 +25,7 @@ def test_a_long_line_loses_its_middle() -> None:
     assert line.endswith("x end")
 
 
-def test_an_unknown_name_is_told_with_the_valid_ones_and_the_nearest() -> None:
+def test_an_unknown_name_is_reported_with_the_valid_ones_and_the_nearest() -> None:
     assert str(unknown("optimizer", "adma", ["sgd", "adam"])).endswith("valid: sgd, adam; did you mean adam?")
     assert str(unknown("optimizer", "frobnicate", ["sgd", "adam"])).endswith("valid: sgd, adam")
     assert len(str(unknown("optimizer", "a" * 1_000_000, ["sgd"]))) < MAX_LENGTH + 10

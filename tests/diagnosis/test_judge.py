@@ -140,6 +140,6 @@ def test_a_run_without_instruments_is_a_user_error(tmp_path: Path) -> None:
         render_run(read_run(folder))
 
 
-def test_what_helps_is_told_once(tmp_path: Path) -> None:
+def test_a_remedy_is_printed_once(tmp_path: Path) -> None:
     record = read_run(write_run(tmp_path, RunConfig(activation="sigmoid"), gain=0.2))
     assert render_run(record).count("What helps") == 1

@@ -11,7 +11,7 @@ from mnist_depth.results.plots import thin
 from mnist_depth.results.style import styles_of
 
 
-def test_as_many_lines_as_a_chart_shows_can_be_told_apart() -> None:
+def test_all_lines_of_a_chart_are_distinguishable() -> None:
     curve = Curve(np.arange(3.0), np.arange(3.0), np.full(3, np.nan))
     groups = [Group(f"run {index}", ()) for index in range(plots.MAX_LINES)]
     lines = {group.label: curve for group in groups}

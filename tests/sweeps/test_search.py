@@ -154,7 +154,7 @@ def test_the_parzen_estimator_learns_where_to_look(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("choices", [{"depth": [2, 3, -1]}, {"activation": ["relu", "rleu"]}])
-def test_a_choice_that_is_not_valid_is_told_before_anything_is_trained(
+def test_an_invalid_choice_is_reported_before_anything_is_trained(
     tmp_path: Path, choices: dict[str, list[Any]]
 ) -> None:
     trainer = Trainer(tmp_path)

@@ -50,7 +50,7 @@ def test_prediction_of_a_config_has_one_row_per_weight_layer():
     assert rows[-1].gradient == 1.0
 
 
-def test_headline_networks_are_told_apart_before_training():
+def test_theory_separates_the_headline_networks_before_training():
     sigmoid = theory.predict_config(RunConfig(activation="sigmoid"))
     relu = theory.predict_config(RunConfig(activation="relu", initializer="he_normal"))
     assert sigmoid[0].gradient < 1e-4
