@@ -84,8 +84,8 @@ def check_archive(path: Path, max_bytes: float) -> None:
     with open_regular(path, 1 << 62) as file, contextlib.suppress(zipfile.BadZipFile, ValueError):
         size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
         if size > max_bytes:
-            room = f"{max_bytes / 1e9:.1f} GB of memory are left"
-            raise UserError(f"{path} unpacks to {size / 1e9:.1f} GB, and {room}; give a smaller file")
+            limit = f"{max_bytes / 1e9:.1f} GB of memory are left"
+            raise UserError(f"{path} unpacks to {size / 1e9:.1f} GB, and {limit}; give a smaller file")
 
 
 def open_lock(path: Path) -> int:

@@ -17,7 +17,7 @@ def outcome_of(folder: Path) -> dict[str, Any]:
     """Of one run: status, hash of the weights, figures, every point. Fails on duplicate points."""
     run = records.read_run(folder)
     points = [(point.split, point.tag, point.step, repr(point.value)) for point in run.points]
-    assert len(points) == len({point[:3] for point in points}), f"a point stands twice in {folder}"
+    assert len(points) == len({point[:3] for point in points}), f"duplicate point in {folder}"
     return {
         "status": run.status,
         "weights": run.done["weights_sha256"],
@@ -35,7 +35,7 @@ def events_of(folder: Path) -> list[tuple[str, int]]:
         for value in event.summary.value
     ]
     once = set(values)
-    assert len(values) == len(once), f"{len(values) - len(once)} values stand twice in {folder}"
+    assert len(values) == len(once), f"{len(values) - len(once)} duplicate values in {folder}"
     return sorted(once)
 
 

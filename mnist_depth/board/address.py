@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mnist_depth.errors import UserError
 
-# What OpenSSH itself refuses in names since 9.6: a user's ProxyCommand or Match exec may hand them to a shell.
+# Characters that OpenSSH rejects in names since 9.6: a user's ProxyCommand or Match exec may pass them to a shell.
 _FORBIDDEN = set("'`\"$\\;&<>|(){}")
 _FORM = "give user@host:/path/to/logs, with the host as you would name it to ssh"
 

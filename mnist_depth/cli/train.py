@@ -53,7 +53,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
         return _dry_run(configs, options)
     print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
     result = _sweep(configs, options, values)
-    with _whatever_the_disk_holds(result):
+    with _tolerating_write_errors(result):
         _conclude(chosen, _read(configs, options), options, values)
     return _ending(result, options)
 
@@ -71,7 +71,7 @@ def train(words: list[str], values: flags.FlagValues) -> int:
     if values.dry_run:
         return _dry_run(configs, options)
     result = _sweep(configs, options, values)
-    with _whatever_the_disk_holds(result):
+    with _tolerating_write_errors(result):
         runs = _read(configs, options)
         for run in runs[:MAX_LISTED]:
             print(f"{run.folder}: {run.status}, {output.scores_of(run)}")
@@ -121,7 +121,7 @@ def _search(name: str, settings: search.SearchSettings, chosen: Study, values: f
         print(trial.line(place, [name for name in choices if name not in search.ALWAYS_SHOWN]))
     if all(result.complete for result in results):
         print(_winner(trials[0].config, options))
-    with _whatever_the_disk_holds(*results):
+    with _tolerating_write_errors(*results):
         _conclude(chosen, _read([trial.config for trial in trials], options), options, values)
     return max(_ending(result, options) for result in results)
 
@@ -218,7 +218,7 @@ def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecor
 
 
 @contextlib.contextmanager
-def _whatever_the_disk_holds(*results: sweep.Result) -> Iterator[None]:
+def _tolerating_write_errors(*results: sweep.Result) -> Iterator[None]:
     """Still report failed runs when the report itself cannot be written (for example, disk full)."""
     try:
         yield

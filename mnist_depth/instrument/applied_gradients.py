@@ -49,7 +49,7 @@ class AppliedGradients:
             attach(hook, fit)
 
     def arm(self, scalars: bool, snapshot: bool) -> None:
-        """Measure the next update, whatever the step schedules say."""
+        """Measure the next update regardless of the step schedules."""
         for hook in self._hooks:
             hook.arm(scalars, snapshot)
 

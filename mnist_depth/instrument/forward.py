@@ -1,4 +1,4 @@
-"""Call a model and its loss the way `fit` would, whatever their signatures."""
+"""Call a model and its loss the way `fit` would, for any signature."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class HookedTraining:
         key = tuple(self.hooks)
         plain, hooked = self._traced.get(key, (None, None))
         if plain is not current:
-            # No trace with these hooks yet, or a callback has compiled the model since: make a train function anew,
+            # No trace with these hooks yet, or a callback has compiled the model since: make a new train function,
             # which is traced with the shadowed `apply`.
             self.model.make_train_function(force=True)
             plain, hooked = current, self.model.train_function
@@ -71,7 +71,7 @@ class HookedTraining:
     def _put_back(self) -> None:
         """Restore the original train function after the last hook, unless training draws from `tf.random`."""
         # The state of a `tf.random` stream is part of the trace: the original function would draw the first numbers
-        # again. The hooked function therefore stays; its hooks still write into their buffers, which nobody reads.
+        # again. The hooked function therefore stays; its hooks still write into their buffers, which are never read.
         installed = self._hooked is not None and self.model.train_function is self._hooked
         if installed and not draws_random_numbers(self._hooked):
             self.model.train_function = self._plain

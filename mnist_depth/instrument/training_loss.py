@@ -70,7 +70,7 @@ def _names_in(code: CodeType) -> Iterator[str]:
 
 
 def class_weights_of_fit(model: keras.Model) -> dict[int, Any] | None:
-    """The `class_weight` of the running `fit`, which Keras does not hand to callbacks."""
+    """The `class_weight` of the running `fit`, which Keras does not pass to callbacks."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:

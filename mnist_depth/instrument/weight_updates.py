@@ -55,7 +55,7 @@ class WeightUpdates:
         self._measured = []
 
     def arm(self, scalars: bool, snapshot: bool) -> None:
-        """Measure the next update, whatever the step schedules say."""
+        """Measure the next update regardless of the step schedules."""
         if scalars or snapshot:
             self._armed = (scalars, snapshot)
 

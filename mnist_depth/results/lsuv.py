@@ -109,7 +109,7 @@ def _outputs(model: Any, layers: dict[str, Any], x: Any) -> dict[str, np.ndarray
 
 
 def _keeping(name: str, activation: Any, keep: Any) -> Any:
-    """An activation that also hands out what goes into it."""
+    """An activation that also stores its input."""
 
     def inside(value: Any) -> Any:
         keep(name, value)

@@ -157,7 +157,7 @@ def _compiled_like(model: Any, clone: Any) -> Any:
 def _rebuilt(
     model: Any, *, activation: str | None = None, batch_norm: bool = False, residual: bool = False
 ) -> tuple[Any, tuple[str, ...]]:
-    """A clone whose hidden weight layers start afresh, and are changed as asked for."""
+    """A clone whose hidden weight layers have new weights and the requested changes."""
     import keras
 
     last = _last_weight_layer(model)

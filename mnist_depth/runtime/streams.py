@@ -1,4 +1,4 @@
-"""Standard input, output and error as the caller left them: closed, full, or a pipe that nobody reads."""
+"""Standard input, output and error as the caller left them: closed, full, or a pipe without a reader."""
 
 from __future__ import annotations
 

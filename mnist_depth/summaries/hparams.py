@@ -102,7 +102,7 @@ def _hparam(name: str, help_text: str, values: Sequence[Any]) -> Message:
 
 
 def _metrics() -> list[Message]:
-    """The table shows the first five of its own accord."""
+    """TensorBoard's table shows the first five by default."""
     best = {f"best {run} {tag}": f"summary/best_{run}_{tag}" for run in SPLITS for tag in BEST}
     final = {f"final {run} {tag}": event_tag(run, tag) for run in SPLITS for tag in BEST}
     whole = {name.replace("_", " "): f"summary/{name}" for name in WHOLE_RUN}

@@ -121,7 +121,7 @@ BACKENDS: dict[str, tuple[str, Backend]] = {
 
 @contextlib.contextmanager
 def backend(name: str, workers: int, address: str | None = None) -> Iterator[Call]:
-    """The named backend, for the time of the `with` block; the flag `--engine` names it.
+    """The named backend, for the duration of the `with` block; the flag `--engine` names it.
 
     Raises UserError when the name is unknown, the backend is not installed, or nothing answers at `address`.
     """

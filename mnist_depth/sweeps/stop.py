@@ -16,7 +16,7 @@ STOPPING = b"mnist_depth: stopping; every run writes what it has, which takes so
 
 
 class StopRequest:
-    """Whether a stop was asked for. `file` exists from then on, unless the logdir is gone and every run with it."""
+    """Whether a stop was requested. `file` exists from then on, unless the whole logdir was removed."""
 
     def __init__(self, logdir: Path) -> None:
         self.file = logdir / f".stop-{uuid.uuid4().hex}"

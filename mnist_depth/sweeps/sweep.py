@@ -120,7 +120,7 @@ def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
 
 
 def _workers(configs: Sequence[RunConfig], options: Options) -> int:
-    """How many workers to start: as many as asked for, or as there are processors and as fit into memory.
+    """Number of workers to start: the requested number, or as many as there are processors and fit into memory.
 
     Raises UserError when the runs do not fit into memory.
     """

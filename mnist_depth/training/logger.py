@@ -21,7 +21,7 @@ class RunLogger(keras.callbacks.Callback):
 
     `save(intervals)` is called after each interval's points are on disk, so that a checkpoint never runs ahead of them.
     `status` is `stopped` after `stop()` said so, `diverged` after a loss that is not finite, else `finished`. A
-    diverged run ends at once, or goes on where `keep_going` is set.
+    diverged run ends at once, or continues if `keep_going` is set.
     """
 
     def __init__(

@@ -80,8 +80,8 @@ class BlockModel(keras.Model):
             chosen = rows[index]  # [minibatch]
             loss, gradients = self._update(tf.gather(images, chosen), tf.gather(labels, chosen), apply)
             losses = tf.tensor_scatter_nd_update(losses, [[index]], [loss])
-            # Bit-identity under observation: these gradients leave the loop as its state, though nobody reads them, so
-            # that XLA always computes them apart from the update. Otherwise it fuses them into the update unless an
+            # Bit-identity under observation: these gradients leave the loop as its state, although they are never read,
+            # so that XLA always computes them apart from the update. Otherwise it fuses them into the update unless an
             # instrument reads them too, and the fused sum is rounded differently.
             return index + 1, losses, *(gradients[place] for place in self._kept)
 

@@ -10,9 +10,9 @@ INSTRUMENTS = ("none", "light", "standard", "full")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How one run is carried out; no option but `deterministic` changes the weights that it computes.
+    """Execution options of one run; no option but `deterministic` changes the resulting weights.
 
-    The command line fills these fields from the flags of the same names, and hands the object down to `train_run`.
+    The command line fills these fields from the flags of the same names, and passes the object down to `train_run`.
     """
 
     instruments: str = "standard"

@@ -148,7 +148,7 @@ def test_a_model_that_is_compiled_during_fit(gauge: str, gauge_first: bool) -> N
         STEPS,
         2 * STEPS,
         3 * STEPS,
-    ]  # steps go on, though the new optimizer is at 0
+    ]  # the step count continues, though the new optimizer is at 0
     assert "apply" not in vars(watched.optimizer)
 
 

@@ -87,7 +87,7 @@ def test_time_gradients_run_through_the_real_network(kind: str) -> None:
     assert list(sizes) == ["layer_01", "layer_02"]
     assert all(norms.shape == (28,) and np.isfinite(norms).all() and norms.min() > 0 for norms in sizes.values())
 
-    if kind != "lstm":  # an LSTM's last layer hands on its cell state, the network's output is another tensor
+    if kind != "lstm":  # an LSTM's last layer passes on its cell state; the network's output is another tensor
         outputs = np.asarray(keras.Model(model.input, model.get_layer("layer_02").output)(IMAGES))
         state = tf.Variable(tf.constant(outputs))
         tape: Any = tf.GradientTape()

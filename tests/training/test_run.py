@@ -264,7 +264,7 @@ def test_a_run_that_dies_while_its_pages_are_written_is_not_finished(
         with pytest.raises(KeyboardInterrupt):
             train_run(tiny, tmp_path / "disturbed")
     assert records.state(tmp_path / "disturbed", tiny) != "complete"
-    compiled._cache.clear()  # another process goes on, behind the last epoch
+    compiled._cache.clear()  # simulates another process that resumes after the last epoch
     for name in ("disturbed", "plain"):
         assert train_run(tiny, tmp_path / name) == "finished"
     disturbed, plain = (outcomes_below(tmp_path / name) for name in ("disturbed", "plain"))
