@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 SHOWN = {
-    "01_sigmoid_vs_relu.ipynb": ["sigmoid", "plotly", "chi", "test_accuracy"],
+    "01_sigmoid_vs_relu.ipynb": ["sigmoid", "plotly", "slope", "test_accuracy"],
     "02_initialization.ipynb": ["glorot_normal", "image/png", "train_loss_mean"],
     "03_your_own_model.ipynb": ["vanish", "plotly", "hidden_8"],
     "04_compare_and_publish.ipynb": ["paired t-test over 3 seeds", r"\\toprule", "image/png", "layer_06"],

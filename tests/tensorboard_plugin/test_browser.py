@@ -199,8 +199,8 @@ def test_a_phone_shows_everything_in_one_column(tab: Tab) -> None:
 def test_hostile_names_are_text(tab: Tab, board: Board) -> None:
     hostile = Tab(tab.browser, depth_tab("onerror", board.url))
     hostile.browser.wait(lambda: HOSTILE in hostile.text(".cards"), "the name as it is")
-    ticks = hostile.browser.wait(lambda: hostile.driver.find_elements(By.CSS_SELECTOR, "#main .xtick text"))
-    assert HOSTILE in [tick.text for tick in ticks]
+    ticks = "return [...document.querySelectorAll('#main .xtick text')].map(tick => tick.textContent)"
+    hostile.browser.wait(lambda: HOSTILE in hostile.driver.execute_script(ticks), "the layer's name as it is")
     assert hostile.driver.find_elements(By.CSS_SELECTOR, "img") == []
     assert hostile.driver.execute_script("return window.parent.document.title + document.title").count("owned") == 0
 
