@@ -6,11 +6,13 @@ Names are imported on first use: `import mnist_depth` takes milliseconds and imp
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from mnist_depth.version import __version__
 
+TYPE_CHECKING = False  # type checkers know the name; the current folder may hold a `typing.py` (runtime/shadowing.py)
 if TYPE_CHECKING:
+    from typing import Any
+
     from mnist_depth import figures, theory
     from mnist_depth.api import train, train_many
     from mnist_depth.config import RunConfig

@@ -147,7 +147,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _script(programs / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     for name in ("ruff", "basedpyright", "lint-imports", "deptry"):
         _script(programs / name, STUB)
-    for extras in ("base", "test"):
+    for extras in ("base", "test", "test,docs"):  # else scripts/bootstrap installs the copy for the running tests
         (folder / ".venv" / f".installed-{extras}").touch()
     return folder
 

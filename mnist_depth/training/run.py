@@ -19,7 +19,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.datasets import Dataset, load
 from mnist_depth.errors import UserError
 from mnist_depth.registry import lookup, split_name
-from mnist_depth.runtime import environment
+from mnist_depth.runtime import bytecode, environment
 from mnist_depth.runtime.stderr import silenced
 from mnist_depth.summaries.write import write_run
 from mnist_depth.training.options import RunOptions
@@ -81,7 +81,8 @@ def train_run(
             return records.read_run(folder).status
         data = _shared(load(config.dataset, options.data_dir, config.train_examples))
         _write_config(folder, config, data, options.command)
-        return _Run(config, folder, data, options, stop).train()
+        with bytecode.unwritten():
+            return _Run(config, folder, data, options, stop).train()
 
 
 _last: list[Dataset] = []
