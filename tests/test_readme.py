@@ -292,7 +292,8 @@ def test_the_page_for_python_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"^tanh,6,2,0\.\d+,0\.\d+,2,", done.stdout, re.MULTILINE)
     assert "paired t-test over 2 seeds" in done.stdout
-    assert "findings: vanishing" in done.stdout
+    assert "findings: vanishing (error)" in done.stdout
+    assert "After:  HEALTHY" in done.stdout
     assert (tmp_path / "gradient_by_layer.pdf").read_bytes().startswith(b"%PDF")
     beside = tmp_path / "logs" / "mine" / "report"
     for name in re.findall(r"`((?:runs|metrics|table)\.\w+)`", text_of("docs/python.md")):

@@ -26,6 +26,9 @@ HALF = 0.5
 STEEP = 0.9
 """Part of a loss that starts far above the constant prediction's which counts as learning when it is removed."""
 
+ON_ITS_WAY = 0.2
+"""Part of the start loss removed at the own rate from which a rate that could be ten times larger is only slow."""
+
 TRAINED = 0.2
 """Part of the constant prediction's loss that a training of MIN_UPDATES must have removed. Source: the benchmark."""
 
@@ -170,6 +173,15 @@ def _trials(measured: Measurements) -> Iterator[Finding]:
         lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HELPS]
     if lower:
         yield find("learning rate too high", _other_rate(steps, max(lower)), figure=max(lower))
+    elif higher and min(higher) <= LARGER[0] and removed(first, first.losses[0]) >= ON_ITS_WAY:
+        words = Message(
+            "{steps} steps on the batch lower the loss by {fall:.0%}; with a learning rate of {factor:g} times this "
+            "it falls further",
+            steps=steps,
+            fall=removed(first, first.losses[0]),
+            factor=min(higher),
+        )
+        yield find("learning rate too low", words, figure=min(higher), severity="warning")
     elif higher:
         yield find("learning rate too low", _other_rate(steps, min(higher)), figure=min(higher))
     elif _stands_still(measured):

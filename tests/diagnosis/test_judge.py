@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Layer, Measurements, fit_gain, judge, render
+from mnist_depth.diagnosis import Layer, Measurements, Trial, fit_gain, judge, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
@@ -143,3 +144,13 @@ def test_a_run_without_instruments_is_a_user_error(tmp_path: Path) -> None:
 def test_a_remedy_is_printed_once(tmp_path: Path) -> None:
     record = read_run(write_run(tmp_path, RunConfig(activation="sigmoid"), gain=0.2))
     assert render_run(record).count("What helps") == 1
+
+
+def test_a_rate_at_which_the_loss_falls_is_slow_and_not_an_error() -> None:
+    """The same batch is an error where the own rate removes less than a fifth of the start loss."""
+    trials = (Trial(1.0, (1.2, 0.8)), Trial(10.0, (1.2, 0.6)))
+    found = judge(replace(measured(geometric(1.0)), trials=trials, constant_loss=0.8)).findings
+    assert [(f.severity, f.figure) for f in found if f.kind == "learning rate too low"] == [("warning", 10.0)]
+    still = (Trial(1.0, (1.2, 1.19)), Trial(10.0, (1.2, 0.6)))
+    found = judge(replace(measured(geometric(1.0)), trials=still, constant_loss=0.8)).findings
+    assert [f.severity for f in found if f.kind == "learning rate too low"] == ["error"]

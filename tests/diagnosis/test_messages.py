@@ -37,6 +37,7 @@ DIAGNOSED = {
         ),
     ),
     "trial steps": replace(HEALTHY, trials=(Trial(1.0, (2.3, 2.3)), Trial(10.0, (2.3, 0.1))), constant_loss=2.3),
+    "slow steps": replace(HEALTHY, trials=(Trial(1.0, (3.2, 2.3)), Trial(10.0, (3.2, 1.6))), constant_loss=2.3),
     "unseen": replace(HEALTHY, unseen=(Message("trial steps: {reason}", reason="out of memory"),)),
 }
 """What is wrong -> measurements of it."""
