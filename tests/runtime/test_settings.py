@@ -74,7 +74,7 @@ KEPT = {
     "TF_GPU_ALLOCATOR": "cuda_malloc_async",
     "CUDA_VISIBLE_DEVICES": "0",
     "TFDS_DATA_DIR": "/data",
-    "MPLCONFIGDIR": "/tmp/fonts",
+    "MPLCONFIGDIR": "fonts",
     "PYTHONPATH": "/lib",
 }
 

@@ -179,7 +179,7 @@ def test_dark_mode_follows_tensorboard(tab: Tab) -> None:
     light = tab.driver.execute_script(ink)
     tab.driver.execute_script("window.parent.document.body.classList.add('dark-mode')")
     tab.browser.wait(lambda: tab.driver.execute_script("return document.body.classList.contains('dark')"))
-    tab.browser.wait(lambda: tab.driver.execute_script(ink) != light, "light ink")
+    assert tab.browser.wait(lambda: tab.driver.execute_script(ink) != light, "light ink")
 
 
 def test_a_phone_shows_everything_in_one_column(tab: Tab) -> None:
