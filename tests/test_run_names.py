@@ -50,9 +50,9 @@ def test_a_run_that_version_0_1_finished_is_found_again_and_an_unfinished_one_is
     assert records.run_folder(tmp_path, "depth9", replace(config, seed=1)) == new.with_name("seed_1")
 
 
-def test_every_command_of_the_readme_leaves_at_most_forty_runs_in_the_list() -> None:
-    readme = (ROOT / "README.md").read_text()
-    lines = re.findall(r"^python -m mnist_depth (study|train|search)\b([^#\n]*)", readme, re.MULTILINE)
+def test_every_command_of_the_readme_and_the_studies_page_leaves_at_most_forty_runs_in_the_list() -> None:
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/studies.md"))
+    lines = re.findall(r"^python -m mnist_depth (study|train|search)\b([^#\n]*)", pages, re.MULTILINE)
     counts = {f"{command}{words}": _trainings(command, words) for command, words in lines}
     assert {line.split()[0] for line in counts} == {"study", "train", "search"}
     assert not {line: count for line, count in counts.items() if count + 1 > MAX_LISTED}, "one more is the study's"
