@@ -141,7 +141,8 @@ KINDS: dict[str, Kind] = {
     "loss not falling": Kind(
         "error",
         0.02,
-        "relative fall of the training loss since the start, below that of the best constant prediction",
+        "part of the loss that training removes: of the best constant prediction's after 100 updates, where that is "
+        "known, else of the first one; " + BENCHMARK,
         "look at the other findings first; then the learning rate",
     ),
     "oscillating": Kind(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+from mnist_depth.diagnosis.chance import TRAINED, chance_findings, is_at_chance, trained_share
 from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Measurements, Trial
@@ -28,11 +29,6 @@ STEEP = 0.9
 
 ON_ITS_WAY = 0.2
 """Part of the start loss removed at the own rate from which a rate that could be ten times larger is only slow."""
-
-TRAINED = 0.2
-"""Part of the constant prediction's loss that a training of MIN_UPDATES must have removed. Source: the benchmark."""
-
-MIN_UPDATES = 100
 
 FALLEN = 0.7
 """A training loss below this part of what it started from shows that the network learns."""
@@ -94,13 +90,6 @@ def trial_learns(measured: Measurements) -> bool | None:
     far = threshold("start loss") * abs(reference)  # where the trial starts, and still is at its end
     steep = own.losses[0] > far and own.losses[-1] > far and removed(own, own.losses[0]) >= STEEP
     return steep or shares.get(1.0, -math.inf) >= LEARNED or shares.get(10.0, -math.inf) >= LEARNED_AT_TEN
-
-
-def trained_share(measured: Measurements) -> float | None:
-    """Part of the constant prediction's loss that training has removed so far; None before MIN_UPDATES."""
-    if measured.updates < MIN_UPDATES or not measured.constant_loss or measured.loss is None:
-        return None
-    return 1 - measured.loss / measured.constant_loss if math.isfinite(measured.loss) else -math.inf
 
 
 def next_factor(measured: Measurements) -> float | None:
@@ -224,26 +213,18 @@ def _largest_update(measured: Measurements) -> float:
 
 
 def _history(measured: Measurements) -> Iterator[Finding]:
-    share = trained_share(measured)
-    if share is not None and share < TRAINED:
-        words = Message(
-            "after {updates:,} updates the loss is {loss:.4g}; a constant prediction has {constant:.4g}",
-            updates=measured.updates,
-            loss=measured.loss,
-            constant=measured.constant_loss,
-        )
-        yield find("loss not falling", words, figure=share)
+    stuck = list(chance_findings(measured))
+    yield from stuck
     losses = measured.history
     if len(losses) < MIN_HISTORY or not all(map(math.isfinite, losses)):
         return
     first, last = losses[0], min(losses[-2:])
     fall = (first - last) / abs(first) if first else 0.0
-    at_chance = measured.constant_loss is None or last > (1 - HELPS) * measured.constant_loss
-    if fall < threshold("loss not falling") and at_chance:
+    if fall < threshold("loss not falling") and is_at_chance(measured, last):
         words = Message(
             "the training loss went from {first:.4g} to {last:.4g}: it has not fallen", first=first, last=last
         )
-        yield find("loss not falling", words, figure=fall)
+        yield from [] if stuck else [find("loss not falling", words, figure=fall)]
         return
     second = losses[len(losses) // 2 :]
     span = max(losses) - min(losses)

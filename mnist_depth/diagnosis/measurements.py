@@ -113,6 +113,10 @@ class Measurements:
     traits: Mapping[str, str] = field(default_factory=dict)
     constant_loss: float | None = None
     """Loss of the best prediction that does not depend on the input."""
+    lowest_loss: float = 0.0
+    """Loss of a perfect prediction: more than zero for soft labels and with penalties on weights."""
+    probe_loss: float | None = None
+    """Loss on a fixed batch, which may be held-out data, with the weights of this moment."""
     trials: tuple[Trial, ...] = ()
     data: Data | None = None
     output: Output | None = None

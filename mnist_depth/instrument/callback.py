@@ -21,6 +21,7 @@ from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.findings import Judge, OnFinding
 from mnist_depth.instrument.gauge_folder import Existing, GaugeFolder, describe, fingerprint_of, learning_rate
 from mnist_depth.instrument.graph import conceptual_graph, op_graph
+from mnist_depth.instrument.loss_reference import LossReference
 from mnist_depth.instrument.optimizers import held_optimizers, innermost, is_loss_scaled
 from mnist_depth.instrument.probe import PROBE, Measurement, Probe
 from mnist_depth.instrument.probe_batch import as_tensors, with_class_weights
@@ -203,7 +204,7 @@ class DepthGauge(keras.callbacks.Callback):
             self._trained.stop_training = True
         if self._folder is not None:
             self._folder.count_epoch(step - self._epoch_start)
-            self._folder.note(self._trained, step, seconds=self._elapsed())
+            self._folder.note(self._trained, step, seconds=self._elapsed(), **self._judge.references())
         self._to.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -216,7 +217,13 @@ class DepthGauge(keras.callbacks.Callback):
         self._after_training(self._to.latest)
         self._to.flush()
         if self._folder is not None:
-            self._folder.note(self._trained, self._clock.step, finished=True, seconds=self._seconds)
+            self._folder.note(
+                self._trained,
+                self._clock.step,
+                finished=True,
+                seconds=self._seconds,
+                **self._judge.references(),
+            )
             self._to.close()
 
     def restart(self, writer: Writer) -> None:
@@ -247,6 +254,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._next_due, self._measured_step = 0.0, -1
         self._compiled_optimizer = model.optimizer
         self._prepare()
+        self._judge.begin(LossReference(model, self._probe and self._probe.batch), self._clock.step)
         if self.settings.hparams:
             self._to.writer.write_hparams(self.settings.hparams)
         at_start = is_new or self._clock.step == 0

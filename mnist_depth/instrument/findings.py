@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mnist_depth.diagnosis import Diagnosis, Measurements, judge, render, summary_line
+from mnist_depth.diagnosis.constant_loss import References
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.instrument.error_text import cause
+from mnist_depth.instrument.loss_reference import LossReference
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
 """What to do with findings: print them at the end of training, stop at an error, ignore them, or call a function."""
@@ -34,11 +36,26 @@ class Judge:
         self._on_finding = on_finding
         self._losses: list[float] = []
         self._reported: set[str] = set()
+        self._reference: LossReference | None = None
+        self._resumes = False
         self.diagnosis: Diagnosis | None = None
 
     @property
     def is_on(self) -> bool:
         return self._on_finding != "ignore"
+
+    def begin(self, reference: LossReference, step: int) -> None:
+        """Note what the loss is compared with; `step` is the number of updates before this `fit`."""
+        self._reference = reference
+        self._resumes = step > 0 and not self._losses
+
+    def references(self) -> dict[str, Any]:
+        """What the loss is compared with at present, for the gauge's folder; empty where that is not known."""
+        found = self._references()
+        return {} if found is None else {"constant_loss": found.constant, "lowest_loss": found.lowest}
+
+    def _references(self) -> References | None:
+        return None if self._reference is None else self._reference.now()
 
     def after_epoch(self, scalars: Mapping[str, float], layers: Layers, step: int) -> bool:
         """Judge; whether training should stop. A function is called for every new kind of error."""
@@ -71,14 +88,20 @@ class Judge:
             return None
         loss = scalars.get("loss", scalars.get("probe_loss"))
         diverged = loss is not None and not math.isfinite(loss)
+        references = self._references()
+        # A training that resumes may have converged before: without a reference, a flat loss shows nothing.
+        history = () if self._resumes and references is None else tuple(self._losses)
         return judge(
             Measurements(
                 source=f"this training at step {step}",
                 layers=measured,
                 loss=loss,
                 diverged=diverged,
-                history=tuple(self._losses),
+                probe_loss=scalars.get("probe_loss"),
+                history=history,
                 updates=step,
+                constant_loss=None if references is None else references.constant,
+                lowest_loss=0.0 if references is None else references.lowest,
             )
         )
 

@@ -19,7 +19,7 @@ def why_unknown(model: keras.Model) -> str | None:
         return "the model is not compiled"
     if not has_own_train_step(model):
         return None
-    if getattr(model, "_compile_loss", None) is None and not _overrides(model, "compute_loss"):
+    if getattr(model, "_compile_loss", None) is None and not overrides(model, "compute_loss"):
         return "the model computes its loss in a train_step of its own and is compiled without one"
     if not _calls(type(model), "train_step") & KNOWN:
         return "the model computes its loss in a train_step of its own"
@@ -27,10 +27,10 @@ def why_unknown(model: keras.Model) -> str | None:
 
 
 def has_own_train_step(model: keras.Model) -> bool:
-    return _overrides(model, "train_step")
+    return overrides(model, "train_step")
 
 
-def _overrides(model: keras.Model, method: str) -> bool:
+def overrides(model: keras.Model, method: str) -> bool:
     """Whether the method is not Keras' own."""
     return not getattr(type(model), method).__module__.startswith("keras.")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 
 from mnist_depth.diagnosis import Data, Output
+from mnist_depth.diagnosis.constant_loss import loss_name, reference_losses
+
+__all__ = ["batch_data", "constant_loss", "loss_name"]
 
 SCALING_LAYERS = (
     "Rescaling",
@@ -91,38 +93,6 @@ def _is_scaled(model: Any) -> bool:
 
 
 def constant_loss(output: Output, y: Any) -> float | None:
-    """The loss of the best prediction that ignores the input; None for losses without a formula here."""
-    labels = np.asarray(y, np.float64) if y is not None and not isinstance(y, (dict, list, tuple)) else None
-    if labels is None or not labels.size or not np.isfinite(labels).all():
-        return None
-    units = output.units or 1
-    if output.loss == "sparse_categorical_crossentropy":
-        _, counts = np.unique(labels, return_counts=True)
-        return _entropy(counts / counts.sum())
-    if output.loss == "categorical_crossentropy" and labels.shape[-1] == units:
-        return _entropy(labels.reshape(-1, units).mean(axis=0))
-    if output.loss == "binary_crossentropy" and labels.min() >= 0 and labels.max() <= 1:
-        shares = labels.reshape(len(labels), -1).mean(axis=0)
-        return float(np.mean([_entropy(np.array([share, 1 - share])) for share in shares]))
-    if output.loss == "mean_squared_error":
-        return float(labels.reshape(len(labels), -1).var(axis=0).mean())
-    return None
-
-
-def _entropy(shares: np.ndarray) -> float:
-    positive = shares[shares > 0]
-    return float(-np.sum(positive * np.log(positive)))
-
-
-LOSS_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "logcosh": "log_cosh"}
-
-
-def loss_name(loss: Any) -> tuple[str, bool]:
-    """(snake-case name, from_logits) of a Keras loss given as name, function or object; ("", False) for others."""
-    function = getattr(loss, "fn", loss)
-    name = loss if isinstance(loss, str) else getattr(function, "__name__", "")
-    if not name and loss is not None:
-        name = type(loss).__name__
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    logits = getattr(loss, "_fn_kwargs", {}).get("from_logits", getattr(loss, "from_logits", False))
-    return LOSS_ALIASES.get(name, name), bool(logits)
+    """The loss of the best prediction that ignores the input; None for losses without a formula."""
+    found = reference_losses(output.loss, y, units=output.units or 1)
+    return None if found is None else found.constant

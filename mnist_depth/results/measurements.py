@@ -12,11 +12,12 @@ import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
+from mnist_depth.datasets import DATASETS
 from mnist_depth.diagnosis import Layer, Measurements, Message
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.errors import UserError
 from mnist_depth.files import check_archive
-from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord
+from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
 from mnist_depth.results.keras_errors import cause_of
 from mnist_depth.results.model_measurements import Progress, from_model
 from mnist_depth.runtime.environment import available_memory
@@ -45,6 +46,7 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
     if not layers:
         raise UserError(f"{record.folder} holds no gradient of any layer; {_how_to_measure(record)}")
     run = record if isinstance(record, RunRecord) else None
+    constant, lowest = _references(record)
     gains = _predicted_gains(run.config) if run and moment == "start" else {}
     return Measurements(
         source=_source(record, _step(record, layers, pick)),
@@ -53,8 +55,31 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
         diverged=moment == "end" and record.status == "diverged",
         traits=_traits(record, layers),
-        updates=0 if moment == "start" else 1,
+        updates=0 if moment == "start" else max(1, _updates(record)),
+        probe_loss=_last(record, "probe_loss") if moment == "end" else None,
+        constant_loss=constant,
+        lowest_loss=lowest,
     )
+
+
+def _last(record: TrainingRecord, tag: str) -> float | None:
+    values = record.series("train", tag)[1]
+    return values[-1] if values else None
+
+
+def _updates(record: TrainingRecord) -> int:
+    """Optimizer steps at the last point of the training loss."""
+    return max(record.series("train", "loss")[0], default=0)
+
+
+def _references(record: TrainingRecord) -> tuple[float | None, float]:
+    """Loss of a constant and of a perfect prediction: recorded by the gauge, or that of guessing one of the classes."""
+    if isinstance(record, GaugeRecord):
+        known = numbers_of(record.metadata)
+        return known.get("constant_loss"), known.get("lowest_loss", 0.0)
+    if not isinstance(record, RunRecord) or record.config.weight_decay > 0:
+        return None, 0.0
+    return math.log(DATASETS[record.config.dataset].classes), 0.0
 
 
 def _described(record: TrainingRecord) -> list[Mapping[str, Any]]:
