@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from mnist_depth.cli.progress import watch
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord, read_run
+from mnist_depth.studies import run_slug
 from mnist_depth.sweeps import sweep
 from mnist_depth.sweeps.grid import grid
 
@@ -88,6 +90,7 @@ def train_many(
         data_dir=data_dir,
         overwrite=overwrite,
         keep_going=keep_going,
+        slug=functools.partial(run_slug, study),
     )
     wanted = grid(configs, choices or {}, seeds) if isinstance(configs, Mapping) else configs
     return sweep.run(wanted, options, watch if progress else None)

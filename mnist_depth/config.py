@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import math
-import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
 
+from mnist_depth import naming
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.networks import activations, initializers
@@ -44,26 +42,6 @@ TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 
 MAX_NUMBER = 1e38
 """Largest float value of a field: networks compute in float32, whose maximum is 3.4e38."""
-
-MAX_SLUG, HASH = 32, 3
-"""Characters of a slug, so that `<slug>/seed_0` stays below 40 in TensorBoard's run list, and of a hash in it."""
-
-SLUG_ORDER = (
-    "activation",
-    "initializer",
-    "batch_norm",
-    "pretraining",
-    "wiring",
-    "dropout",
-    "logits_activation",
-    "optimizer",
-    "depth",
-    "learning_rate",
-    "weight_decay",
-    "dataset",
-    "width",
-)
-"""The fields that a name shows first; the others follow in the order of the class."""
 
 
 def _option(default: Any, help_text: str, tag: str = "") -> Any:
@@ -248,55 +226,12 @@ class RunConfig:
     def slug(self) -> str:
         """A short name of everything but the seed: activation, then non-default fields, most informative first.
 
-        Fields that exceed MAX_SLUG characters are replaced by a hash of the whole config at the end.
-
         >>> RunConfig(activation="sigmoid", seed=7).slug
         'sigmoid'
-        >>> RunConfig(depth=5, initializer="normal:0.5", dropout=0.3).slug
-        'relu-normal=0.5-drop0.3-d5'
+        >>> RunConfig(depth=5, initializer="he_normal", dropout=0.3).slug
+        'relu-he_normal-drop0.3-d5'
         """
-        shown = [name for name in SLUG_ORDER if name == "activation" or not self.is_default(name)]
-        shown += [name for name in FIELDS if name not in (*SLUG_ORDER, "seed") and not self.is_default(name)]
-        name = "-".join(self._slug_word(field_name, digits=6) for field_name in shown)
-        numbers = [value for value in self.to_dict().values() if isinstance(value, float)]
-        if len(name) <= MAX_SLUG and all(float(f"{value:g}") == value for value in numbers):
-            return name
-        return self._hashed_slug([self._slug_word(field_name, digits=3) for field_name in shown])
-
-    def _slug_word(self, name: str, digits: int) -> str:
-        """One field of the slug, numbers rounded to `digits` digits; `=` and `+` replace unsafe characters."""
-        value = getattr(self, name)
-        text = f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-        if isinstance(value, str) and digits < 6:
-            text = re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.{digits}g}", text)
-        return FIELDS[name].metadata["tag"] + text.replace(":", "=").replace(",", "+")
-
-    def _hashed_slug(self, words: Sequence[str]) -> str:
-        """The words that fit, in their order, and a hash of all fields but the seed."""
-        values = {name: value for name, value in self.to_dict().items() if name != "seed"}
-        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
-        kept = [base64.b32encode(digest).decode().lower()[:HASH]]
-        for word in words:
-            if len("-".join([*kept, word])) <= MAX_SLUG:
-                kept.insert(-1, word)
-        return "-".join(kept)
-
-    @property
-    def slug_0_1(self) -> str:
-        """The name that version 0.1 gave, under which its finished runs are found again."""
-        core = f"{self.dataset}-d{self.depth:02d}-{self.activation}-{self.initializer}"
-        tags = {name: spec.metadata["tag"] for name, spec in FIELDS.items()}
-        rest = [f"{self.optimizer}{self.learning_rate:g}"] + [
-            tags[name] + _readable(getattr(self, name))
-            for name in FIELDS
-            if name not in CORE_FIELDS and not self.is_default(name)
-        ]
-        slug = "-".join([core, *rest]).replace(":", "_").replace(",", "_")
-        exact = [value for value in self.to_dict().values() if isinstance(value, float)]
-        if len(slug) > MAX_SLUG_0_1 or any(float(f"{value:g}") != value for value in exact):
-            digest = hashlib.sha256(f"{slug}{exact}".encode()).hexdigest()[:8]
-            slug = f"{slug[: MAX_SLUG_0_1 - 9]}-{digest}"
-        return slug
+        return naming.slug(self)
 
     def is_default(self, name: str) -> bool:
         """Whether a field has its usual value; that of DERIVED fields follows from other fields."""
@@ -350,11 +285,6 @@ class RunConfig:
         return cls.from_dict(values)
 
 
-CORE_FIELDS = ("dataset", "depth", "activation", "initializer", "optimizer", "learning_rate", "seed")
-"""Fields that the names of version 0.1 always show, and the seed, which is a folder of its own."""
-
-MAX_SLUG_0_1 = 120
-
 FIELDS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(RunConfig)}
 
 
@@ -399,10 +329,6 @@ def _exact(value: float | str) -> str:
 
 def _usual_pretraining_epochs(dataset: str) -> int:
     return DATASETS[dataset].epochs // 3
-
-
-def _readable(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from mnist_depth import naming
 from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.errors import UserError, printable
 from mnist_depth.files import lock, open_lock, open_regular, read_json
@@ -56,14 +57,16 @@ def event_tag(split: str, tag: str) -> str:
     return f"{tag}/{split}" if split in ("validation", "test") else f"{split}/{tag}"
 
 
-def run_folder(logdir: Path, study: str, config: RunConfig) -> Path:
+def run_folder(logdir: Path, study: str, config: RunConfig, slug: str = "") -> Path:
     """Where a run of a study lives: `<logdir>/<study>/<slug>/seed_<k>`. Raises UserError where a link leads out of it.
 
-    A run that version 0.1 finished stays in the folder which that version gave it. The logdir itself may be a link.
+    Without a slug the name shows what is not the default. A run that an earlier version finished stays in the folder
+    which that version gave it. The logdir itself may be a link.
     """
-    folder, folder_0_1 = (logdir / study / slug / f"seed_{config.seed}" for slug in (config.slug, config.slug_0_1))
-    if not (folder / CONFIG).exists() and (folder_0_1 / DONE).exists():
-        folder = folder_0_1
+    slugs = (slug or naming.slug(config, room=naming.room(study)), naming.slug_0_2(config), naming.slug_0_1(config))
+    folder, *earlier = (logdir / study / name / f"seed_{config.seed}" for name in slugs)
+    if not (folder / CONFIG).exists():
+        folder = next((old for old in earlier if (old / DONE).exists()), folder)
     if not is_inside(folder, logdir):
         raise UserError(f"{folder} leads out of {logdir} through a link; remove the link or choose another --logdir")
     return folder

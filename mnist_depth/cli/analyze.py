@@ -15,7 +15,7 @@ from mnist_depth.cli import flags, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.records import RunRecord
-from mnist_depth.studies import STUDIES, Study
+from mnist_depth.studies import STUDIES, Study, study_in
 from mnist_depth.studies.study import Answer
 from mnist_depth.translation import translate as _
 
@@ -61,7 +61,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     out = Path(values.out) if values.out else None
     with progress.activity(_("writing the report")):
         runs, notes = read(folder)
-        name = os.path.basename(os.path.realpath(folder))
+        name = study_in(os.path.basename(os.path.realpath(folder)))
         chosen = STUDIES.get(name)
         story = (
             chosen.story(name, _answers(chosen, [run for run in runs if isinstance(run, RunRecord)], values.data_dir))

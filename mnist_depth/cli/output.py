@@ -276,12 +276,7 @@ def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None)
         answers_text(answers, width),
     ]
     text = "\n\n".join(part for part in parts if part)
-    story = overview.story
-    lines = [
-        paragraph(_(story.why), width, _("Why:") + " "),
-        paragraph(_(story.look), width, _("In TensorBoard:") + " "),
-    ]
-    return "\n".join([text, *lines])
+    return f"{text}\n{paragraph(_(overview.story.why), width, _('Why:') + ' ')}"
 
 
 def scores_of(run: RunRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
@@ -13,9 +14,9 @@ from mnist_depth.board.links import depth_tab, local
 from mnist_depth.cli import flags, output, progress, spelling
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
-from mnist_depth.records import RunRecord, read_run, run_folder
+from mnist_depth.records import RunRecord, read_run
 from mnist_depth.runtime import shell
-from mnist_depth.studies import STUDIES, Study
+from mnist_depth.studies import STUDIES, Study, folder_name, run_slug, study_in
 from mnist_depth.sweeps import search, sweep
 from mnist_depth.sweeps.grid import grid, parse_choices
 from mnist_depth.translation import translate as _
@@ -130,7 +131,7 @@ def _winner(config: RunConfig, options: sweep.Options) -> str:
     """Score the best trial on the test split, once, and print the result."""
     from mnist_depth.training.evaluate import score_on_test
 
-    folder = run_folder(options.logdir, options.study, config)
+    folder = options.folder_of(config)
     score_on_test(folder, options.data_dir)
     return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
 
@@ -143,7 +144,7 @@ def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, 
         return
     width, folder = output.terminal_width(), options.logdir / options.study
     answers = chosen.answers(runs, options.data_dir)
-    overview = output.overview_of(runs, chosen.story(options.study, answers))
+    overview = output.overview_of(runs, chosen.story(study_in(options.study), answers))
     print(f"\n{output.conclusion(overview, answers, width)}")
     with progress.activity(_("writing the report")):
         _write_pages(options)
@@ -155,7 +156,8 @@ def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, 
 def _look(options: sweep.Options, values: flags.FlagValues) -> None:
     """Print where to see the answer; with --open_browser serve the board and open it."""
     words = f"study={options.study}"
-    address = depth_tab(words, local(values.port))
+    study = STUDIES.get(study_in(options.study))
+    address = depth_tab(words, local(values.port), **(study.view if study else {}))
     print(output.where_to_look(options.logdir, address, output.terminal_width()), flush=True)
     if values.open_browser:
         from mnist_depth.board.server import serve
@@ -172,7 +174,7 @@ def _write_pages(options: sweep.Options) -> None:
 def _dry_run(configs: Sequence[RunConfig], options: sweep.Options) -> int:
     from mnist_depth.sweeps.cost import plan_text
 
-    print(plan_text(configs, options.logdir, options.study, options.workers, options.instruments))
+    print(plan_text(configs, options))
     return 0
 
 
@@ -182,7 +184,7 @@ def _dry_search(typical: RunConfig, settings: search.SearchSettings, options: sw
 
     time = minutes_text(settings.rounds * minutes([typical] * settings.trials, options.workers))
     disk = settings.rounds * settings.trials * megabytes([typical], options.instruments)
-    amount = f"{settings.rounds} rounds of {settings.trials} runs such as {typical.slug}"
+    amount = f"{settings.rounds} rounds of {settings.trials} runs such as {options.folder_of(typical).parent.name}"
     print(f"{options.logdir / options.study}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
     return 0
 
@@ -199,21 +201,24 @@ def _dataset(values: flags.FlagValues) -> str:
 def _options(study_name: str, values: flags.FlagValues) -> sweep.Options:
     """Fill every option field from the flag of the same name; later stages pass this object on unchanged."""
     given = {spec.name: values[spec.name].value for spec in fields(sweep.Options) if spec.name in values}
+    logdir = Path(values.logdir)
+    folder = folder_name(study_name, logdir) if study_name in STUDIES else study_name
+    slug = functools.partial(run_slug, folder)
     command = shell.join(["python", "-m", "mnist_depth", *sys.argv[1:]])
-    return sweep.Options(**{**given, "logdir": Path(values.logdir), "study": study_name, "command": command})
+    return sweep.Options(**{**given, "logdir": logdir, "study": folder, "slug": slug, "command": command})
 
 
 def _sweep(configs: Sequence[RunConfig], options: sweep.Options, values: flags.FlagValues) -> sweep.Result:
     for name, examples in {(config.dataset, config.train_examples) for config in configs}:
         datasets.load(name, options.data_dir, examples)
-    folders = [run_folder(options.logdir, options.study, config) for config in configs]
+    folders = [options.folder_of(config) for config in configs]
     if reused := sum((folder / records.DONE).exists() for folder in folders) * (not options.overwrite):
         print(f"{reused} of {len(folders)} runs are finished already and are used as they are.", flush=True)
     return sweep.run(configs, options, None if values.quiet else progress.watch)
 
 
 def _read(configs: Sequence[RunConfig], options: sweep.Options) -> list[RunRecord]:
-    folders = [run_folder(options.logdir, options.study, config) for config in configs]
+    folders = [options.folder_of(config) for config in configs]
     return [read_run(folder) for folder in folders if (folder / records.DONE).exists()]
 
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -195,9 +195,9 @@ def group_runs(
     if measured:
         axes = []
     axes = [field_axis(name) for name in axes_of(studied)] if axes is None else axes
-    by_config: dict[tuple[str, str], list[RunRecord]] = {}
+    by_config: dict[tuple[str, RunConfig], list[RunRecord]] = {}
     for run in studied:
-        by_config.setdefault((run.study, run.config.slug), []).append(run)
+        by_config.setdefault((run.study, replace(run.config, seed=0)), []).append(run)
     fields = varying_fields(studied)
     groups = sorted(by_config.values(), key=lambda members: _order(members[0], fields))
     named = _labels([members[0] for members in groups], fields, label)

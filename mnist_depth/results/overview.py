@@ -27,7 +27,7 @@ REPRODUCED = "reproduced"
 class Story:
     """What a study adds to its runs: the question, the answers, and the relevant figures.
 
-    `answer` is the expected answer in one sentence, `why` the reason, `look` the chart in TensorBoard that shows it.
+    `answer` is the expected answer in one sentence, `why` the reason.
     `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
     configuration's name and the figure to compare it with, empty where there is none. `axes` are what the
     configurations vary on, `picture` the name of the figure that answers the question.
@@ -37,7 +37,6 @@ class Story:
     question: str = ""
     answer: str = ""
     why: str = ""
-    look: str = ""
     answers: Sequence[Answer] = ()
     columns: Sequence[str] = ()
     rank_by: str | None = None

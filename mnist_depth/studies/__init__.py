@@ -1,5 +1,9 @@
 """Every experiment of the lectures as a named study."""
 
+from pathlib import Path
+
+from mnist_depth.config import RunConfig
+from mnist_depth.naming import room, slug
 from mnist_depth.studies import (
     activation_flow,
     activation_init_grid,
@@ -46,3 +50,21 @@ STUDIES: dict[str, Study] = {
     "rescues": rescues.STUDY,
     "phase_diagram": phase_diagram.STUDY,
 }
+
+
+def study_in(folder: str) -> str:
+    """The name of the study whose runs are in a folder of this name; empty for none."""
+    return next((name for name, study in STUDIES.items() if folder in (name, study.folder)), "")
+
+
+def folder_name(name: str, logdir: Path) -> str:
+    """The name of a study's folder: a short one, or the study's own where an earlier version made that."""
+    short = STUDIES[name].folder or name
+    return name if (logdir / name).is_dir() and not (logdir / short).is_dir() else short
+
+
+def run_slug(folder: str, config: RunConfig) -> str:
+    """The name of a run in a folder of the logdir, which may be that of a study."""
+    if name := study_in(folder):
+        return STUDIES[name].slug(config, STUDIES[name].folder or name)
+    return slug(config, room=room(folder))

@@ -56,6 +56,7 @@ def _centered(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
+    folder="flow",
     question="How does the scale of the weights decide what reaches the last layer?",
     answer="A scale of 1 saturates the layers, 0.01 lets signals fade; Xavier suits tanh, He suits ReLU.",
     picture="activations",
@@ -63,6 +64,7 @@ STUDY = Study(
         "A layer multiplies the spread of its input by the weights' standard deviation times the square root "
         "of fan_in, and ReLU halves the square of what is left. Below 1 signals fade, above it they saturate."
     ),
+    view={"quantity": "activation_std", "color": "initializer"},
     source=f"{SCRATCH}; {GLOROT_2010}; {HE_2015}",
     variants=[
         Variant({"dataset": "gaussian", "depth": 6, "width": 100, "epochs": 1, **variant.fields})
@@ -71,7 +73,6 @@ STUDY = Study(
             initializer=["normal_1", "normal_0_01", "xavier_fan_in", "he_fan_in"],
         )
     ],
-    look="Histograms: activation/layer_01 ... layer_05 at step 0; Scalars: activation_std, saturated_share",
     columns=("dz_ratio", "seconds"),
     expectations=(
         Expectation(

@@ -75,6 +75,7 @@ def _lsuv_keeps_up(allowed: float) -> Check:
 
 
 STUDY = Study(
+    folder="grid",
     question="Which activation learns with which initialization?",
     answer="tanh and ReLU learn with every scaled initialization, sigmoid with none.",
     picture="grid",
@@ -88,7 +89,6 @@ STUDY = Study(
         _variant(activation, start, epochs=5, width=128)
         for activation, start in product(ACTIVATIONS, [*INITIALIZERS, *TABLE])
     ],
-    look="the report's heat map: best test accuracy, activation by initializer",
     columns=("test_loss", "best_test_accuracy"),
     rank_by=BEST,
     expectations=(

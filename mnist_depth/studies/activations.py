@@ -44,6 +44,7 @@ def _family_ahead_of_tanh(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
+    folder="acts",
     question="Which activation function lets a 9-layer network learn?",
     answer="ReLU and its relatives learn best, tanh follows, sigmoid does not learn.",
     picture="test_accuracy",
@@ -57,7 +58,6 @@ STUDY = Study(
         Variant({"depth": 9, "activation": name}, name, f"CIFAR-10: {figure}" if figure else "")
         for name, figure in PUBLISHED.items()
     ],
-    look="Scalars: test loss of all runs on one chart",
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     rank_by=BEST,
     expectations=(

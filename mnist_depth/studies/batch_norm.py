@@ -80,6 +80,7 @@ def _plain_fails_somewhere(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
+    folder="norm",
     question="Does batch normalization make a network learn at every initial scale?",
     answer="Yes, and nearly always faster than without.",
     picture="training_loss",
@@ -88,13 +89,13 @@ STUDY = Study(
         "forward and backward signals survive. It does not rescale the step: beside large weights it is "
         "small, and a short training shows that."
     ),
+    view={"color": "batch_norm"},
     source=f"{IOFFE_2015}; {SCRATCH}",
     variants=[
         *(_panel(scale, batch_norm) for scale in SCALES for batch_norm in ("none", "before")),
         _nine("none"),
         _nine("before"),
     ],
-    look="Scalars: train accuracy, the two runs of one scale at a time",
     columns=("train_accuracy", "test_accuracy", BEST, "seconds"),
     expectations=(
         Expectation(

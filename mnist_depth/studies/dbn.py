@@ -21,12 +21,12 @@ STUDY = Study(
         "Layer by layer, each is first trained to describe its own input. That leaves weights large enough, "
         "and units different enough, for the gradient to arrive."
     ),
+    view={"color": "pretraining"},
     source=f"{HINTON_2006}; {LECTURE_10}",
     variants=[
         Variant({"depth": 9, "activation": "sigmoid"}, "sigmoid"),
         Variant({"depth": 9, "activation": "sigmoid", "pretraining": "dbn"}, "sigmoid, DBN"),
     ],
-    look="Scalars: test loss; reconstruction_error and free_energy_gap by layer; Images: filters, reconstructions",
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         Expectation(

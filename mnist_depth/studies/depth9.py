@@ -54,7 +54,6 @@ STUDY = Study(
     ),
     source=LECTURE_10,
     variants=product(depth=[9], activation=["sigmoid", "relu"]),
-    look="Scalars: loss and accuracy of both runs; pre_activation_gradient_norm/layer_01 ... layer_09",
     columns=(
         "train_loss",
         "test_accuracy",

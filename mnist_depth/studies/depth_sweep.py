@@ -38,6 +38,7 @@ def _falls(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
+    folder="depths",
     question="How many layers can a plain network have before it stops learning?",
     answer="With sigmoid, learning ends at about six layers; tanh and ReLU learn with nine and more.",
     picture="grid",
@@ -47,7 +48,6 @@ STUDY = Study(
     ),
     source=LECTURE_10,
     variants=product(depth=DEPTHS, activation=ACTIVATIONS),
-    look="HParams: best test accuracy against depth, colored by activation; gradient against layer",
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         Expectation(

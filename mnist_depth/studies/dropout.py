@@ -68,6 +68,7 @@ def _smaller_gap(depth: int) -> Check:
 
 
 STUDY = Study(
+    folder="drop",
     question="Does dropout close the gap between training and test accuracy?",
     answer="Yes, from above: training accuracy falls while test accuracy hardly changes.",
     picture="test_accuracy",
@@ -75,9 +76,9 @@ STUDY = Study(
         "Where any unit may be missing, none can rely on particular others, and 300 images are harder to "
         "memorize. Training accuracy falls, test accuracy hardly rises: the gap closes from above."
     ),
+    view={"color": "dropout"},
     source=f"{SRIVASTAVA_2014}; {LABS}; {SCRATCH}",
     variants=VARIANTS,
-    look="Scalars: accuracy of train and test, with and without dropout",
     columns=("train_accuracy", "test_accuracy", BEST, "test_loss", "seconds"),
     expectations=(
         Expectation(

@@ -72,7 +72,6 @@ STUDY = Study(
             "784-256-256-10, Xavier",
         )
     ],
-    look="Scalars: test accuracy of the members",
     columns=("test_loss", "test_accuracy", "best_test_accuracy", "seconds"),
     expectations=(
         Expectation(

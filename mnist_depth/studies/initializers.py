@@ -39,19 +39,20 @@ def _variant(label: str, published: str, **fields: Any) -> Variant:
 
 
 STUDY = Study(
+    folder="inits",
     question="Which initialization of the weights lets a 9-layer network learn?",
     answer="Those that scale with a layer's width (LeCun, Xavier, He, orthogonal, LSUV), not fixed ones.",
     why=(
         "A good scale keeps the spread of signals and gradients the same from layer to layer. Below it they "
         "fade, above it they overflow, and zeros leave all units of a layer alike."
     ),
+    view={"color": "initializer"},
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
     variants=[
         *(_variant(name, figure, initializer=name) for name, figure in PUBLISHED.items()),
         _variant("LSUV", "CIFAR-10: 92.11", pretraining="lsuv"),
         _variant("RBM (sigmoid, DBN)", "", activation="sigmoid", pretraining="dbn"),
     ],
-    look="Histograms: activation/layer_01 ... layer_09 at step 0; Scalars: test loss",
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     rank_by=BEST,
     expectations=(

@@ -55,6 +55,7 @@ STUDY = Study(
         "The gradient of a layer is that of the next times weights and slopes. Sigmoid's slopes make every "
         "layer four to five times slower than the one behind it."
     ),
+    view={"color": "depth"},
     source=NIELSEN_2015,
     variants=[
         Variant(
@@ -74,7 +75,6 @@ STUDY = Study(
         )
         for depth, figures in PUBLISHED.items()
     ],
-    look="Scalars: gradient_norm/layer_01/bias ... on one chart, log axis",
     columns=("train_loss", "test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         *(

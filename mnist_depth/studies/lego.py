@@ -35,12 +35,12 @@ STUDY = Study(
         "A skip hands the gradient of a later layer to an earlier one past the layers between. Splitting and "
         "merging leaves the way as long as it was."
     ),
+    view={"color": "wiring"},
     source=f"{LECTURE_10}; {HE_2016}",
     variants=[
         *(_deep(activation, wiring) for activation in ("sigmoid", "relu") for wiring in WIRINGS),
         *(Variant({**RECURRENT, "wiring": wiring}, name) for wiring, name in CELLS.items()),
     ],
-    look="Graphs: one box per layer and the skip between them; pre_activation_gradient_norm by layer",
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     expectations=(
         Expectation(

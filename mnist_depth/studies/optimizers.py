@@ -49,6 +49,7 @@ def _radam_like_adam(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
+    folder="optim",
     question="Which optimizer brings the training loss down fastest?",
     answer="Adam, among the methods of the published figure; plain SGD is the slowest.",
     picture="training_loss",
@@ -56,6 +57,7 @@ STUDY = Study(
         "Methods that divide by the size of past gradients take larger steps where gradients are small. How "
         "they rank depends on their rates, and the usual ones are not tuned to each other."
     ),
+    view={"color": "optimizer"},
     source=f"{KINGMA_2015}; {SCRATCH}; {LIU_2019}",
     variants=[
         Variant(
@@ -70,7 +72,6 @@ STUDY = Study(
         )
         for name in NAMES
     ],
-    look="Scalars: train loss of all runs on one chart, log axis",
     columns=("train_loss", "test_loss", BEST, "seconds"),
     expectations=(
         Expectation(

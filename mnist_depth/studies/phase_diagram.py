@@ -98,6 +98,7 @@ def _border(activation: str) -> Check:
 
 
 STUDY = Study(
+    folder="phase",
     question="Do networks stop training where mean-field theory draws the border?",
     answer="Yes: networks train up to about 6 xi layers, as theory predicts.",
     picture="phase_diagram",
@@ -107,7 +108,6 @@ STUDY = Study(
     ),
     source=SCHOENHOLZ_2017,
     variants=_variants(SCALES, DEPTHS),
-    look="the report's phase diagram: accuracy over sigma_w and depth with 6 xi drawn over it",
     columns=("train_loss", BEST, "dz_ratio"),
     expectations=tuple(
         Expectation(f"{activation}: trainable within 6 xi, not beyond twice that", source, _border(activation), PREMISE)

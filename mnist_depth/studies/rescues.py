@@ -77,6 +77,7 @@ STUDY = Study(
         "definition: Keras' epsilon of 1e-7 under the root and AdaGrad's sum that begins at 0.1 are larger than a "
         "vanished gradient's square, the tiny epsilon and the sum from 0 of other definitions are not."
     ),
+    view={"color": "optimizer"},
     source=f"{LECTURE_10}; {GLOROT_2010}; {IOFFE_2015}; {HINTON_2006}; {MISHKIN_2015}; {SAXE_2013}; {HE_2016}",
     variants=[
         Variant({"depth": 9, "activation": "relu"}, "ReLU (the bar)"),
@@ -95,7 +96,6 @@ STUDY = Study(
         _rescue("RMSprop, tiny epsilon", optimizer="rmsprop_tiny_epsilon"),
         _rescue("AdaGrad, sum from 0", optimizer="adagrad_from_zero"),
     ],
-    look="Scalars: test loss of all runs; gradient against layer at the start",
     columns=("test_loss", BEST, "dz_ratio", "seconds"),
     rank_by=BEST,
     expectations=(

@@ -68,7 +68,6 @@ STUDY = Study(
     source=f"{SCRATCH}; {BERGSTRA_2012}",
     variants=[Variant(BASE)],
     search=SearchSettings(trials=100, rounds=2),
-    look="HParams: parallel coordinates of learning rate, weight decay and validation accuracy",
     columns=("validation_accuracy", "best_validation_accuracy", "train_loss"),
     rank_by="validation_accuracy",
     expectations=(

@@ -46,6 +46,7 @@ def _scoring_changes_little(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
+    folder="shallow",
     question="Does ReLU alone repair a bad initialization, and what does a ReLU on the logits do?",
     answer="No: ReLU alone does not repair N(0, 1), and trained through, a ReLU on the logits stops learning.",
     picture="test_accuracy",
@@ -53,6 +54,7 @@ STUDY = Study(
         "From N(0, 1) signals grow with the square root of fan_in at every layer, and ReLU does not fix a "
         "scale. A ReLU on the logits cuts off each class whose logit is negative, its gradient included."
     ),
+    view={"color": "logits_activation"},
     source=LABS,
     variants=[
         Variant({**NETWORK, "activation": "sigmoid"}, "sigmoid"),
@@ -63,7 +65,6 @@ STUDY = Study(
             {**NETWORK, "activation": "relu", "initializer": "glorot_uniform", "learning_rate": 0.1}, "ReLU, Xavier"
         ),
     ],
-    look="Scalars: test accuracy; zero_share/layer_01 and layer_02",
     columns=("train_loss", "test_accuracy", BEST, "seconds"),
     expectations=(
         Expectation(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mnist_depth.config import FIELDS, RunConfig
+from mnist_depth import naming
+from mnist_depth.config import FIELDS, RunConfig, default_of
 from mnist_depth.datasets import DATASETS, SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
@@ -22,6 +23,8 @@ from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     from mnist_depth.results.overview import Story
+
+DEFAULT_DATASET = default_of("dataset")
 
 REPRODUCED, NOT_REPRODUCED = mark("reproduced"), mark("not reproduced")
 NOT_TESTED, NOT_COMPARABLE = mark("not tested"), mark("not comparable")
@@ -136,10 +139,11 @@ class Study:
     """A named set of runs with a question.
 
     Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
-    rows, best first (as written when None). `answer` is the expected answer in one sentence, `why` the reason, `look`
-    the chart of the board that shows it and `picture` that of the report. `axes` are what the variants differ in, where
-    it is not simply config fields. A study with a `search` is carried out by the search command: its only variant is
-    what the trials have in common.
+    rows, best first (as written when None). `answer` is the expected answer in one sentence, `why` the reason and
+    `picture` the chart of the report that shows it; `view` says how its link opens the Depth tab. `axes` are what the
+    variants differ in, where it is not simply config fields. A study with a `search` is carried out by the search
+    command: its only variant is what the trials have in common. `folder` is a short name for the folder of its runs,
+    where its own is long.
     """
 
     question: str
@@ -148,8 +152,8 @@ class Study:
     expectations: Sequence[Expectation]
     answer: str = ""
     why: str = ""
-    look: str = ""
     picture: str = ""
+    view: Mapping[str, str] = field(default_factory=dict)
     axes: Sequence[Axis] | None = None
     search: SearchSettings | None = None
     columns: Sequence[str] = ("test_loss", "test_accuracy", "best_test_accuracy", "seconds")
@@ -157,6 +161,24 @@ class Study:
     seeds: int = 1
     quick: Quick = Quick()
     analysis: Analysis | None = None
+    folder: str = ""
+
+    def slug(self, config: RunConfig, folder: str) -> str:
+        """The name of a run in the study's folder: what differs within the study, and from it."""
+        return naming.slug(config, self._named_variants(config.dataset), naming.room(folder))
+
+    def _named_variants(self, dataset: str) -> tuple[RunConfig, ...]:
+        """The config of every variant of the full study; a dataset that the user chose is left to the name."""
+        if dataset not in self._named:
+            self._named[dataset] = tuple(
+                config if "dataset" in variant.fields else replace(config, dataset=DEFAULT_DATASET)
+                for config, variant in self.grid(dataset, seeds=1).items()
+            )
+        return self._named[dataset]
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[RunConfig, ...]]:
+        return {}
 
     def configs(
         self,
@@ -246,7 +268,6 @@ class Study:
             question=self.question,
             answer=self.answer,
             why=self.why,
-            look=self.look,
             answers=answers,
             columns=self.columns,
             rank_by=self.rank_by,

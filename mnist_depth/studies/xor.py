@@ -77,7 +77,6 @@ GATES = Study(
         Variant({"dataset": gate, "depth": 1, "epochs": 10_001}, gate.upper(), published)
         for gate, published in (("and", "100 %"), ("or", "100 %"), ("xor", "not separable"))
     ],
-    look="Scalars: loss of the three runs",
     columns=COLUMNS,
     expectations=(
         Expectation("one perceptron learns AND", LECTURE_9, _every_seed_solves(dataset="and"), PREMISE, "100 %"),
@@ -113,7 +112,6 @@ XOR_2 = Study(
             "100 %",
         )
     ],
-    look="Scalars: loss of the seeds; those in a local minimum stay flat",
     columns=COLUMNS,
     expectations=(Expectation("two layers solve XOR, best seed", LECTURE_9, _solves(), PREMISE, "100 %"),),
     seeds=5,
@@ -131,7 +129,6 @@ XOR_9 = Study(
         Variant({**variant.fields, "width": 5, "initializer": "uniform_1", "epochs": 20_000})
         for variant in product(dataset=["xor"], depth=[10], activation=["sigmoid", "relu"])
     ],
-    look="Scalars: loss, flat at 0.693 with sigmoid; pre_activation_gradient_norm by layer",
     columns=COLUMNS,
     expectations=(
         Expectation(

@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,6 +19,9 @@ from mnist_depth.datasets import DATASETS, SIZES, Sizes
 from mnist_depth.plan import Plan, plan_of
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.environment import cores
+
+if TYPE_CHECKING:
+    from mnist_depth.sweeps.worker import Options
 
 PROBES, PROBE_EXAMPLES = 40, 256
 """What the instruments measure at most: so many passes over so many examples."""
@@ -177,16 +179,11 @@ def minutes_text(value: float) -> str:
     return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
 
 
-def plan_text(
-    configs: Sequence[RunConfig],
-    logdir: Path,
-    study: str,
-    workers: int | None = None,
-    instruments: str = "standard",
-) -> str:
+def plan_text(configs: Sequence[RunConfig], options: Options) -> str:
     """What a dry run prints: the name of every run, then how long all take and how much disk they fill."""
-    lines = [f"{logdir / study}:", *(f"  {config.slug}/seed_{config.seed}" for config in configs)]
-    disk = megabytes(configs, instruments)
+    folder = options.logdir / options.study
+    lines = [f"{folder}:", *(f"  {options.folder_of(config).relative_to(folder)}" for config in configs)]
+    disk = megabytes(configs, options.instruments)
     runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
-    total = f"{runs}, about {minutes_text(minutes(configs, workers))} and {disk:.0f} MB"
+    total = f"{runs}, about {minutes_text(minutes(configs, options.workers))} and {disk:.0f} MB"
     return "\n".join([*lines, f"{total}; nothing was written."])

@@ -126,9 +126,8 @@ def ranked(trials: Any) -> list[Trial]:
 
 def _accuracy(config: RunConfig, options: sweep.Options) -> float:
     """Validation accuracy at the end of the run; NaN where it did not finish."""
-    folder = records.run_folder(options.logdir, options.study, config)
     try:
-        return float(records.read_run(folder).done["metrics"]["validation_accuracy"])
+        return float(records.read_run(options.folder_of(config)).done["metrics"]["validation_accuracy"])
     except (UserError, KeyError):
         return math.nan
 

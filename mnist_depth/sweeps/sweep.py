@@ -83,7 +83,7 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     (`signals.REQUESTS`) lets every run finish writing and stop (status `stopped`); the second raises KeyboardInterrupt.
     Raises UserError before anything starts when a folder holds another run.
     """
-    folders = {config: records.run_folder(options.logdir, options.study, config) for config in configs}
+    folders = {config: options.folder_of(config) for config in configs}
     todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
     workers = _workers(todo, options)
     if todo:

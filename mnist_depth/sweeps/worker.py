@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,12 @@ class Options(RunOptions):
     workers: int | None = None
     engine: str = "local"
     engine_address: str | None = None
+    slug: Callable[[RunConfig], str] | None = None
+    """Names the configs of the study; without it a name shows what is not the default."""
+
+    def folder_of(self, config: RunConfig) -> Path:
+        """Where a run of the sweep lives. Raises UserError where a link leads out of the logdir."""
+        return records.run_folder(self.logdir, self.study, config, self.slug(config) if self.slug else "")
 
     def __post_init__(self) -> None:
         if self.workers is not None and not 1 <= self.workers <= 1024:

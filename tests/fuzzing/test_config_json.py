@@ -43,7 +43,7 @@ def test_fields_make_a_config_with_a_harmless_name_or_one_line(values: dict[str,
         assert is_one_line(config)
         return
     assert RunConfig.from_json(config.to_json()) == config
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+=-]{0,31}", config.slug)
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+=-]{0,24}", config.slug)
     folder = records.run_folder(Path("/nowhere/logs"), "study", config)
     assert folder.resolve().parts[3:] == ("study", config.slug, f"seed_{config.seed}")
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from mnist_depth.config import RunConfig
+from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import SIZES
 from mnist_depth.errors import UserError
+from mnist_depth.figures.data import QUANTITIES
+from mnist_depth.figures.trainings import PREDICTED
 from mnist_depth.records import RunRecord
-from mnist_depth.studies import STUDIES
+from mnist_depth.studies import STUDIES, run_slug
 from mnist_depth.studies.study import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Quick, Variant, product
 
 from .fabricate import finished, learned, stuck
@@ -66,14 +68,20 @@ def test_every_study_names_its_runs_once(name: str, dataset: str) -> None:
     for quick in (False, True):
         configs = STUDIES[name].configs(dataset, quick=quick)
         assert configs
-        slugs = [(config.slug, config.seed) for config in configs]
+        slugs = [(run_slug(name, config), config.seed) for config in configs]
         assert len(set(slugs)) == len(slugs) == len(set(configs))
     study = STUDIES[name]
     assert study.question.endswith("?")
     assert study.expectations
     assert study.source
-    assert study.look
     assert study.why.endswith(".")
+
+
+def test_the_link_of_a_study_chooses_what_the_depth_tab_offers() -> None:
+    for study in STUDIES.values():
+        assert set(study.view) <= {"view", "quantity", "color"}
+        assert study.view.get("quantity", PREDICTED) in QUANTITIES
+        assert study.view.get("color", "activation") in FIELDS
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -14,6 +14,7 @@ from mnist_depth.cli.list_names import study_line
 from mnist_depth.config import RunConfig
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import cost
+from mnist_depth.sweeps.sweep import Options
 from mnist_depth.training.options import RunOptions
 from mnist_depth.training.run import train_run
 
@@ -87,9 +88,10 @@ def test_a_study_line_tells_runs_and_time_of_both_versions() -> None:
 
 def test_a_plan_names_every_folder_time_and_disk() -> None:
     configs = STUDIES["depth9"].configs("digits", quick=True)
-    text = cost.plan_text(configs, Path("logs"), "depth9")
+    options = Options(logdir=Path("logs"), study="depth9")
+    text = cost.plan_text(configs, options)
     for config in configs:
-        assert f"{config.slug}/seed_0" in text
+        assert f"  {options.folder_of(config).relative_to('logs/depth9')}\n" in text
     assert text.startswith("logs/depth9:")
     assert "2 runs" in text
     assert "MB" in text
