@@ -161,8 +161,7 @@ FIGURE = 9
 
 def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf-8") -> str:
     """A bar per layer and configuration on one log scale; empty where no gradients were measured."""
-    from mnist_depth.diagnosis.gradients import SIGNAL
-    from mnist_depth.results.figures import MOMENTS, NORMS
+    from mnist_depth.figures.data import QUANTITIES
 
     width = width or 80
     found = _compared(overview, max(1, min(MAX_PANELS, (width - 6) // MIN_PANEL)))
@@ -173,8 +172,8 @@ def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf
     names = list(dict.fromkeys(name for norms in found.values() for name in norms))
     names = [names[round(place)] for place in _evenly(len(names), MAX_ROWS)]
     panel = (width - 6) // len(found) - 2
-    start, norm = MOMENTS["start"], NORMS[SIGNAL]
-    title = _(start, norm=_(norm))
+    norm = QUANTITIES["pre_activation_gradient_norm"].title
+    title = _("{norm} against layer, before training", norm=_(norm))
     scale = _("{title}; bars from {low} to {high}, log scale", title=title, low=f"1e{low}", high=f"1e{high}")
     bar = _block_bar if _encodes(EIGHTHS + "█", encoding) else _plain_bar
     lines = [*wrap(scale, width), "      " + GAP.join(pad(_cut(label, panel), panel) for label in found).rstrip()]

@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_depth.errors import unknown
-
 Floats = NDArray[np.float64]
 
 KERNEL = r"(kernel|embeddings)"
@@ -25,6 +23,9 @@ KERNEL = r"(kernel|embeddings)"
 
 MAX_MOMENTS = 60
 """Positions of the slider over the steps."""
+
+MAX_DRAWN = 1e300
+"""Larger numbers are left out of curves."""
 
 NEAR = 0.25
 """A value counts for a moment if it was measured within this share of the moment's step."""
@@ -126,7 +127,7 @@ class Training:
         """The layers of which a quantity was measured, in the order of the model or else of their names."""
         measured = {layer for split, tag in self.series if split == "train" and (layer := layer_of(tag)) is not None}
         known = [name for name in self.known_layers if name in measured]
-        return known + sorted(measured - set(known), key=_natural)
+        return known + sorted(measured - set(known), key=natural)
 
     @cached_property
     def quantities(self) -> list[str]:
@@ -167,7 +168,7 @@ def layer_of(tag: str) -> str | None:
     return found[1] if found else None
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """Sort `conv_10` behind `conv_9`."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
@@ -189,16 +190,40 @@ class Profile:
 
 def profile(trainings: Sequence[Training], quantity: str) -> Profile:
     """A quantity of all trainings on one axis of layers and one of steps."""
+    points = _points_by_layer(trainings, quantity)
+    return _profile_at(trainings, quantity, points, _moments_of(points))
+
+
+def snapshot(trainings: Sequence[Training], quantity: str, step: int | None = None) -> Profile:
+    """The profile at the moment nearest to a step, default the last one; no moment where nothing was measured."""
+    points = _points_by_layer(trainings, quantity)
+    steps = _moments_of(points)
+    if step is not None and steps:
+        steps = [min(steps, key=lambda one: abs(one - step))]
+    return _profile_at(trainings, quantity, points, steps[-1:])
+
+
+def _points_by_layer(trainings: Sequence[Training], quantity: str) -> list[list[Series]]:
+    """Of every training: the points of every common layer."""
     layers = common_layers(trainings)
-    points = [[training.of_layer(quantity, layer) for layer in layers] for training in trainings]
-    steps = moments(series for of_training in points for series in of_training)
+    return [[training.of_layer(quantity, layer) for layer in layers] for training in trainings]
+
+
+def _moments_of(points: Sequence[Sequence[Series]]) -> list[int]:
+    return moments(series for of_training in points for series in of_training)
+
+
+def _profile_at(
+    trainings: Sequence[Training], quantity: str, points: Sequence[Sequence[Series]], steps: list[int]
+) -> Profile:
+    layers = common_layers(trainings)
     values = [
         np.array([[series.near(step) for series in of_training] for step in steps], float).reshape(-1, len(layers))
         for of_training in points
     ]
     predicted = [
-        _scaled(training, training.predicted.get(quantity), table, layers)
-        for training, table in zip(trainings, values, strict=True)
+        _scaled(training, training.predicted.get(quantity), of_training, layers)
+        for training, of_training in zip(trainings, points, strict=True)
     ]
     return Profile(quantity, layers, steps, values, predicted)
 
@@ -223,12 +248,14 @@ def moments(series: Iterable[Series]) -> list[int]:
     return [int(step) for step in steps]
 
 
-def _scaled(training: Training, theory: Floats | None, measured: Floats, layers: Sequence[str]) -> Floats | None:
-    """Theory at the places of a training's layers, equal to the measurement at the last layer at the start."""
+def _scaled(
+    training: Training, theory: Floats | None, measured: Sequence[Series], layers: Sequence[str]
+) -> Floats | None:
+    """Theory at the places of a training's layers, equal to the first measurement of the last layer."""
     own = [layers.index(layer) for layer in training.layers]
-    if theory is None or len(theory) != len(own) or not len(measured) or not theory[-1]:
+    if theory is None or len(theory) != len(own) or not len(measured[own[-1]].values) or not theory[-1]:
         return None
-    scale = measured[0, own[-1]] / theory[-1]
+    scale = measured[own[-1]].values[0] / theory[-1]
     if not math.isfinite(scale):
         return None
     result = np.full(len(layers), math.nan)
@@ -290,54 +317,18 @@ def distributions(training: Training, subject: str) -> Distributions:
 
 
 def mean_curve(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
-    """Steps, mean, least and most over some seeds' curves, at every step that one of them has."""
-    if not series:
-        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
-    values = np.concatenate([one.values for one in series])
-    steps, where, counts = np.unique(
-        np.concatenate([one.steps for one in series]), return_inverse=True, return_counts=True
-    )
+    """Steps, mean, least and most over some seeds' curves, at every step that one of them has.
+
+    Values that are not finite, or so large that the margins of axes would overflow, are left out.
+    """
+    points = np.concatenate([np.empty((0, 2)), *(np.transpose([one.steps, one.values]) for one in series)])
+    points = points[np.abs(points[:, 1]) < MAX_DRAWN]
+    values = points[:, 1]
+    steps, where, counts = np.unique(points[:, 0], return_inverse=True, return_counts=True)
     least, most = np.full(len(steps), np.inf), np.full(len(steps), -np.inf)
     np.minimum.at(least, where, values)
     np.maximum.at(most, where, values)
     return steps, np.bincount(where, values) / counts, least, most
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A final figure over two fields: `values` [rows, columns], nan where there is none."""
-
-    row_name: str
-    rows: list[Any]
-    column_name: str
-    columns: list[Any]
-    values: Floats
-
-
-def grid_of(trainings: Sequence[Mapping[str, Any]], rows: str, columns: str, figure: str) -> Grid:
-    """The mean of a figure at every pair of values of two fields; each training is a mapping of fields and figures.
-
-    Raises UserError for a field or figure that none of them has.
-    """
-    known = list(dict.fromkeys(name for one in trainings for name in one))
-    for name in (rows, columns, figure):
-        if name not in known:
-            raise unknown("field or figure", name, known)
-    axes = [sorted({one[name] for one in trainings}, key=_by_size) for name in (rows, columns)]
-    cells: dict[tuple[int, int], list[float]] = {}
-    for one in trainings:
-        place = axes[0].index(one[rows]), axes[1].index(one[columns])
-        cells.setdefault(place, []).append(float(one.get(figure, math.nan)))
-    values = np.full((len(axes[0]), len(axes[1])), math.nan)
-    for place, found in cells.items():
-        finite = [value for value in found if math.isfinite(value)]
-        values[place] = np.mean(finite) if finite else math.nan
-    return Grid(rows, axes[0], columns, axes[1], values)
-
-
-def _by_size(value: Any) -> tuple[float, list[tuple[int, str]]]:
-    """Numbers by size, names with the numbers in them by size."""
-    return (float(value), []) if isinstance(value, (int, float)) else (0.0, _natural(str(value)))
 
 
 def epoch_of(step: float, steps_per_epoch: int) -> int | None:

@@ -15,12 +15,15 @@ import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.errors import UserError, unknown
-from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Floats, Series, Training, grid_of
+from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training
+from mnist_depth.figures.grids import border_of, grid_of
+from mnist_depth.figures.interactive import common_epoch, moment_title
 from mnist_depth.figures.style import lines
 from mnist_depth.figures.trainings import from_record
 from mnist_depth.records import RunRecord, TrainingRecord, find_trainings
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.notebook import in_notebook
+from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,9 +55,11 @@ def by_layer(
         return plotly.figure(plotly.profile_figure(trainings, quantity, color_by))
     from mnist_depth.figures import static
 
-    figure, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
-    static.draw_profile(ax, trainings, quantity, step, color_by)
-    return figure
+    figure, ax = _axes(ax)
+    drawn = static.draw_profile(ax, trainings, lines(trainings, color_by), quantity, step)
+    if drawn.steps:
+        ax.set_title(moment_title(drawn.steps[0], common_epoch(trainings)), fontsize="medium")
+    return _with_legend(figure, ax)
 
 
 def by_step(
@@ -68,21 +73,23 @@ def by_step(
 
         return plotly.figure(plotly.map_figure(trainings, quantity, color_by))
     from mnist_depth.figures import static
+    from mnist_depth.figures.canvas import WIDTH, canvas
+    from mnist_depth.figures.static_grids import color_bar
 
-    groups = lines(trainings, color_by)[: static.MAX_PANELS]
+    groups = lines(trainings, color_by)[: static.MAX_MAPS]
     firsts = [trainings[line.members[0]] for line in groups]
     finite = np.concatenate(
         [values[np.isfinite(values)] for one in firsts if (values := static.map_values(one, quantity)).size]
     )
     limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    figure, axes = static.canvas(len(groups), width=static.WIDTH * max(1.0, len(groups) / 2))
+    figure, axes = canvas(len(groups), width=WIDTH * max(1.0, len(groups) / 2))
     meshes = [
         static.draw_map(ax, training, quantity, limits, line.label)
         for ax, line, training in zip(axes, groups, firsts, strict=True)
     ]
-    spec = QUANTITIES[quantity]
-    axes[0].set_ylabel("layer (1 is next to the input)")
-    figure.colorbar(meshes[0], ax=axes, label=f"log10 {spec.title}" if spec.logarithmic else spec.title)
+    title = _(QUANTITIES[quantity].title)
+    axes[0].set_ylabel(_("layer (1 is next to the input)"))
+    color_bar(figure, meshes[0], axes, f"log10 {title}" if QUANTITIES[quantity].logarithmic else title)
     return figure
 
 
@@ -110,9 +117,9 @@ def distributions(
         return plotly.figure(plotly.distributions_figure(trainings, subject, color_by))
     from mnist_depth.figures import static
 
-    figure, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas(height=static.HEIGHT * 1.2)
-    static.draw_distributions(ax, trainings, subject, step, color_by)
-    return figure
+    figure, ax = _axes(ax, tall=1.2)
+    static.draw_distributions(ax, trainings, lines(trainings, color_by), subject, step)
+    return _with_legend(figure, ax)
 
 
 def curves(
@@ -124,7 +131,7 @@ def curves(
     ax: Axes | None = None,
     interactive: bool | None = None,
 ) -> Any:
-    """Loss or accuracy against the step, mean over seeds with their range as a band.
+    """Loss or accuracy over training, mean over seeds with their range as a band.
 
     The interactive figure shows both, for all splits.
     """
@@ -140,52 +147,79 @@ def curves(
         return plotly.figure(plotly.curves_figure(trainings, color_by))
     from mnist_depth.figures import static
 
-    figure, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
-    static.draw_curves(ax, trainings, name, splits, color_by)
-    return figure
+    figure, ax = _axes(ax)
+    static.draw_curves(ax, trainings, lines(trainings, color_by), name, splits)
+    return _with_legend(figure, ax)
 
 
-def grid(source: Any, rows: str, columns: str, figure: str = "best_test_accuracy", *, ax: Axes | None = None) -> Any:
+def grid(
+    source: Any,
+    rows: str,
+    columns: str,
+    figure: str = "best_test_accuracy",
+    *,
+    ax: Axes | None = None,
+    interactive: bool | None = None,
+) -> Any:
     """A heat map of a final figure over two fields of the config, mean over seeds (and whatever else varies)."""
-    from mnist_depth.figures import static
+    found = grid_of([{**one.fields, **one.figures} for one in _records(source)], rows, columns, figure)
+    if _is_interactive(interactive, ax):
+        from mnist_depth.figures import interactive as plotly
+        from mnist_depth.figures.interactive_grids import grid_figure
 
-    records = _records(source)
-    found = grid_of([{**one.fields, **one.figures} for one in records], rows, columns, figure)
-    drawn, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
-    mesh = static.draw_grid(ax, found)
-    drawn.colorbar(mesh, ax=ax, label=figure.replace("_", " "))
+        return plotly.figure(grid_figure(found))
+    from mnist_depth.figures.static_grids import color_bar, draw_grid
+
+    drawn, ax = _axes(ax)
+    color_bar(drawn, draw_grid(ax, found), ax, figure.replace("_", " "), share=found.is_share)
     return drawn
 
 
-def phase_diagram(source: Any, figure: str = "best_test_accuracy", *, ax: Axes | None = None) -> Any:
+def phase_diagram(
+    source: Any, figure: str = "best_test_accuracy", *, ax: Axes | None = None, interactive: bool | None = None
+) -> Any:
     """A final figure over initial scale and depth, with the depth up to which theory says that networks train.
 
     The runs vary in depth and in an initializer with a scale, as in the study `phase_diagram`. Raises UserError for
     others, and for runs that theory does not cover.
     """
-    from mnist_depth.figures import static
-
     records = [one for one in _records(source) if isinstance(one, RunRecord)]
     kinds = {(split_name(one.config.initializer)[0], one.config.activation) for one in records}
     if len(kinds) != 1:
         raise UserError("a phase diagram needs runs of one activation and one kind of initializer, such as mean_field")
     rows = [{**one.figures, "depth": one.config.depth, "sigma_w": theory.hidden_sigma_w(one.config)} for one in records]
     found = grid_of(rows, "depth", "sigma_w", figure)
-    drawn, (ax,) = (ax.figure, [ax]) if ax is not None else static.canvas()
-    mesh = static.draw_phase_diagram(ax, found, _border(records[0], found.columns))
-    drawn.colorbar(mesh, ax=ax, label=figure.replace("_", " "))
-    return drawn
+    border = border_of(records[0].config, found.columns)
+    if _is_interactive(interactive, ax):
+        from mnist_depth.figures import interactive as plotly
+        from mnist_depth.figures.interactive_grids import phase_figure
+
+        return plotly.figure(phase_figure(found, border))
+    from mnist_depth.figures.static_grids import color_bar, draw_phase_diagram
+
+    drawn, ax = _axes(ax)
+    color_bar(drawn, draw_phase_diagram(ax, found, border), ax, figure.replace("_", " "), share=found.is_share)
+    return _with_legend(drawn, ax)
 
 
-def _border(record: RunRecord, sigmas: Sequence[float]) -> tuple[Floats, Floats]:
-    """(sigma_w, trainable depth 6 xi) between the smallest and the largest scale."""
-    config = record.config
-    if reason := theory.not_covered(config):
-        raise UserError(f"theory does not cover these networks: {reason}")
-    start = theory.predict_config(config)[0].length
-    x = np.union1d(np.asarray(sigmas, float), np.linspace(min(sigmas), max(sigmas), 61))
-    depths = [theory.depth_scales(config.activation, sigma, config.bias_std, start).trainable_depth for sigma in x]
-    return x, np.minimum(depths, 1e6)
+def _axes(ax: Axes | None, tall: float = 1.0) -> tuple[Any, Axes]:
+    """The given axes, or those of a new figure, `tall` times as high as usual."""
+    if ax is not None:
+        return ax.figure, ax
+    from mnist_depth.figures.canvas import HEIGHT, canvas
+
+    figure, (made,) = canvas(height=HEIGHT * tall)
+    return figure, made
+
+
+def _with_legend(figure: Any, ax: Axes) -> Any:
+    """The figure with a legend on these axes where something on them has a label."""
+    from mnist_depth.figures.canvas import own_style
+
+    with own_style():
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize="small")
+    return figure
 
 
 # Sources of a figure
@@ -206,7 +240,7 @@ def _trainings(source: Any, *, histograms: bool = False) -> list[Training]:
     if named is not None:
         return [_of_measured(str(name), found) for name, found in named.items()]
     records: list[Any] = _records(source)
-    return [from_record(one, histograms=histograms) for one in records]
+    return [from_record(one, one.histograms() if histograms else ()) for one in records]
 
 
 def _is_measured(source: Any) -> bool:

@@ -96,7 +96,7 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
         "yaxis": _value_axis(_(spec.title), spec.logarithmic, low, high),
         "legend": {"itemsizing": "constant", "orientation": "v"},
     }
-    per_epoch = _steps_per_epoch(trainings)
+    per_epoch = common_epoch(trainings)
     steps = [
         {"step": step, "title": moment_title(step, per_epoch), "update": update}
         for step, update in zip(found.steps, updates, strict=True)
@@ -245,7 +245,7 @@ def distributions_figure(trainings: Sequence[Training], subject: str, color_by: 
     layers = max((one.layers for one in found), key=len, default=[])
     steps = sorted({step for one in found for step in one.steps})
     data = [_ridge(layer, line, first=place == 0) for line in groups for place, layer in enumerate(layers)]
-    per_epoch = _steps_per_epoch(trainings)
+    per_epoch = common_epoch(trainings)
     moments = [
         {
             "step": step,
@@ -358,8 +358,8 @@ def moment_title(step: int, steps_per_epoch: int) -> str:
     return _("step {step:,}, epoch {epoch}", step=step, epoch=epoch)
 
 
-def _steps_per_epoch(trainings: Sequence[Training]) -> int:
-    """That of all trainings; 0 where they differ."""
+def common_epoch(trainings: Sequence[Training]) -> int:
+    """The steps of an epoch, the same for all trainings; 0 where they differ."""
     found = {training.steps_per_epoch for training in trainings}
     return found.pop() if len(found) == 1 else 0
 

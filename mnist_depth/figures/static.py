@@ -1,133 +1,137 @@
-"""Figures for print (matplotlib): the data, colors and markers of the interactive ones, as PDF, SVG, PNG or PGF.
+"""Figures for print (Matplotlib): the data, colors and markers of the interactive ones.
 
-Nothing here touches pyplot or another global state: every function draws on the given axes, or on a new `PrintFigure`.
+Every function draws on the axes that it is given, in the package's style (`canvas`), and changes no global state.
 """
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
+from mnist_depth.figures.canvas import styled
 from mnist_depth.figures.data import (
     QUANTITIES,
     SUBJECTS,
     Bars,
     Floats,
-    Grid,
+    Profile,
     Training,
     distributions,
     layer_by_step,
     mean_curve,
     over_seeds,
-    profile,
+    snapshot,
 )
-from mnist_depth.figures.style import Line, lines
+from mnist_depth.figures.grids import cell_edges
+from mnist_depth.figures.style import Line
+from mnist_depth.translation import translate as _
 
 MARKERS = {
     "circle": "o",
     "square": "s",
     "diamond": "D",
     "triangle-up": "^",
-    "x": "x",
+    "x": "X",
     "cross": "P",
     "star": "*",
     "triangle-down": "v",
     "pentagon": "p",
     "hexagon": "h",
+    "triangle-left": "<",
+    "triangle-right": ">",
 }
-"""plotly's marker -> matplotlib's."""
+"""plotly's marker -> Matplotlib's."""
 
 DASHES = {"train": "-", "validation": ":", "test": "--"}
-WIDTH, HEIGHT = 5.5, 3.6
-"""Inches; a text column of most journals is 3.3 to 6.9 inches wide."""
 
-MAX_PANELS = 6
+MAX_MAPS = 6
+"""Heat maps side by side."""
+
+MAX_POINTS = 240
+"""Points of a curve that a chart of this size can show; longer ones are averaged over neighbors."""
+
+SHOWN_MARKERS = 8
+"""Markers along a curve."""
+
 RIDGE = 0.9
 """Height of the tallest bar of a histogram, as a share of the distance between two layers."""
 
-STYLE: Any = {
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#d9dde3",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,  # TrueType, which journals ask for
-    "svg.fonttype": "none",
-}
+
+# Profile
 
 
-class PrintFigure(Figure):
-    """A matplotlib figure that notebooks show and `savefig` writes, not registered with pyplot."""
-
-    def savefig(self, *args: Any, **options: Any) -> None:
-        """As matplotlib's, with text as text and fonts that journals take."""
-        with mpl.rc_context(STYLE):
-            super().savefig(*args, **options)
-
-    def _repr_png_(self) -> bytes:
-        stream = io.BytesIO()
-        FigureCanvasAgg(self).print_figure(stream, format="png", dpi=120)
-        return stream.getvalue()
-
-
-def canvas(panels: int = 1, width: float = WIDTH, height: float = HEIGHT) -> tuple[PrintFigure, list[Axes]]:
-    """A new figure with panels side by side."""
-    with mpl.rc_context(STYLE):
-        figure = PrintFigure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(1, panels, squeeze=False)
-    return figure, list(axes[0])
-
-
+@styled
 def draw_profile(
-    axes: Axes, trainings: Sequence[Training], quantity: str, step: int | None, color_by: str = "activation"
-) -> None:
-    """A quantity against the layer at one step: mean over seeds, their range as a band, theory dashed."""
-    found, spec = profile(trainings, quantity), QUANTITIES[quantity]
+    axes: Axes,
+    trainings: Sequence[Training],
+    lines: Sequence[Line],
+    quantity: str,
+    step: int | None = None,
+    *,
+    with_theory: bool = True,
+) -> Profile:
+    """A quantity against the layer at one step: mean over seeds, their range as a band, theory dashed.
+
+    Returns what was drawn, with at most one moment.
+    """
+    found, spec = snapshot(trainings, quantity, step), QUANTITIES[quantity]
     if not found.steps:
-        return
-    moment = len(found.steps) - 1 if step is None else int(np.abs(np.array(found.steps) - step).argmin())
+        return found
     # Layers without the quantity, such as additions of a residual network, take no place; lines cross those of which
     # only this training has no value.
-    kept = np.array([np.isfinite(table[moment]) for table in found.values]).any(axis=0)
+    kept = np.array([np.isfinite(table[0]) for table in found.values]).any(axis=0)
     places = np.arange(1, kept.sum() + 1)
-    for line in lines(trainings, color_by):
+    for line in lines:
         values = np.array([found.values[place] for place in line.members])[:, :, kept]
-        mean, least, most = (table[moment] for table in over_seeds(values, spec.logarithmic))
+        mean, least, most = (table[0] for table in over_seeds(values, spec.logarithmic))
         known = np.isfinite(mean)
-        axes.plot(places[known], mean[known], **_options(line), label=line.label)
+        axes.plot(places[known], mean[known], color=line.color, marker=MARKERS[line.marker], label=line.label)
         if len(line.members) > 1:
             axes.fill_between(places, least, most, color=line.color, alpha=0.2, linewidth=0)
         theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
-        if theory is not None:
-            axes.plot(
-                places, theory[kept], color=line.color, linestyle="--", linewidth=1.0, label=f"{line.label}, theory"
-            )
+        if theory is not None and with_theory:
+            label = _("{label}, theory", label=line.label)
+            # A prediction of 0, from kernels of zeros, has no place on a logarithmic axis.
+            shown = np.where(theory > 0, theory, np.nan)[kept] if spec.logarithmic else theory[kept]
+            axes.plot(places, shown, color=line.color, linestyle="--", linewidth=1.0, label=label)
     _layer_axis(axes, [found.layers[place] for place in np.flatnonzero(kept)])
-    axes.set_ylabel(spec.title)
+    axes.set_ylabel(_(spec.title))
     if spec.logarithmic:
-        axes.set_yscale("log")
-    axes.set_title(f"step {found.steps[moment]:,}", fontsize="medium")
-    _legend(axes)
+        _log_axis(axes)
+    return found
 
 
+def _log_axis(axes: Axes) -> None:
+    """A logarithmic value axis of at least two decades: of less than one, Matplotlib labels few ticks."""
+    axes.set_yscale("log")
+    _plain_decades(axes.yaxis)
+    low, high = axes.dataLim.intervaly
+    if 0 < low <= high < math.inf and high / low < 10:
+        middle = math.sqrt(low * high)
+        axes.set_ylim(middle / 10, middle * 10)
+
+
+def _plain_decades(axis: Axis) -> None:
+    """Label decades `1e-5`: text that can be selected and read aloud, where powers are pictures of it."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")))
+    axis.set_minor_formatter(NullFormatter())
+
+
+# Map
+
+
+@styled
 def draw_map(axes: Axes, training: Training, quantity: str, limits: tuple[float, float], title: str) -> Any:
     """A quantity of one training over step (across) and layer (up); log10 of those that span decades."""
     found, values = layer_by_step(training, quantity), map_values(training, quantity)
     mesh = axes.pcolormesh(
-        edges(np.asarray(found.steps, float)),
+        cell_edges(np.asarray(found.steps, float)),
         np.arange(len(found.layers) + 1) + 0.5,
         np.ma.masked_invalid(values),
         cmap="viridis",
@@ -136,7 +140,7 @@ def draw_map(axes: Axes, training: Training, quantity: str, limits: tuple[float,
         rasterized=True,
     )
     axes.grid(False)
-    axes.set_xlabel("step")
+    axes.set_xlabel(_("step"))
     axes.set_title(title, fontsize="medium")
     axes.set_yticks(*_layer_ticks(found.layers))
     return mesh
@@ -151,12 +155,16 @@ def map_values(training: Training, quantity: str) -> Floats:
         return np.where(values > 0, np.log10(values), math.nan)
 
 
+# Distributions
+
+
+@styled
 def draw_distributions(
-    axes: Axes, trainings: Sequence[Training], subject: str, step: int | None, color_by: str = "activation"
+    axes: Axes, trainings: Sequence[Training], lines: Sequence[Line], subject: str, step: int | None = None
 ) -> None:
     """How a subject's entries spread, a ridge per layer, the first seed of each configuration over each other."""
     layers: list[str] = []
-    for line in lines(trainings, color_by):
+    for line in lines:
         found = distributions(trainings[line.members[0]], subject)
         if not found.steps:
             continue
@@ -164,14 +172,13 @@ def draw_distributions(
         layers = max(layers, found.layers, key=len)
         for place, bars in enumerate(found.bars[at], 1):
             if bars is not None and bars.counts.sum():
-                label = line.label if place == 1 else None
                 x, y = outline(bars)
-                axes.fill_between(x, place, place + RIDGE * y, color=line.color, alpha=0.35, linewidth=0, label=label)
-                axes.plot(x, place + RIDGE * y, color=line.color, linewidth=0.8)
-    axes.set_xlabel(SUBJECTS[subject][0])
-    axes.set_ylabel("layer (1 is next to the input)")
+                axes.fill_between(x, place, place + RIDGE * y, color=line.color, alpha=0.35, linewidth=0)
+                label = line.label if place == 1 else None
+                axes.plot(x, place + RIDGE * y, color=line.color, linewidth=0.8, label=label)
+    axes.set_xlabel(_(SUBJECTS[subject][0]))
+    axes.set_ylabel(_("layer (1 is next to the input)"))
     axes.set_yticks(*_layer_ticks(layers))
-    _legend(axes)
 
 
 def outline(bars: Bars) -> tuple[Floats, Floats]:
@@ -182,73 +189,74 @@ def outline(bars: Bars) -> tuple[Floats, Floats]:
     return x, heights
 
 
+# Curves
+
+
+@styled
 def draw_curves(
-    axes: Axes, trainings: Sequence[Training], name: str, splits: Sequence[str], color_by: str = "activation"
-) -> None:
-    """Loss or accuracy against the step: mean over seeds, their range as a band; a line style per split."""
-    for line in lines(trainings, color_by):
+    axes: Axes, trainings: Sequence[Training], lines: Sequence[Line], name: str, splits: Sequence[str]
+) -> dict[tuple[str, str], float]:
+    """Loss or accuracy over training: mean over seeds, their range as a band; a line style per split.
+
+    Time is in epochs, with steps beside where all epochs have the same length, and in steps where a length is not
+    known. Returns the last mean of every (label, split) that was drawn.
+    """
+    lengths = [trainings[line.members[0]].steps_per_epoch for line in lines]
+    share, ends = name == "accuracy", dict[tuple[str, str], float]()
+    for line, length in zip(lines, lengths, strict=True):
         for split in splits:
-            series = [trainings[place].curve(name, split) for place in line.members]
-            steps, mean, least, most = mean_curve([one for one in series if len(one.steps)])
+            steps, mean, least, most = thin(*mean_curve([trainings[k].curve(name, split) for k in line.members]))
             if not len(steps):
                 continue
-            axes.plot(steps, mean, color=line.color, linestyle=DASHES[split], label=f"{line.label}, {split}")
+            # In epochs only if all lengths are known; otherwise the lines would not share an axis.
+            x = steps / (length if all(lengths) else 1)
+            look: dict[str, Any] = {"color": line.color, "marker": MARKERS[line.marker]}
+            dash = "-" if len(splits) == 1 else DASHES[split]
+            label = f"{line.label}, {_(split)}"
+            axes.plot(x, mean, **look, linestyle=dash, label=label, markevery=max(1, len(x) // SHOWN_MARKERS))
             if len(line.members) > 1:
-                axes.fill_between(steps, least, most, color=line.color, alpha=0.15, linewidth=0)
-    axes.set_xlabel("step")
-    axes.set_ylabel(name)
-    _legend(axes)
+                axes.fill_between(x, least, most, color=line.color, alpha=0.15, linewidth=0)
+            ends[line.label, split] = float(mean[-1])
+    _time_axis(axes, lengths)
+    axes.set_ylabel(_(name))
+    if share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return ends
 
 
-def draw_grid(axes: Axes, grid: Grid) -> Any:
-    """A heat map of a final figure over two fields, each cell with its number."""
-    mesh = axes.imshow(np.ma.masked_invalid(grid.values), cmap="cividis", aspect="auto")
-    axes.grid(False)
-    axes.set_xticks(range(len(grid.columns)), [str(value) for value in grid.columns], rotation=30, ha="right")
-    axes.set_yticks(range(len(grid.rows)), [str(value) for value in grid.rows])
-    axes.set_xlabel(grid.column_name.replace("_", " "))
-    axes.set_ylabel(grid.row_name.replace("_", " "))
-    for (row, column), value in np.ndenumerate(grid.values):
-        if math.isfinite(value):
-            dark = float(np.asarray(mesh.norm(value))) < 0.5
-            axes.text(column, row, f"{value:.3g}", ha="center", va="center", color="white" if dark else "black", size=8)
-    return mesh
+def thin(steps: Floats, mean: Floats, least: Floats, most: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """A curve with its band, neighboring points joined, first and last kept, so that at most MAX_POINTS remain."""
+    count = len(steps)
+    if count <= MAX_POINTS:
+        return steps, mean, least, most
+    # `starts` [MAX_POINTS]: the first point alone, groups of neighbors, the last point alone. `reduceat` goes from each
+    # start to the next.
+    inner = np.linspace(1, count - 1, MAX_POINTS - 1).astype(int)
+    starts = np.concatenate([[0], inner[:-1], [count - 1]])
+    sizes = np.diff([*starts, count])
+    steps, mean = (np.add.reduceat(axis, starts) / sizes for axis in (steps, mean))
+    return steps, mean, np.minimum.reduceat(least, starts), np.maximum.reduceat(most, starts)
 
 
-def draw_phase_diagram(axes: Axes, grid: Grid, border: tuple[Floats, Floats] | None) -> Any:
-    """A final figure over the initial scale sigma_w (columns) and the depth (rows), with theory's border over it.
-
-    As figure 5 of Schoenholz et al. 2017; `border` is (sigma_w, depth up to which networks train).
-    """
-    sigmas, depths = np.asarray(grid.columns, float), np.asarray(grid.rows, float)
-    mesh = axes.pcolormesh(edges(sigmas), edges(depths), np.ma.masked_invalid(grid.values), cmap="cividis")
-    axes.grid(False)
-    if border is not None:
-        axes.plot(*border, color="white", linewidth=3)
-        axes.plot(*border, color="black", linestyle="--", label="theory: 6 ξ")
-        axes.legend(loc="upper right", frameon=True)
-    axes.set_xlim(*edges(sigmas)[[0, -1]])
-    axes.set_ylim(*edges(depths)[[0, -1]])
-    axes.set_xlabel("initial scale σ_w")
-    axes.set_ylabel("depth (weight layers)")
-    return mesh
+def _time_axis(axes: Axes, lengths: Sequence[int]) -> None:
+    """Name the x axis, and add one in steps above it where every line has epochs of the same length."""
+    if not lengths or not all(lengths):
+        axes.set_xlabel(_("optimizer steps"))
+        return
+    axes.set_xlabel(_("epochs"))
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=axes.dataLim.x1 >= 3))
+    if len(set(lengths)) == 1:
+        length = lengths[0]
+        above = axes.secondary_xaxis("top", functions=(_times(length), _times(1 / length)))
+        above.xaxis.set_major_locator(MaxNLocator(4))
+        above.set_xlabel(_("optimizer steps"))
 
 
-def edges(centers: Floats) -> Floats:
-    """Borders of cells around their centers: [n] -> [n + 1]."""
-    if len(centers) == 1:
-        return centers[0] + np.array([-0.5, 0.5])
-    middle = (centers[:-1] + centers[1:]) / 2
-    return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
+def _times(factor: float) -> Callable[[Any], Any]:
+    return lambda values: np.asarray(values) * factor
 
 
-def _options(line: Line) -> dict[str, Any]:
-    return {"color": line.color, "marker": MARKERS[line.marker]}
-
-
-def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small", frameon=False)
+# Layers
 
 
 def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
@@ -257,7 +265,7 @@ def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
     numbered = all(name.isdigit() for name in names)
     axes.set_xticks(places, names, rotation=0 if numbered else 45, ha="center" if numbered else "right")
     axes.set_xlim(0.5, len(layers) + 0.5)
-    axes.set_xlabel("layer (1 is next to the input)" if numbered else "layer")
+    axes.set_xlabel(_("layer (1 is next to the input)") if numbered else _("layer"))
 
 
 def _layer_ticks(layers: Sequence[str]) -> tuple[list[int], list[str]]:

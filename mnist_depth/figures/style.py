@@ -30,7 +30,11 @@ COLORS = (
     "#1b73b3", "#d1495b", "#2a9d5c", "#e08e2b", "#6f5fb5", "#14a3a3", "#d977ad", "#8c6d3f", "#7f8c2a", "#6b7280",
 )  # fmt: skip
 
-MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "triangle-down", "pentagon", "hexagon")
+MARKERS = (
+    "circle", "square", "diamond", "triangle-up", "x", "cross", "star", "triangle-down", "pentagon", "hexagon",
+    "triangle-left", "triangle-right",
+)  # fmt: skip
+"""Markers by plotly's names."""
 
 SELF_EXPLAINING = ("activation", "initializer", "optimizer", "dataset", "wiring", "pretraining")
 """Fields whose values need no name before them."""
@@ -49,7 +53,7 @@ class Line:
 
 
 def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[Line]:
-    """One line per configuration, colored by one field; lines of one color have different markers.
+    """One line per configuration: its color shows one field, its marker all others that vary.
 
     Trainings without fields are lines of their own.
     """
@@ -59,15 +63,31 @@ def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[L
         key = json.dumps(config, sort_keys=True, default=str) if config else training.name
         groups.setdefault(key, []).append(place)
     firsts = [trainings[places[0]] for places in groups.values()]
-    labels, colors = _labels(firsts), _colors([str(one.fields.get(color_by, one.name)) for one in firsts])
-    used: dict[str, int] = {}
-    found = []
-    for places, label, color in zip(groups.values(), labels, colors, strict=True):
-        marker = MARKERS[used.get(color, 0) % len(MARKERS)]
-        used[color] = used.get(color, 0) + 1
-        study = str(trainings[places[0]].fields.get("study", ""))
-        found.append(Line(label, color, marker, tuple(places), study))
-    return found
+    rest = [name for name in telling_fields(firsts) if name != color_by]
+    looks = looks_of(
+        [str(one.fields.get(color_by, one.name)) for one in firsts],
+        [" ".join(f"{name}={one.fields.get(name)}" for name in rest) for one in firsts],
+    )
+    return [
+        Line(label, color, marker, tuple(places), str(trainings[places[0]].fields.get("study", "")))
+        for label, (color, marker), places in zip(_labels(firsts), looks, groups.values(), strict=True)
+    ]
+
+
+def looks_of(firsts: Sequence[str], rests: Sequence[str]) -> list[tuple[str, str]]:
+    """(color, marker) of every line: a color per value of its first field, a marker per value of all others.
+
+    Where only the first field varies, each line has a marker of its own too, for print in black and white. With more
+    values than markers, lines of one color have different ones as far as there are enough.
+    """
+    shapes = {rest: place for place, rest in enumerate(dict.fromkeys(rests))}
+    places = [shapes[rest] for rest in rests]
+    if len(shapes) == 1:
+        places = list(range(len(firsts)))
+    elif len(shapes) > len(MARKERS):
+        places = [firsts[:place].count(first) for place, first in enumerate(firsts)]
+    colors = zip(_colors(firsts), places, strict=True)
+    return [(color, MARKERS[place % len(MARKERS)]) for color, place in colors]
 
 
 def _colors(values: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,21 +12,21 @@ import numpy as np
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.figures.data import Bars, Floats, Series, Training
-from mnist_depth.records import GaugeRecord, RunRecord
+from mnist_depth.figures.data import MAX_DRAWN, Bars, Floats, Series, Training
+from mnist_depth.records import HistogramPoint, RunRecord, TrainingRecord
 
 PREDICTED = "pre_activation_gradient_norm"
 """The quantity that theory predicts: the norm of dL/dz."""
 
 
-def from_record(record: RunRecord | GaugeRecord, *, histograms: bool = False) -> Training:
-    """A training with all its curves; `histograms` reads those too, which takes longer. Raises UserError."""
+def from_record(record: TrainingRecord, histograms: Iterable[HistogramPoint] = ()) -> Training:
+    """A training with all its curves and the usable ones of these histograms. Raises UserError for damaged files."""
     series = {
         key: Series(np.asarray(found.steps, float), np.asarray(found.values, float))
         for key, found in record.measured.items()
     }
     bars: dict[str, dict[int, Bars]] = {}
-    for point in record.histograms() if histograms else ():
+    for point in filter(is_usable, histograms):
         bars.setdefault(point.tag, {})[point.step] = Bars(np.array(point.edges), np.array(point.counts))
     return Training(
         name=name_of(record),
@@ -39,11 +39,26 @@ def from_record(record: RunRecord | GaugeRecord, *, histograms: bool = False) ->
     )
 
 
-def name_of(record: RunRecord | GaugeRecord) -> str:
+def last_histograms(record: TrainingRecord) -> Iterable[HistogramPoint]:
+    """The last usable histogram of every tag; none where the file is damaged."""
+    with contextlib.suppress(UserError):
+        return record.last_histograms(is_usable).values()
+    return ()
+
+
+def is_usable(point: HistogramPoint) -> bool:
+    """Whether a histogram read from a file can be drawn: rising finite edges, counts that are not all zero."""
+    edges, counts = np.array(point.edges), np.array(point.counts)
+    if len(edges) != len(counts) + 1 or not (np.abs(edges) < MAX_DRAWN).all() or not (np.abs(counts) < MAX_DRAWN).all():
+        return False
+    return bool((np.diff(edges) > 0).all() and (counts >= 0).all() and counts.sum() > 0)
+
+
+def name_of(record: TrainingRecord) -> str:
     return f"{record.study}/{record.name}" if record.study else record.name
 
 
-def fields_of(record: RunRecord | GaugeRecord) -> Mapping[str, Any]:
+def fields_of(record: TrainingRecord) -> Mapping[str, Any]:
     """What the training is grouped, filtered and colored by; trainings that differ only in `seed` are one line.
 
     A gauge does not know what its user varies, so that each of its folders is a line of its own.
@@ -53,12 +68,12 @@ def fields_of(record: RunRecord | GaugeRecord) -> Mapping[str, Any]:
     return {"name": record.name, **record.fields}
 
 
-def layers_of(record: RunRecord | GaugeRecord) -> list[str]:
+def layers_of(record: TrainingRecord) -> list[str]:
     """The layers in the order of the model; those of a run sort by their names."""
-    return record.layers if isinstance(record, GaugeRecord) else []
+    return [] if isinstance(record, RunRecord) else record.layers
 
 
-def predicted_of(record: RunRecord | GaugeRecord) -> Mapping[str, Floats]:
+def predicted_of(record: TrainingRecord) -> Mapping[str, Floats]:
     """What theory says about a run; nothing for networks that it does not cover."""
     return _predicted(record.config) if isinstance(record, RunRecord) else {}
 

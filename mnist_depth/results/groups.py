@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,19 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.records import GaugeRecord, HistogramPoint, RunRecord, TrainingRecord
+from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord
 
 SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
 """Config fields whose values need no name before them in a label."""
 
-
-MAX_DRAWN = 1e300
-"""Larger numbers are left out of charts: Matplotlib adds margins, which would overflow."""
 
 MAX_FIELDS = 4
 """With more varying fields than this, labels name only what differs from most runs."""
@@ -44,14 +39,6 @@ class Axis(NamedTuple):
 def field_axis(name: str) -> Axis:
     """The axis of one config field."""
     return Axis(name, attrgetter(name))
-
-
-class Curve(NamedTuple):
-    """Mean and standard deviation over seeds at every step; a deviation of nan means one seed only."""
-
-    steps: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
 
 
 class Spread(NamedTuple):
@@ -80,16 +67,6 @@ class Group:
         """The final figures of every run that has any, with training time and gradients before training."""
         return [figures_of(run) for run in self.runs if run.status != "unfinished"]
 
-    @cached_property
-    def scalars(self) -> list[dict[tuple[str, str], NDArray[np.float64]]]:
-        """Of every run: (run, tag) -> [points, 2] steps and values, in the order of writing."""
-        return [_scalars(record) for record in self.runs]
-
-    @cached_property
-    def last_histograms(self) -> list[dict[str, HistogramPoint]]:
-        """Of every run: tag -> the last usable histogram."""
-        return [_last_histograms(record) for record in self.runs]
-
     def spread(self, metric: str) -> Spread | None:
         """Mean and deviation of a final figure over the seeds that have it."""
         values = [metrics[metric] for metrics in self.metrics if metric in metrics]
@@ -97,16 +74,6 @@ class Group:
             return None
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         return Spread(float(np.mean(values)), deviation)
-
-    @property
-    def steps_per_epoch(self) -> int | None:
-        """Optimizer steps of one epoch; None where the runs do not record it."""
-        return self.runs[0].steps_per_epoch or None
-
-    def curve(self, split: str, tag: str) -> Curve | None:
-        """One tag over training, mean and deviation over the seeds; None where no run has a finite value."""
-        series = [tags.get((split, tag)) for tags in self.scalars]
-        return _over_seeds([points for points in series if points is not None])
 
 
 def config_of(record: TrainingRecord) -> RunConfig | None:
@@ -131,36 +98,6 @@ def gradient_figures(record: TrainingRecord) -> dict[str, float]:
         return {}
     ratio = {"dz_ratio": firsts[0] / firsts[-1]} if firsts[-1] else {}
     return {"dz_first": firsts[0], "dz_last": firsts[-1], **ratio}
-
-
-def _scalars(record: TrainingRecord) -> dict[tuple[str, str], NDArray[np.float64]]:
-    return {key: np.array([series.steps, series.values], float).T for key, series in record.measured.items()}
-
-
-def _last_histograms(record: TrainingRecord) -> dict[str, HistogramPoint]:
-    """tag -> the last usable one; none where the file is damaged."""
-    with contextlib.suppress(UserError):
-        return record.last_histograms(_is_usable)
-    return {}
-
-
-def _is_usable(point: HistogramPoint) -> bool:
-    edges, counts = np.array(point.edges), np.array(point.counts)
-    if len(edges) != len(counts) + 1 or not (np.abs(edges) < MAX_DRAWN).all() or not (np.abs(counts) < MAX_DRAWN).all():
-        return False
-    return bool((np.diff(edges) > 0).all() and (counts >= 0).all() and counts.sum() > 0)
-
-
-def _over_seeds(series: Sequence[NDArray[np.float64]]) -> Curve | None:
-    points = np.concatenate(series) if series else np.empty((0, 2))
-    points = points[np.abs(points[:, 1]) < MAX_DRAWN]
-    if not len(points):
-        return None
-    steps, where, counts = np.unique(points[:, 0], return_inverse=True, return_counts=True)
-    mean = np.bincount(where, points[:, 1]) / counts
-    squares = np.bincount(where, (points[:, 1] - mean[where]) ** 2)
-    deviation = np.sqrt(squares / np.where(counts > 1, counts - 1, np.nan))
-    return Curve(steps, mean, deviation)
 
 
 # Reading and naming

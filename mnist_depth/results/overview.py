@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mnist_depth.errors import UserError
 from mnist_depth.records import TrainingRecord
-from mnist_depth.results import figures, tables
-from mnist_depth.results.diagnosis import Diagnosis
-from mnist_depth.results.figures import Diagnoses
+from mnist_depth.results import tables
+from mnist_depth.results.diagnosis import Diagnosis, diagnose_run
 from mnist_depth.results.groups import Axis, Group, Labeler, group_runs
-from mnist_depth.results.style import Styles, styles_of
+from mnist_depth.results.measurements import Moment
 from mnist_depth.results.tables import Table
 from mnist_depth.translation import plural
 from mnist_depth.translation import translate as _
@@ -21,6 +21,12 @@ Answer = tuple[str, str, str]
 """(statement, verdict, detail)."""
 
 REPRODUCED = "reproduced"
+
+RANKINGS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy", "validation_accuracy")
+"""Figures that rank configurations: the first of these that the runs have."""
+
+Diagnoses = Mapping[str, Sequence[Diagnosis]]
+"""Group label -> the diagnosis of every seed that can be diagnosed."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +69,14 @@ class Overview:
         return tables.summary(self.groups, self.story.columns, self.story.rank_by, self.story.published)
 
     @cached_property
-    def shown(self) -> list[Group]:
-        """The configurations that charts show: all, or from the best to the worst."""
-        return figures.representatives(self.groups)
-
-    @cached_property
-    def styles(self) -> Styles:
-        return styles_of(self.shown)
-
-    @cached_property
     def start(self) -> Diagnoses:
         """The diagnoses before training."""
-        return figures.diagnose_groups(self.groups, "start")
+        return diagnose_groups(self.groups, "start")
 
     @cached_property
     def end(self) -> Diagnoses:
         """The diagnoses after training."""
-        return figures.diagnose_groups(self.groups, "end")
+        return diagnose_groups(self.groups, "end")
 
     @property
     def sentence(self) -> str:
@@ -109,7 +106,7 @@ class Overview:
     def _figures(self) -> str:
         """The best and the worst configuration by test accuracy; the diagnosis where there is only one."""
         ranked_by = self.story.rank_by or ""
-        names = [*([ranked_by] if ranked_by.endswith("accuracy") else []), *figures.GRID_METRICS]
+        names = [*([ranked_by] if ranked_by.endswith("accuracy") else []), *RANKINGS]
         metric = next((name for name in names if any(group.spread(name) for group in self.groups)), None)
         ranking = [group for group in tables.ranked(self.groups, metric) if metric and group.spread(metric)]
         if metric is None or not ranking:
@@ -129,6 +126,18 @@ class Overview:
     def _diagnosed(self, label: str) -> str:
         found = self.start.get(label) or self.end.get(label)
         return _("Gradients: {verdict}.", verdict=verdicts(found)) if found else ""
+
+
+def diagnose_groups(groups: Sequence[Group], moment: Moment) -> dict[str, list[Diagnosis]]:
+    """The diagnoses of all runs that recorded gradients."""
+    found: dict[str, list[Diagnosis]] = {}
+    for group in groups:
+        for run in group.runs:
+            try:
+                found.setdefault(group.label, []).append(diagnose_run(run, moment))
+            except UserError:
+                continue
+    return found
 
 
 def verdicts(diagnoses: Sequence[Diagnosis]) -> str:

@@ -106,7 +106,7 @@ def test_layer_by_step_and_distributions_of_a_run(tmp_path: Path) -> None:
     assert table.values[2].tolist() == steps_and_values(record, "train", f"{PREDICTED}/layer_03")[1]
     lines = '{"run": "train", "step": %d, "tag": "weight/layer_02/kernel", "edges": [0, 1, 3], "counts": [%d, 5]}\n'
     (record.folder / "histograms.jsonl").write_text(lines % (0, 4) + lines % (13, 6))
-    found = distributions(from_record(record, histograms=True), "weight")
+    found = distributions(from_record(record, record.histograms()), "weight")
     assert (found.layers, found.steps) == (["layer_02"], [0, 13])
     bars = found.bars[1][0]
     assert bars is not None

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from plotly.colors import get_colorscale, sample_colorscale
 
 from mnist_depth import figures
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.figures.static import MARKERS, PrintFigure
+from mnist_depth.figures.canvas import PrintFigure
+from mnist_depth.figures.static import MARKERS
 from mnist_depth.results.frames import Runs, runs
 from tests.results.fabricated_runs import headline, write_run
 
@@ -93,7 +95,7 @@ def test_given_axes_are_drawn_on_and_no_global_state_is_touched(found: Runs) -> 
 def test_curves_are_the_mean_over_seeds(found: Runs) -> None:
     lines = _lines(figures.curves(found, "accuracy", ["train"], interactive=False).axes[0])
     series = [record.series("train", "accuracy") for record in found.where(activation="relu")]
-    assert list(lines["relu, train"].get_xdata()) == series[0][0]
+    assert lines["relu, train"].get_xdata() == pytest.approx(np.array(series[0][0]) / 300)  # 30,000 images, batch 100
     assert lines["relu, train"].get_ydata() == pytest.approx(np.mean([values for _, values in series], axis=0))
 
 
@@ -124,25 +126,55 @@ def test_distributions_draw_a_ridge_per_layer_where_the_histogram_is(found: Runs
 
 
 def test_a_grid_has_every_mean_in_its_cell(phases: Runs) -> None:
-    figure = figures.grid(phases, "depth", "initializer", "test_accuracy")
-    table = np.asarray(figure.axes[0].images[0].get_array())
+    figure = figures.grid(phases, "depth", "initializer", "test_accuracy", interactive=False)
+    table = np.asarray(figure.axes[0].collections[0].get_array()).reshape(3, 3)
     names = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     place = names.index("mean_field:2")
     assert table[:, place] == pytest.approx([0.22, 0.24, 0.32])
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["2", "4", "12"]
-    assert "0.24" in {text.get_text() for text in figure.axes[0].texts}
+    assert "24.0" in {text.get_text() for text in figure.axes[0].texts}
+    assert figure.axes[0].collections[0].get_clim() == (0.0, 1.0)
+
+
+def test_both_kinds_of_grids_have_the_same_numbers_colors_and_order(phases: Runs) -> None:
+    axes = figures.grid(phases, "depth", "initializer", "test_accuracy", interactive=False).axes[0]
+    plotly = figures.grid(phases, "depth", "initializer", "test_accuracy", interactive=True)
+    (cells,) = plotly.data
+    mesh = axes.collections[0]
+    assert np.array(cells.z) == pytest.approx(np.asarray(mesh.get_array()).reshape(3, 3))
+    assert (cells.zmin, cells.zmax) == mesh.get_clim()
+    assert list(cells.x) == [text.get_text() for text in axes.get_xticklabels()]
+    assert list(cells.y) == [text.get_text() for text in axes.get_yticklabels()]
+    written = {(note.x, note.y): (note.text, note.font.color) for note in plotly.layout.annotations}
+    assert sorted(written.values()) == sorted((text.get_text(), text.get_color()) for text in axes.texts)
+    assert written["mean_field:2", "4"][0] == "24.0"
+    assert [color for _, color in cells.colorscale] == [color for _, color in get_colorscale("Cividis")]
+    for value in (0.0, 0.32, 0.99):
+        (color,) = sample_colorscale("Cividis", [value], colortype="tuple")
+        assert color == pytest.approx(mesh.to_rgba(np.array([value]))[0][:3], abs=0.02)
 
 
 def test_a_phase_diagram_has_sigma_across_and_the_border_of_theory(phases: Runs) -> None:
     from mnist_depth import theory
 
-    axes = figures.phase_diagram(phases, "test_accuracy").axes[0]
+    axes = figures.phase_diagram(phases, "test_accuracy", interactive=False).axes[0]
     table = np.asarray(axes.collections[0].get_array()).reshape(3, 3)
     assert table[2] == pytest.approx([0.17, 0.22, 0.32])
     (border,) = [line for line in axes.get_lines() if line.get_label() == "theory: 6 ξ"]
     start = theory.predict_config(phases[0].config)[0].length  # pyright: ignore[reportAttributeAccessIssue]
     sigma, depth = border.get_xydata()[10]
     assert depth == pytest.approx(theory.depth_scales("tanh", sigma, 0.0, start).trainable_depth)
+
+
+def test_both_kinds_of_phase_diagrams_have_the_same_numbers_and_border(phases: Runs) -> None:
+    axes = figures.phase_diagram(phases, "test_accuracy", interactive=False).axes[0]
+    cells, border = figures.phase_diagram(phases, "test_accuracy", interactive=True).data
+    assert np.array(cells.z) == pytest.approx(np.asarray(axes.collections[0].get_array()).reshape(3, 3))
+    assert [*cells.x] == pytest.approx([0.25, 0.75, 1.5, 2.5])
+    assert [*cells.y] == pytest.approx([1, 3, 8, 16])
+    (line,) = axes.get_lines()
+    assert [border.x, border.y] == pytest.approx(np.transpose(line.get_xydata()))
+    assert border.name == line.get_label()
 
 
 def test_a_measurement_and_a_diagnosis_are_drawn_too() -> None:

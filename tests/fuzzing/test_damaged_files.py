@@ -17,14 +17,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 
 from mnist_depth import datasets, records
 from mnist_depth.board.server import start_board
 from mnist_depth.cli import output, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.results import plots, rendering
+from mnist_depth.results import rendering
 from mnist_depth.results.rendering import Picture
 from mnist_depth.summaries import images
 from mnist_depth.summaries.write import write_run, write_study
@@ -126,11 +125,9 @@ def _histogram(tag: str) -> dict[str, Any]:
 
 @pytest.fixture
 def undrawn() -> Iterator[None]:
-    """Without figures, which take most of the time."""
+    """Without writing figures, which takes most of the time."""
     blank = np.zeros((2, 2, 3), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("curves", "gradient_by_layer", "distributions", "heat_map"):
-            patch.setattr(plots, name, lambda name, *_, **__: Picture(name, "", "", Figure()))
         for name in ("heat_map", "confusion"):
             patch.setattr(images, name, lambda *_: blank)
         patch.setattr(Picture, "svg", "<svg></svg>")

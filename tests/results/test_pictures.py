@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import to_hex, to_rgba
-from matplotlib.patches import StepPatch
+from matplotlib.colors import to_hex
 
 from mnist_depth.config import RunConfig
-from mnist_depth.results import figures
-from mnist_depth.results.groups import group_runs, read_runs
+from mnist_depth.results import pictures
+from mnist_depth.results.groups import Group, group_runs, read_runs
+from mnist_depth.results.rendering import Picture
 from mnist_depth.results.report import write_report
-from mnist_depth.results.style import styles_of
+from mnist_depth.results.shown import MAX_LINES, shown_of
 from mnist_depth.studies import STUDIES
 
 from .fabricated_runs import write_run
@@ -25,15 +25,26 @@ def test_a_line_looks_the_same_on_every_chart_of_a_page(tmp_path: Path) -> None:
         if activation == "relu":
             (folder / "histograms.jsonl").unlink()
     groups = group_runs(read_runs(tmp_path)[0])
-    (spread,) = figures.activation_distributions(groups, styles_of(groups))
-    handles, labels = spread.figure.axes[0].get_legend_handles_labels()
-    patches = [handle for handle in handles if isinstance(handle, StepPatch)]
-    colors = {label: to_rgba(patch.get_edgecolor()) for label, patch in zip(labels, patches, strict=True)}
-    assert colors.keys() == {"tanh", "sigmoid"}
-    for curve in figures.training_curves(groups, styles_of(groups)):
-        lines = {line.get_label(): to_rgba(line.get_color()) for line in curve.figure.axes[0].get_lines()}
-        assert lines.keys() == {"relu", "tanh", "sigmoid"}
-        assert {label: lines[label] for label in colors} == colors
+    shown = shown_of(groups)
+    looks = {line.label: line.color for line in shown.lines}
+    assert len(set(looks.values())) == 3
+    spread = next(one for one in pictures.distributions(groups, shown) if one.name == "activations")
+    assert _colors(spread) == {label: looks[label] for label in ("tanh", "sigmoid")}
+    for curve in pictures.training_curves(shown):
+        assert {label.split(",")[0]: color for label, color in _colors(curve).items()} == looks
+
+
+def _colors(picture: Picture) -> dict[str, str]:
+    """Label -> color of the lines that have a label."""
+    lines = picture.figure.axes[0].get_lines()
+    return {str(line.get_label()): str(line.get_color()) for line in lines if not str(line.get_label()).startswith("_")}
+
+
+def test_all_lines_of_a_chart_are_distinguishable() -> None:
+    for places in ([{}] * MAX_LINES, [{"activation": "relu", "depth": depth} for depth in range(MAX_LINES)]):
+        shown = shown_of([Group(f"run {number}", (), place) for number, place in enumerate(places)])
+        assert len({(line.color, line.marker) for line in shown.lines}) == MAX_LINES
+        assert len({line.marker for line in shown.lines}) == MAX_LINES, "for print in black and white"
 
 
 def figure_names(report: Path) -> set[str]:
@@ -98,11 +109,11 @@ def test_one_color_scale_for_all_maps_of_a_study(tmp_path: Path) -> None:
             for optimizer in ("sgd", "adam"):
                 config = RunConfig(activation=activation, depth=depth, optimizer=optimizer)
                 write_run(tmp_path, config, study="grid", accuracy=accuracy)
-    maps = figures.grids(group_runs(read_runs(tmp_path)[0]))
+    maps = pictures.grids(group_runs(read_runs(tmp_path)[0]))
     assert len(maps) == 2
     meshes = [picture.figure.axes[0].collections[0] for picture in maps]
-    assert {mesh.get_clim() for mesh in meshes} == {(0.0, 100.0)}
-    low, high = (mesh.to_rgba(np.array([value]))[0] for mesh, value in zip(meshes, (98.7, 11.1), strict=True))
+    assert {mesh.get_clim() for mesh in meshes} == {(0.0, 1.0)}
+    low, high = (mesh.to_rgba(np.array([value]))[0] for mesh, value in zip(meshes, (0.987, 0.111), strict=True))
     assert abs(low - high).max() > 0.3
 
 
@@ -110,7 +121,7 @@ def test_activation_by_initialization_is_one_map_with_lsuv_as_an_initialization(
     study = STUDIES["activation_init_grid"]
     for config in study.configs("mnist", quick=True):
         write_run(tmp_path, config, study="activation_init_grid", accuracy=0.1 if config.activation == "sigmoid" else 1)
-    (picture,) = figures.grids(group_runs(read_runs(tmp_path)[0], study.label, study.axes))
+    (picture,) = pictures.grids(group_runs(read_runs(tmp_path)[0], study.label, study.axes))
     axes = picture.figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["relu", "sigmoid", "tanh"]
     assert {label.get_text() for label in axes.get_xticklabels()} == {
@@ -126,16 +137,15 @@ def test_color_is_one_field_and_marker_another_on_every_chart(tmp_path: Path) ->
         for depth in (2, 4):
             write_run(tmp_path, RunConfig(activation=activation, depth=depth), accuracy=0.9)
     groups = group_runs(read_runs(tmp_path)[0])
-    styles = styles_of(groups)
+    shown = shown_of(groups)
     place = {group.label: (group.places["activation"], group.places["depth"]) for group in groups}
-    for one, first in styles.looks.items():
-        for other, second in styles.looks.items():
-            assert (first.color == second.color) == (place[one][0] == place[other][0])
-            assert (first.marker == second.marker) == (place[one][1] == place[other][1])
-    assert [text for text, _look in styles.legend] == ["relu", "sigmoid", "depth 2", "depth 4"]
-    starts = figures.diagnose_groups(groups, "start")
-    charts = [*figures.training_curves(groups, styles), *figures.gradients_by_layer(groups, starts, "start", styles)]
-    colors = {look.color for look in styles.looks.values()}
+    for one in shown.lines:
+        for other in shown.lines:
+            assert (one.color == other.color) == (place[one.label][0] == place[other.label][0])
+            assert (one.marker == other.marker) == (place[one.label][1] == place[other.label][1])
+    assert [entry.text for entry in shown.legend] == ["relu", "sigmoid", "depth 2", "depth 4"]
+    charts = [*pictures.training_curves(shown), *pictures.gradients_by_layer(shown)]
+    assert len(charts) == 5
     for chart in charts:
-        drawn = {to_hex(line.get_color()).upper() for line in chart.figure.axes[0].get_lines()}
-        assert drawn == {color.upper() for color in colors}, chart.name
+        drawn = {to_hex(line.get_color()) for line in chart.figure.axes[0].get_lines()}
+        assert drawn == {line.color for line in shown.lines}, chart.name
