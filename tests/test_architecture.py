@@ -19,7 +19,7 @@ LIGHT = [
     "mnist_depth.board.server",
     "mnist_depth.board.remote",
     "mnist_depth.results.report",
-    "mnist_depth.results.plots",
+    "mnist_depth.results.pictures",
     "mnist_depth.results.diagnosis",
 ]
 

@@ -16,6 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from mnist_depth.figures.canvas import styled
 from mnist_depth.figures.data import (
+    MAX_DRAWN,
     QUANTITIES,
     SUBJECTS,
     Bars,
@@ -59,6 +60,9 @@ MAX_POINTS = 240
 SHOWN_MARKERS = 8
 """Markers along a curve."""
 
+MIN_DRAWN = 1e-300
+"""Smaller numbers are left out of logarithmic axes."""
+
 RIDGE = 0.9
 """Height of the tallest bar of a histogram, as a share of the distance between two layers."""
 
@@ -90,15 +94,18 @@ def draw_profile(
     for line in lines:
         values = np.array([found.values[place] for place in line.members])[:, :, kept]
         mean, least, most = (table[0] for table in over_seeds(values, spec.logarithmic))
-        known = np.isfinite(mean)
+        known = np.abs(mean) < MAX_DRAWN
+        if spec.logarithmic:
+            known &= mean > MIN_DRAWN
         axes.plot(places[known], mean[known], color=line.color, marker=MARKERS[line.marker], label=line.label)
         if len(line.members) > 1:
-            axes.fill_between(places, least, most, color=line.color, alpha=0.2, linewidth=0)
+            band = known & (most < MAX_DRAWN)
+            axes.fill_between(places[band], least[band], most[band], color=line.color, alpha=0.2, linewidth=0)
         theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
         if theory is not None and with_theory:
             label = _("{label}, theory", label=line.label)
             # A prediction of 0, from kernels of zeros, has no place on a logarithmic axis.
-            shown = np.where(theory > 0, theory, np.nan)[kept] if spec.logarithmic else theory[kept]
+            shown = np.where((theory > MIN_DRAWN) & (theory < MAX_DRAWN), theory, np.nan)[kept]
             axes.plot(places, shown, color=line.color, linestyle="--", linewidth=1.0, label=label)
     _layer_axis(axes, [found.layers[place] for place in np.flatnonzero(kept)])
     axes.set_ylabel(_(spec.title))
@@ -109,11 +116,13 @@ def draw_profile(
 
 def _log_axis(axes: Axes) -> None:
     """A logarithmic value axis of at least two decades: of less than one, Matplotlib labels few ticks."""
+    low, high = axes.dataLim.minposy, axes.dataLim.y1
+    if not 0 < low <= high < math.inf:  # nothing that has a logarithm
+        return
     axes.set_yscale("log")
     _plain_decades(axes.yaxis)
-    low, high = axes.dataLim.intervaly
-    if 0 < low <= high < math.inf and high / low < 10:
-        middle = math.sqrt(low * high)
+    if high / 10 < low:
+        middle = math.sqrt(low) * math.sqrt(high)
         axes.set_ylim(middle / 10, middle * 10)
 
 

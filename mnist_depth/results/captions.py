@@ -12,6 +12,9 @@ from mnist_depth.figures.grids import Grid
 from mnist_depth.figures.style import Line
 from mnist_depth.translation import translate as _
 
+MAX_DECADES = 100
+"""Distances from theory beyond this many powers of ten are damage."""
+
 Caption = tuple[str, str]
 """(caption, alternative text)."""
 
@@ -54,7 +57,7 @@ def _of_line(label: str, mean: Floats, theory: Floats | None) -> str:
         return text
     with np.errstate(all="ignore"):
         apart = np.abs(np.log10(mean / theory))
-    apart = apart[np.isfinite(apart)]
+    apart = apart[apart < MAX_DECADES]
     if not len(apart):
         return text
     return _("{text}, theory is within a factor of {factor:.2g}", text=text, factor=10 ** float(apart.max()))
