@@ -8,10 +8,10 @@ from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain, Rem
 from mnist_depth.diagnosis.gradients import fit_gain, layer_numbers
 from mnist_depth.diagnosis.judge import judge
 from mnist_depth.diagnosis.kinds import KINDS, Kind
-from mnist_depth.diagnosis.learning import next_factor
 from mnist_depth.diagnosis.measurements import Data, Layer, Measurements, Output, Trial
 from mnist_depth.diagnosis.message import Message
 from mnist_depth.diagnosis.rendering import render, summary_line
+from mnist_depth.diagnosis.trials import next_factor
 
 __all__ = [
     "HEALTHY",

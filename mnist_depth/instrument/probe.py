@@ -139,8 +139,11 @@ class Probe:
         variables: str | None = None,
         loss: Loss | None = None,
         gradients: bool = True,
+        eager: bool = False,
     ) -> None:
+        """`eager` runs the pass without tracing it: faster for a single measurement."""
         self.model = model
+        self._eager = eager
         self.batch = as_tensors(batch, model)
         self._arrays = tuple(arrays)
         self._training, self._loss, self._gradients = training, loss, gradients
@@ -170,7 +173,7 @@ class Probe:
 
     def _run_unchanged(self) -> tuple[Any, dict[str, dict[str, Any]]]:
         """Run the pass once and undo its writes to variables that a StatelessScope cannot hold."""
-        if getattr(self.model, "run_eagerly", False):
+        if self._eager or getattr(self.model, "run_eagerly", False):
             with unchanged(plain_variables(self.model)):
                 return self._run(*self.batch)
         if self._function is None:

@@ -1,4 +1,4 @@
-"""A few optimizer steps on one batch, on copies of the weights: does the loss fall, and at which learning rates?
+"""Optimizer steps on minibatches of one batch, on copies of the weights: does the loss fall, at which learning rates?
 
 The model is called inside `keras.StatelessScope` with the values of copied variables, and a copy of the optimizer
 updates these copies, so the model itself is never written to. (Keras' `stateless_apply` does not exist for TensorFlow.)
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,11 +21,17 @@ import tensorflow as tf
 from mnist_depth.instrument import names
 from mnist_depth.instrument.forward import Loss, loss_of, predict
 
-STEPS = 32
+STEPS = 128
 """Steps per learning rate; the thresholds of the benchmark belong to this number."""
 
-FEW_STEPS = 3
-"""Steps of a model whose steps are slow."""
+FEW_STEPS = 4
+"""Steps of a model whose steps are slow, and those after which it is judged which weights have moved."""
+
+MINIBATCH = 32
+"""Examples per step, as in `fit` by default: on larger batches a learning rate that is too high goes unnoticed."""
+
+SEED = 7
+"""Of the order of the examples."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Steps:
     """The result of trial steps at one learning rate."""
 
     losses: tuple[float, ...]
-    """Without regularization: before the first step, and after every step."""
+    """Of every step's minibatch before the step, without regularization."""
     update_ratios: dict[str, float]
     """Variable -> ||first update|| / ||weights||; nan for weights that are zero."""
     weights: dict[str, np.ndarray]
@@ -40,10 +47,13 @@ class Steps:
 
 
 class TrialSteps:
-    """The compiled trial of one model; call it with a batch and a factor of the learning rate."""
+    """The trial of one model; call it with a batch, a factor of the learning rate and the number of steps.
 
-    def __init__(self, model: keras.Model, optimizer: Any, loss: Loss | None, steps: int) -> None:
-        self.model, self._loss, self._steps = model, loss, steps
+    `eager` runs the steps without tracing them, which is faster for a few steps of a large model.
+    """
+
+    def __init__(self, model: keras.Model, optimizer: Any, loss: Loss | None, *, eager: bool = False) -> None:
+        self.model, self._loss = model, loss
         self._variables = names.trainable_variables(model)
         # From arrays: a Keras variable made from another one's `value` shares its storage.
         self._copies = [keras.Variable(np.array(v), dtype=v.dtype, name=v.name) for v in self._variables.values()]
@@ -51,17 +61,41 @@ class TrialSteps:
         self._optimizer = type(self._source).from_config(self._source.get_config())
         self._optimizer.build(self._copies)
         self._fresh = [np.array(variable) for variable in self._optimizer.variables]
-        self._function = tf.function(self._run, autograph=False)
+        # A partial of its own: TensorFlow would count the `_run` of all trials as one function and warn of retracing.
+        self._eager = eager
+        self._function: Any = self._run if eager else tf.function(partial(self._run), autograph=False)
 
-    def __call__(self, x: Any, y: Any, factor: float) -> Steps:
-        self._reset()
-        others = [variable.value for variable in self.model.non_trainable_variables]
-        losses, ratios = self._function(others, tf.constant(factor, tf.float32), x, y)
+    def __call__(self, x: Any, y: Any, factor: float = 1.0, steps: int = STEPS) -> Steps:
+        order = None if self._count(x, y) < 2 * MINIBATCH else minibatches(self._count(x, y))
+        losses, ratios = self._take(x, y, order, factor, steps)
         return Steps(
             tuple(np.asarray(losses, np.float64).tolist()),
             dict(zip(self._variables, np.asarray(ratios, np.float64).tolist(), strict=True)),
             dict(zip(self._variables, map(np.array, self._copies), strict=True)),  # copies: the next trial overwrites
         )
+
+    def held_out_loss(self, x: Any, y: Any) -> float | None:
+        """After the steps, the loss of examples that no step used; None where the batch is too small for that."""
+        count = self._count(x, y)
+        if count < 3 * MINIBATCH:
+            return None
+        shuffled = np.random.default_rng(SEED).permutation(count).astype(np.int32)
+        kept, held_out = shuffled[MINIBATCH:], shuffled[:MINIBATCH]
+        order = np.concatenate([kept[minibatches(len(kept))][1:], held_out[None]])  # a loss is taken before its step
+        return float(self._take(x, y, order, 1.0, STEPS)[0][-1])
+
+    def _take(self, x: Any, y: Any, order: np.ndarray | None, factor: float, steps: int) -> tuple[Any, Any]:
+        self._reset()
+        others = [variable.value for variable in self.model.non_trainable_variables]
+        chosen = None if order is None else tf.constant(order)
+        return self._function(others, tf.constant(factor, tf.float32), x, y, chosen, tf.constant(steps))
+
+    def _count(self, x: Any, y: Any) -> int:
+        """Examples that steps may choose from; 0 where every step takes the whole batch."""
+        parts = tf.nest.flatten((x, y))
+        if self._eager or _has_fixed_size(self.model):
+            return 0
+        return len(parts[0]) if all(isinstance(part, tf.Tensor) and part.shape.rank for part in parts) else 0
 
     def _reset(self) -> None:
         """Weights and optimizer as they are now; an optimizer that has not trained yet starts as a new one."""
@@ -74,14 +108,12 @@ class TrialSteps:
         if isinstance(getattr(self._source, "_learning_rate", None), keras.Variable):
             self._optimizer.learning_rate = np.asarray(self._source.learning_rate)
 
-    def _run(self, others: Any, factor: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        count = self._steps + 1
-
+    def _run(self, others: Any, factor: Any, x: Any, y: Any, order: Any, count: Any) -> tuple[Any, Any]:
         def step(index: Any, others: Any, losses: Any, ratios: Any) -> tuple[Any, ...]:
             theta = [tf.convert_to_tensor(copy.value) for copy in self._copies]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(theta)
-                total, loss, others = self._forward(theta, others, x, y)
+                total, loss, others = self._forward(theta, others, *_minibatch((x, y), order, index))
             gradients = [
                 tf.zeros_like(value) if gradient is None else tf.convert_to_tensor(gradient)
                 for value, gradient in zip(theta, tape.gradient(total, theta), strict=True)
@@ -114,6 +146,23 @@ class TrialSteps:
         after = [scope.get_current_value(variable) for variable in fixed]
         kept = [old if new is None else new for old, new in zip(others, after, strict=True)]
         return total, total - tf.add_n(extra) if extra else total, kept
+
+
+def minibatches(count: int) -> np.ndarray:
+    """int32 [STEPS, MINIBATCH]: the examples of every step, whole passes in random order."""
+    generator, used = np.random.default_rng(SEED), count - count % MINIBATCH
+    passes = -(-STEPS * MINIBATCH // used)
+    order = np.concatenate([generator.permutation(count)[:used].reshape(-1, MINIBATCH) for _ in range(passes)])
+    return order[:STEPS].astype(np.int32)
+
+
+def _minibatch(batch: Any, order: Any, index: Any) -> Any:
+    return batch if order is None else tf.nest.map_structure(lambda part: tf.gather(part, order[index]), batch)
+
+
+def _has_fixed_size(model: keras.Model) -> bool:
+    """Whether the model is built for batches of one size, as stateful recurrent networks are."""
+    return any(declared.shape[:1] != (None,) for declared in getattr(model, "inputs", None) or ())
 
 
 def _ratio(change: Any, value: Any) -> Any:

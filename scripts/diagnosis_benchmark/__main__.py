@@ -1,62 +1,69 @@
-"""Draw networks, train them, measure and score: python -m scripts.diagnosis_benchmark FOLDER [STRUCTURES].
+"""How often `diagnose` is right, and how often `repair` works: draw networks, train them, measure, repair, score.
 
-Every structure is stored as a file in FOLDER, so that an interrupted benchmark resumes. The figures of
-docs/diagnosis.md took about an hour on a third of a core.
+    python -m scripts.diagnosis_benchmark FOLDER [--stages truth measure repair score] [--draw mixed]
+        [--first 0] [--last 75] [--minutes 15]
+
+Every stage stores one file per structure (`repair` one per network) below FOLDER and resumes where it stopped:
+`--minutes` ends a part after the file that exceeds it, with exit code 3 if something is left. `truth` trains every
+network and the changes that may help it; `measure` measures the networks before and after training; `repair` repairs
+the failing networks of the scored half and trains the repaired ones; `score` prints the tables as Markdown.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import random
 import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-NETWORKS = 5
-"""Networks of one structure."""
-
-
-def main(folder: Path, structures: int) -> None:
-    """Train and measure what is missing, then print the tables."""
-    import keras
-
-    from scripts.diagnosis_benchmark.interventions import investigate
-    from scripts.diagnosis_benchmark.measuring import measure_structure
-    from scripts.diagnosis_benchmark.networks import draw_network, draw_structure
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(structures):
-        path = folder / f"{index:04d}.json"
-        if path.exists():
-            continue
-        generator = random.Random(index)
-        structure = draw_structure(generator)
-        networks = [draw_network(generator, structure) for _ in range(NETWORKS)]
-        truths = investigate(networks)
-        measured = measure_structure(networks, [weights for _, weights in truths])
-        rows = [{"truth": truth, "measured": row} for (truth, _), row in zip(truths, measured, strict=True)]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(rows), encoding="utf-8")
-        temporary.replace(path)
-        keras.backend.clear_session()
-        print(f"{index + 1} of {structures}: {structure}", flush=True)
-    print(tables(folder))
+INCOMPLETE = 3
+"""Exit code of a part that ran out of time."""
 
 
-def tables(folder: Path) -> str:
-    """The confusion tables over all stored networks as Markdown."""
-    from scripts.diagnosis_benchmark.scoring import markdown
+def main(arguments: list[str]) -> int:
+    """Run the chosen stages; INCOMPLETE where the time ended first."""
+    values = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from scripts.diagnosis_benchmark import stages
+    from scripts.diagnosis_benchmark.tables import tables
 
-    records: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
-    for path in sorted(folder.glob("*.json")):
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        records += [(int(path.stem), row["truth"], row["measured"]) for row in rows]
-    return markdown(records)
+    folder = stages.Folder(values.folder, values.draw)
+    tasks: dict[str, Callable[[int], Iterator[str]]] = {
+        "truth": folder.find_truth,
+        "measure": folder.measure,
+        "repair": folder.repair,
+    }
+    end = time.monotonic() + 60 * values.minutes
+    for stage in values.stages:
+        if stage == "score":
+            print(tables(values.folder))
+        elif not _run(tasks[stage], range(values.first, values.last + 1), end):
+            return INCOMPLETE
+    return 0
+
+
+def _run(task: Callable[[int], Iterator[str]], indices: Iterable[int], end: float) -> bool:
+    """Whether all is done; a task yields a line for everything it has stored."""
+    for index in indices:
+        for line in task(index):
+            print(line, flush=True)
+            if time.monotonic() > end:
+                return False
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.diagnosis_benchmark", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--stages", nargs="+", choices=("truth", "measure", "repair", "score"), default=["score"])
+    parser.add_argument("--draw", choices=("mixed", "relu"), default="mixed", help="which networks are drawn")
+    parser.add_argument("--first", type=int, default=0, help="first structure")
+    parser.add_argument("--last", type=int, default=75, help="last structure")
+    parser.add_argument("--minutes", type=float, default=15.0, help="length of this part")
+    return parser
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python -m scripts.diagnosis_benchmark FOLDER [STRUCTURES]")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 67)
+    sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,9 @@ from scripts.diagnosis_benchmark.networks import (
 )
 from scripts.diagnosis_benchmark.training import Trained, Trainer, start_weights
 
+ORDERS = 3
+"""Trainings of every network, each with the examples in another order: what decides is the majority."""
+
 LOWEST_RATE, HIGHEST_RATE, DECADES = 1e-8, 10.0, 6
 
 
@@ -67,7 +70,9 @@ def _changed(network: Network, names: Iterable[str]) -> dict[str, Network]:
     return found
 
 
-def investigate(networks: Sequence[Network]) -> list[tuple[dict[str, Any], np.ndarray]]:
+def investigate(
+    networks: Sequence[Network], *, other_graphs_too: bool = True
+) -> list[tuple[dict[str, Any], np.ndarray]]:
     """The truth about networks of one structure, and their weights after training.
 
     Changes that need a graph of their own are tried where no learning rate makes the network learn.
@@ -78,14 +83,16 @@ def investigate(networks: Sequence[Network]) -> list[tuple[dict[str, Any], np.nd
         rates = [
             trained[member] for name, member in group.items() if name in ("base", "usual_rate") or "rate" in name[:4]
         ]
-        if not any(_learned(network, outcome) for outcome in rates):
+        if other_graphs_too and not any(_learned(network, outcome) for outcome in rates):
             group.update(other_graphs(network))
     missing = [member for group in tried.values() for member in group.values() if member not in trained]
     trained.update(train_all(missing))
+    others = [_side_by_side(networks[0].structure, networks, seed) for seed in range(1, ORDERS)]
     found = []
-    for network, group in tried.items():
+    for number, (network, group) in enumerate(tried.items()):
         outcomes = {name: trained[member] for name, member in group.items()}
-        record = {"network": network.as_dict(), **truth(network, outcomes)}
+        orders = [(outcome[number].accuracy, outcome[number].loss) for outcome in others]
+        record = {"network": network.as_dict(), **truth(network, outcomes), "orders": orders}
         found.append((record, outcomes["base"].weights))
     return found
 
@@ -101,7 +108,7 @@ def train_all(networks: Iterable[Network]) -> dict[Network, Trained]:
     return found
 
 
-def _side_by_side(structure: Structure, members: Sequence[Network]) -> list[Trained]:
+def _side_by_side(structure: Structure, members: Sequence[Network], seed: int = 0) -> list[Trained]:
     starts: dict[Any, np.ndarray] = {}
     for network in members:
         key = (network.initializer, network.bias, network.seed)
@@ -110,7 +117,7 @@ def _side_by_side(structure: Structure, members: Sequence[Network]) -> list[Trai
     weights = np.stack([starts[network.initializer, network.bias, network.seed] for network in members])
     rates = np.array([network.rate for network in members], np.float32)
     scales = np.array([network.input_scale for network in members], np.float32)
-    return Trainer(structure).train(weights, rates, scales)
+    return Trainer(structure).train(weights, rates, scales, seed)
 
 
 def _learned(network: Network, outcome: Trained) -> bool:

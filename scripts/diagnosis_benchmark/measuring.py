@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial
+from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial, next_factor
+from mnist_depth.diagnosis.trials import FACTORS
 from mnist_depth.results.model_measurements import ModelMeasurer
+from mnist_depth.results.trial_steps import minibatches
 from scripts.diagnosis_benchmark.networks import BATCH as TRAINING_BATCH
 from scripts.diagnosis_benchmark.networks import EPOCHS, EXAMPLES, Network, build, compiled, inputs
-from scripts.diagnosis_benchmark.training import shapes
+from scripts.diagnosis_benchmark.training import Trainer, shapes, start_weights
 
 BATCH = 128
 """Examples that a diagnosis gets to see."""
@@ -36,20 +38,47 @@ def from_record(record: dict[str, Any]) -> Measurements:
 
 
 def measure_structure(networks: Sequence[Network], trained: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-    """For every network of one structure: its measurements before and after training, all trials included."""
+    """For every network of one structure: its measurements before and after training.
+
+    Those before training hold trials at all learning rates; `as_diagnosed` keeps those that `diagnose` would make.
+    """
     model = compiled(networks[0], build(networks[0]))
-    measurer = ModelMeasurer(model)
+    measurer = ModelMeasurer(model, try_rates=False)
     found = []
-    for network, weights in zip(networks, trained, strict=True):
+    for network, weights, trials in zip(networks, trained, all_trials(networks), strict=True):
         model.set_weights(build(network).get_weights())
         model.optimizer.learning_rate = network.rate
         model.optimizer.iterations.assign(0)
         x, y = inputs(network)
-        start = measurer.measure(x[:BATCH], y[:BATCH])
+        start = replace(measurer.measure(x[:BATCH], y[:BATCH]), trials=trials)
         set_trainable(model, network, weights)
         model.optimizer.iterations.assign(EPOCHS * EXAMPLES // TRAINING_BATCH)
         end = measurer.measure(x[:BATCH], y[:BATCH])
         found.append({"start": to_record(start), "end": to_record(end)})
+    return found
+
+
+def all_trials(networks: Sequence[Network]) -> list[tuple[Trial, ...]]:
+    """For every network the trial at every multiple of its rate, all side by side (a test compares with TrialSteps)."""
+    copies = [(network, factor) for network in networks for factor in FACTORS]
+    starts = {network: start_weights(network) for network in networks}
+    losses = Trainer(networks[0].structure).trial(
+        np.stack([starts[network] for network, _ in copies]),
+        np.array([network.rate * factor for network, factor in copies]),
+        np.array([network.input_scale for network, _ in copies]),
+        minibatches(BATCH),
+        BATCH,
+    )
+    trials = [Trial(factor, tuple(row.tolist())) for (_, factor), row in zip(copies, losses, strict=True)]
+    return [tuple(trials[at : at + len(FACTORS)]) for at in range(0, len(trials), len(FACTORS))]
+
+
+def as_diagnosed(measured: Measurements) -> Measurements:
+    """Only the trials that `diagnose` would have made, in its order."""
+    known = {trial.factor: trial for trial in measured.trials}
+    found = replace(measured, trials=())
+    while known and (factor := next_factor(found)) is not None:
+        found = replace(found, trials=(*found.trials, known[factor]))
     return found
 
 

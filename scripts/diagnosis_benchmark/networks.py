@@ -121,6 +121,35 @@ def draw_network(generator: random.Random, structure: Structure) -> Network:
     )
 
 
+def draw_relu_structure(generator: random.Random) -> Structure:
+    """A small dense ReLU network."""
+    return Structure(
+        dataset=generator.choice(list(DATASETS)),
+        convolutional=False,
+        depth=generator.choice((2, 3, 4, 5, 6)),
+        width=generator.choice((8, 16, 32)),
+        activation="relu",
+        batch_norm=False,
+        optimizer=_pick(generator, OPTIMIZERS),
+    )
+
+
+def draw_relu_network(generator: random.Random, structure: Structure) -> Network:
+    """What makes ReLUs die: biases below zero, and rates up to a thousand times the usual one."""
+    return Network(
+        structure=structure,
+        initializer=generator.choice(("glorot_uniform", "he_normal")),
+        bias=generator.choice((0.0, 0.0, -0.5, -1.0, -2.0, -4.0)),
+        rate=USUAL_RATE[structure.optimizer] * 10 ** generator.uniform(-0.5, 3),
+        input_scale=1.0,
+        seed=generator.randrange(1 << 30),
+    )
+
+
+DRAWS = {"mixed": (draw_structure, draw_network), "relu": (draw_relu_structure, draw_relu_network)}
+"""Kind of networks -> how their structure and they themselves are drawn."""
+
+
 def _initializer(name: str, seed: int) -> Any:
     import keras
 

@@ -1,13 +1,26 @@
-"""Confusion tables: what `judge` says of measured networks against what training them showed."""
+"""What `judge` says of measured networks against what training them showed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mnist_depth.diagnosis import Diagnosis, judge
-from scripts.diagnosis_benchmark.measuring import from_record
+from scripts.diagnosis_benchmark.measuring import as_diagnosed, from_record
+
+FRESH = 76
+"""Structures from this number on were drawn when the rules were final."""
+
+
+def group(index: int) -> str:
+    """What a structure was used for."""
+    return "fresh" if index >= FRESH else "scored on" if index % 2 else "chosen on"
+
+
+def is_scored(index: int) -> bool:
+    """Whether a structure belongs to the half that thresholds were not chosen on."""
+    return group(index) == "scored on"
 
 
 @dataclass(frozen=True)
@@ -15,7 +28,7 @@ class Case:
     """One network: what training showed, and what the diagnosis says."""
 
     index: int
-    """Of its structure; even ones belong to the half on which thresholds were chosen."""
+    """Of its structure."""
     truth: dict[str, Any]
     moment: str
     """`start` or `end`."""
@@ -48,17 +61,21 @@ class Score:
 def cases(records: Iterable[tuple[int, dict[str, Any], dict[str, Any]]], moment: str) -> list[Case]:
     """Judge stored measurements at `start` or `end`; records hold index, truth and measurements."""
     return [
-        Case(index, strict(truth, measured), moment, judge(from_record(measured[moment])))
+        Case(index, strict(truth, measured), moment, judge(as_diagnosed(from_record(measured[moment]))))
         for index, truth, measured in records
     ]
 
 
 def strict(truth: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """The truth, where a network learns only if its training loss ends below that of a constant prediction, too.
+    """The truth by the majority of the trainings, and whether they agree (`stable`).
 
-    Accuracy alone calls a network that starts with lucky weights a learner, and one whose loss is at 400.
+    A network learns only if its training loss ends below that of a constant prediction, too: accuracy alone calls a
+    network that starts with lucky weights a learner, and one whose loss is at 400.
     """
-    return {**truth, "learns": truth["learns"] and truth["loss"] < measured["start"]["constant_loss"]}
+    constant = measured["start"]["constant_loss"]
+    outcomes = [(truth["accuracy"]["base"], truth["loss"]), *truth["orders"]]
+    learned = [accuracy >= truth["limit"] and loss < constant for accuracy, loss in outcomes]
+    return {**truth, "learns": 2 * sum(learned) > len(learned), "stable": len(set(learned)) == 1}
 
 
 def rate_cures(truth: dict[str, Any], sign: int) -> bool:
@@ -78,16 +95,21 @@ def _is_relu(truth: dict[str, Any]) -> bool:
     return truth["network"]["structure"]["activation"] == "relu"
 
 
+def _rate(sign: int, kind: str, opposite: str) -> tuple[Callable[[Case], bool], Callable[[Case], bool]]:
+    """Where smaller and larger rates both make the network learn, either answer is right."""
+
+    def true(case: Case) -> bool:
+        return rate_cures(case.truth, sign) and not (rate_cures(case.truth, -sign) and opposite in case.kinds)
+
+    return true, lambda case: kind in case.kinds
+
+
+TOO_HIGH, TOO_LOW = "learning rate too high", "learning rate too low"
+
 QUESTIONS: dict[str, tuple[Callable[[Case], bool], Callable[[Case], bool]]] = {
     "problem": (lambda case: not case.truth["learns"], lambda case: case.diagnosis.has_errors),
-    "learning rate too high": (
-        lambda case: rate_cures(case.truth, -1),
-        lambda case: "learning rate too high" in case.kinds,
-    ),
-    "learning rate too low": (
-        lambda case: rate_cures(case.truth, 1),
-        lambda case: "learning rate too low" in case.kinds,
-    ),
+    TOO_HIGH: _rate(-1, TOO_HIGH, TOO_LOW),
+    TOO_LOW: _rate(1, TOO_LOW, TOO_HIGH),
     "dead ReLU": (
         lambda case: has_dead_units(case.truth, case.moment),
         lambda case: "dead" in case.kinds and _is_relu(case.truth),
@@ -106,25 +128,3 @@ def score(found: Iterable[Case], question: str) -> Score:
         missed=pairs.count((True, False)),
         negatives=pairs.count((False, False)),
     )
-
-
-MOMENTS = {"start": tuple(QUESTIONS), "end": ("problem", "dead ReLU")}
-"""What is asked when: from the weights that a wrong learning rate has left behind, its direction cannot be read."""
-
-
-def markdown(records: Sequence[tuple[int, dict[str, Any], dict[str, Any]]]) -> str:
-    """One row per moment, half and question."""
-    lines = [
-        "| moment | half | question | found | false alarms | missed | rightly silent | precision | recall |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for moment, questions in MOMENTS.items():
-        found = cases(records, moment)
-        for half, name in enumerate(("chosen on", "scored on")):
-            part = [case for case in found if case.index % 2 == half]
-            for question in questions:
-                s = score(part, question)
-                counts = f"{s.right} | {s.false_alarms} | {s.missed} | {s.negatives}"
-                when = "untrained" if moment == "start" else "after 10 epochs"
-                lines.append(f"| {when} | {name} | {question} | {counts} | {s.precision:.3f} | {s.recall:.3f} |")
-    return "\n".join(lines)

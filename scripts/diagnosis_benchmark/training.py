@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from scripts.diagnosis_benchmark.networks import BATCH, DATASETS, EPOCHS, Network, Structure, build, data, order
+from scripts.diagnosis_benchmark.networks import BATCH, DATASETS, EXAMPLES, Network, Structure, build, data, order
 
 BN_EPSILON = 1e-3
 
@@ -92,18 +92,28 @@ class Trainer:
         self._train = tf.function(self._loop, autograph=False)
         self._evaluate = tf.function(self._score, autograph=False)
 
-    def train(self, weights: np.ndarray, rates: np.ndarray, scales: np.ndarray) -> list[Trained]:
-        """`weights` [R, parameters], `rates` and `scales` [R] -> what became of each."""
+    def train(self, weights: np.ndarray, rates: np.ndarray, scales: np.ndarray, seed: int = 0) -> list[Trained]:
+        """`weights` [R, parameters], `rates` and `scales` [R] -> what became of each; `seed` orders the examples."""
         x, y = (tf.constant(array) for array in data(self.structure.dataset))
         theta, rate, scale = (tf.constant(array, tf.float32) for array in (weights, rates, scales))
         _, start_loss, start_dead = self._evaluate(theta, scale, x, y)
-        final, loss = self._train(theta, rate, scale, x, y, tf.constant(order()))
+        final, losses = self._train(theta, rate, scale, x, y, tf.constant(order(seed)))
+        loss = np.asarray(losses)[-(EXAMPLES // BATCH) :].mean(axis=0)
         accuracy, _, dead = self._evaluate(final, scale, x, y)
         columns = zip(*(np.asarray(c) for c in (accuracy, start_loss, loss, start_dead, dead, final)), strict=True)
         return [
             Trained(float(right), float(first), float(last), float(dead_first), float(dead_last), row)
             for right, first, last, dead_first, dead_last, row in columns
         ]
+
+    def trial(
+        self, weights: np.ndarray, rates: np.ndarray, scales: np.ndarray, batches: np.ndarray, examples: int
+    ) -> np.ndarray:
+        """[R, steps]: the minibatch losses of trial steps on the first examples; `batches` [steps, 32] orders them."""
+        x, y = (tf.constant(array[:examples]) for array in data(self.structure.dataset))
+        theta, rate, scale = (tf.constant(array, tf.float32) for array in (weights, rates, scales))
+        _, losses = self._train(theta, rate, scale, x, y, tf.constant(batches))
+        return np.asarray(losses).T
 
     def _parts(self, theta: Any) -> list[Any]:
         count = theta.shape[0]
@@ -127,20 +137,21 @@ class Trainer:
         return tf.where(finite, right, 0.0), losses, tf.reduce_max(tf.stack([tf.zeros_like(right), *dead]), axis=0)
 
     def _loop(self, theta: Any, rate: Any, scale: Any, x: Any, y: Any, batches: Any) -> tuple[Any, Any]:
-        def step(index: Any, theta: Any, first: Any, second: Any, total: Any) -> tuple[Any, ...]:
+        """The weights after a step on each of the batches, and the losses [steps, R] before every step."""
+
+        def step(index: Any, theta: Any, first: Any, second: Any, losses: Any) -> tuple[Any, ...]:
             chosen = batches[index]
             with tf.GradientTape() as tape:
                 tape.watch(theta)
-                losses = self._losses(theta, scale, tf.gather(x, chosen), tf.gather(y, chosen))
-            gradient = tape.gradient(losses, theta)
+                loss = self._losses(theta, scale, tf.gather(x, chosen), tf.gather(y, chosen))
+            gradient = tape.gradient(loss, theta)
             theta, first, second = self._update(theta, gradient, rate[:, None], first, second, index + 1)
-            last = tf.cast(index >= (EPOCHS - 1) * (x.shape[0] // BATCH), tf.float32)
-            return index + 1, theta, first, second, total + last * losses / (x.shape[0] // BATCH)
+            return index + 1, theta, first, second, losses.write(index, loss)
 
-        zeros = tf.zeros_like(theta)
-        state = (tf.constant(0), theta, zeros, zeros, tf.zeros_like(rate))
-        _, theta, _, _, loss = tf.while_loop(lambda index, *_: index < batches.shape[0], step, state)
-        return theta, loss
+        zeros, losses = tf.zeros_like(theta), tf.TensorArray(tf.float32, batches.shape[0])
+        state = (tf.constant(0), theta, zeros, zeros, losses)
+        _, theta, _, _, losses = tf.while_loop(lambda index, *_: index < batches.shape[0], step, state)
+        return theta, losses.stack()
 
     def _update(self, theta: Any, g: Any, rate: Any, first: Any, second: Any, step: Any) -> tuple[Any, Any, Any]:
         """Keras' formulas with Keras' defaults."""

@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial
-from scripts.diagnosis_benchmark.measuring import from_record, to_record
+from mnist_depth.results.trial_steps import TrialSteps
+from scripts.diagnosis_benchmark.measuring import BATCH, all_trials, from_record, to_record
 from scripts.diagnosis_benchmark.networks import Network, Structure, build, compiled, inputs, order
 from scripts.diagnosis_benchmark.training import Trainer, start_weights
 
@@ -33,6 +35,18 @@ def test_networks_side_by_side_are_trained_as_by_fit(structure: Structure) -> No
     expected = np.concatenate([np.ravel(variable) for variable in model.trainable_variables])
     np.testing.assert_allclose(trained[0].weights, expected, atol=1e-5)
     assert np.abs(trained[1].weights - expected).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_trials_side_by_side_are_those_of_diagnose() -> None:
+    structure = Structure("blobs", False, 3, 8, "tanh", False, "adam")
+    network = Network(structure, "glorot_uniform", 0.0, 0.01, 1.0, 5)
+    model, (x, y) = compiled(network, build(network)), inputs(network)
+    steps = TrialSteps(model, model.optimizer, None)
+    own = {trial.factor: trial.losses for trial in all_trials([network])[0]}
+    for factor in (1.0, 10.0):
+        found = steps(tf.constant(x[:BATCH]), tf.constant(y[:BATCH]), factor).losses
+        np.testing.assert_allclose(found, own[factor], rtol=1e-3, atol=1e-4)
 
 
 def test_measurements_survive_a_file() -> None:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Layer, Measurements, Trial, fit_gain, judge, render
+from mnist_depth.diagnosis import Layer, Measurements, Trial, fit_gain, judge, next_factor, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
@@ -146,11 +147,46 @@ def test_a_remedy_is_printed_once(tmp_path: Path) -> None:
     assert render_run(record).count("What helps") == 1
 
 
+def trial(factor: float, start: float, end: float) -> Trial:
+    return Trial(factor, (start,) * 12 + (end,) * 12)
+
+
 def test_a_rate_at_which_the_loss_falls_is_slow_and_not_an_error() -> None:
     """The same batch is an error where the own rate removes less than a fifth of the start loss."""
-    trials = (Trial(1.0, (1.2, 0.8)), Trial(10.0, (1.2, 0.6)))
+    trials = (trial(1.0, 1.2, 0.8), trial(10.0, 1.2, 0.6))
     found = judge(replace(measured(geometric(1.0)), trials=trials, constant_loss=0.8)).findings
     assert [(f.severity, f.figure) for f in found if f.kind == "learning rate too low"] == [("warning", 10.0)]
-    still = (Trial(1.0, (1.2, 1.19)), Trial(10.0, (1.2, 0.6)))
+    still = (trial(1.0, 1.2, 1.19), trial(10.0, 1.2, 0.6))
     found = judge(replace(measured(geometric(1.0)), trials=still, constant_loss=0.8)).findings
     assert [f.severity for f in found if f.kind == "learning rate too low"] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "verdict"),
+    [
+        ((0.7, 0.3), [], "healthy"),
+        ((0.7, 0.69), [(10.0, 0.7, 0.2)], "learning rate too low"),
+        ((0.7, 40.0), [(0.1, 0.7, 0.2)], "learning rate too high"),
+        ((0.7, 0.69), [(10.0, 0.7, 0.69), (0.1, 0.7, 0.69)], "not learning"),
+        ((0.62, 0.6), [(10.0, 0.62, 0.2)], "learning rate too low"),
+    ],
+)
+def test_trial_steps_show_the_direction_of_the_rate(own: Any, others: Any, verdict: str) -> None:
+    """The last one starts below the constant prediction's 0.7 by luck: what counts is what the steps remove."""
+    trials = (trial(1.0, *own), *(trial(*other) for other in others))
+    assert judge(replace(measured(geometric(1.0)), trials=trials, constant_loss=0.7)).verdict == verdict
+
+
+def test_rates_are_tried_until_one_learns_and_none_above_an_explosion() -> None:
+    """The nearest first; with tiny updates only larger ones."""
+    state = replace(measured(geometric(1.0)), constant_loss=0.7)
+    exploding = replace(state, trials=(trial(1.0, 0.7, 0.7), trial(10.0, 0.7, 99.0)))
+    assert next_factor(state) == 1.0
+    assert next_factor(replace(state, trials=(trial(1.0, 0.7, 0.1),))) is None
+    assert next_factor(exploding) == 0.1
+    assert next_factor(replace(exploding, trials=(*exploding.trials, trial(0.1, 0.7, 0.7)))) == 0.01
+    tiny = replace(measured(geometric(1.0), update_ratio=1e-7), constant_loss=0.7, trials=(trial(1.0, 0.7, 0.7),))
+    tried = list(tiny.trials)
+    while (factor := next_factor(replace(tiny, trials=tuple(tried)))) is not None:
+        tried.append(trial(factor, 0.7, 0.7))
+    assert [one.factor for one in tried] == [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7]

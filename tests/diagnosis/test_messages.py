@@ -18,6 +18,11 @@ from .fabricated_measurements import geometric, measured
 
 HEALTHY = measured(geometric(1.0))
 
+
+def steps(factor: float, start: float, end: float) -> Trial:
+    return Trial(factor, (start,) * 8 + (end,) * 8)
+
+
 DIAGNOSED = {
     "vanishing": measured(geometric(0.2)),
     "loss that stays": replace(HEALTHY, history=(2.3,) * 5, updates=500, constant_loss=2.3, loss=2.3),
@@ -36,8 +41,8 @@ DIAGNOSED = {
             Layer("layer_03", 1.0, update_ratio=0.5, time_gain=9.0, time_steps=28),
         ),
     ),
-    "trial steps": replace(HEALTHY, trials=(Trial(1.0, (2.3, 2.3)), Trial(10.0, (2.3, 0.1))), constant_loss=2.3),
-    "slow steps": replace(HEALTHY, trials=(Trial(1.0, (3.2, 2.3)), Trial(10.0, (3.2, 1.6))), constant_loss=2.3),
+    "trial steps": replace(HEALTHY, trials=(steps(1.0, 2.3, 2.3), steps(10.0, 2.3, 0.1)), constant_loss=2.3),
+    "slow steps": replace(HEALTHY, trials=(steps(1.0, 3.2, 2.3), steps(10.0, 3.2, 1.6)), constant_loss=2.3),
     "unseen": replace(HEALTHY, unseen=(Message("trial steps: {reason}", reason="out of memory"),)),
 }
 """What is wrong -> measurements of it."""

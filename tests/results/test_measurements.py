@@ -19,7 +19,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import diagnose
 from mnist_depth.results.measurements import from_files, from_training
-from mnist_depth.results.model_measurements import model_traits
+from mnist_depth.results.model_traits import model_traits
 
 from .fabricated_runs import write_run
 

@@ -1,0 +1,165 @@
+"""Judge trial steps: does the loss fall at the model's own learning rate, and if not, at which other one?
+
+A trial takes steps on minibatches as training does, so its loss is a short forecast of the training loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from mnist_depth.diagnosis.finding import Finding
+from mnist_depth.diagnosis.kinds import find
+from mnist_depth.diagnosis.measurements import Measurements, Trial
+from mnist_depth.diagnosis.message import Message
+
+LEARNED = 0.12
+"""Part of the reference loss that trial steps at the own rate must remove. Source: the benchmark."""
+
+HELPS = 0.2
+"""The same for another learning rate, more because it is recommended. Source: the benchmark."""
+
+LUCKY = 0.5
+"""Part of the constant prediction's loss: a start between it and the whole is the reference, as with lucky weights."""
+
+HALF = 0.5
+"""Part of an exploded loss that a smaller rate must remove to count as better."""
+
+SLOW, ON_ITS_WAY = 10.0, 0.2
+"""A network that removes this part of its start loss, and more at a rate of up to SLOW times its own, is only slow."""
+
+TINY_UPDATE = 1e-4
+"""||update|| / ||weights|| below which, in every layer, a learning rate is too low if the loss does not fall."""
+
+FACTORS = (1.0, 10.0, 0.1, 1e2, 1e-2, 1e3, 1e-3, 1e4, 1e-4, 1e5, 1e6, 1e7)
+"""Multiples of the learning rate in the order in which they are tried: the nearest first."""
+
+MANY = 16
+"""Steps from which on a trial that does not learn is a finding; after fewer only a loss that explodes is."""
+
+
+def reference_loss(measured: Measurements) -> float | None:
+    """The loss that learning must beat: that of the best constant prediction, or of the start where that is lower."""
+    constant, start = measured.constant_loss, _start(measured)
+    if constant is None or start is None:
+        return constant if start is None else start
+    return start if LUCKY * constant < start < constant else constant
+
+
+def _start(measured: Measurements) -> float | None:
+    """Mean over the first minibatches; the first steps change the loss little."""
+    first = next(iter(measured.trials), None)
+    losses = [loss for loss in first.losses[:4] if math.isfinite(loss)] if first else []
+    return _mean(losses) if losses else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def removed(trial: Trial, reference: float) -> float:
+    """Part of the reference loss that is gone in the last quarter of a trial; -inf where that is not finite."""
+    last = _mean(trial.losses[-max(1, len(trial.losses) // 4) :])
+    return (reference - last) / abs(reference) if reference and math.isfinite(last) else -math.inf
+
+
+def learning_factors(measured: Measurements) -> list[float]:
+    """The multiples of the learning rate, other than one, at which the trial steps lower the loss."""
+    reference = reference_loss(measured)
+    if reference is None:
+        return []
+    return sorted(t.factor for t in measured.trials if t.factor != 1 and removed(t, reference) >= HELPS)
+
+
+def trial_learns(measured: Measurements) -> bool | None:
+    """Whether the network learns in its trial steps; None where there were none."""
+    reference = reference_loss(measured)
+    if not measured.trials or reference is None:
+        return None
+    return removed(measured.trials[0], reference) >= LEARNED
+
+
+def next_factor(measured: Measurements) -> float | None:
+    """The multiple of the learning rate to try next, None when the answer is known or nothing is left to try.
+
+    After a loss that explodes larger rates are left out, and smaller ones where the weights hardly move as it is.
+    """
+    if not measured.trials:
+        return FACTORS[0]
+    if trial_learns(measured) or learning_factors(measured):
+        return None
+    tried = {trial.factor for trial in measured.trials}
+    highest = min((trial.factor for trial in measured.trials if not _bounded(trial)), default=math.inf)
+    lowest = 1.0 if 0 < _largest_update(measured) < TINY_UPDATE else 0.0
+    return next((factor for factor in FACTORS if factor not in tried and lowest <= factor < highest), None)
+
+
+def _bounded(trial: Trial) -> bool:
+    return all(abs(loss) <= 10 * abs(trial.losses[0]) for loss in trial.losses)
+
+
+def _largest_update(measured: Measurements) -> float:
+    ratios = [layer.update_ratio for layer in measured.layers if layer.update_ratio is not None]
+    return max((ratio for ratio in ratios if math.isfinite(ratio)), default=0.0)
+
+
+def trial_findings(measured: Measurements) -> Iterator[Finding]:
+    """A learning rate that is too high or too low, or no rate that helps."""
+    if trial_learns(measured) is not False:
+        return
+    first = measured.trials[0]
+    if len(first.losses) < MANY:
+        if not _bounded(first):
+            yield find("learning rate too high", _explodes(first), figure=1.0)
+        return
+    factors, steps = learning_factors(measured), len(first.losses)
+    lower, higher = [f for f in factors if f < 1], [f for f in factors if f > 1]
+    if not factors and not _bounded(first):
+        lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HALF]
+    if lower:
+        yield find("learning rate too high", _other_rate(steps, max(lower)), figure=max(lower))
+    elif higher and min(higher) <= SLOW and (fall := removed(first, _start(measured) or 0.0)) >= ON_ITS_WAY:
+        words = Message(
+            "{steps} steps on the batch lower the loss by {fall:.0%}; with a learning rate of {factor:g} times this "
+            "it falls further",
+            steps=steps,
+            fall=fall,
+            factor=min(higher),
+        )
+        yield find("learning rate too low", words, figure=min(higher), severity="warning")
+    elif higher:
+        yield find("learning rate too low", _other_rate(steps, min(higher)), figure=min(higher))
+    elif 0 < _largest_update(measured) < TINY_UPDATE and all(map(_bounded, measured.trials)):
+        words = Message(
+            "no layer moves by more than {update:.1e} of its weights a step, "
+            "and even {factor:g} times the learning rate does not make the loss leave its range",
+            update=_largest_update(measured),
+            factor=FACTORS[-1],
+        )
+        yield find("learning rate too low", words, figure=FACTORS[-1])
+    else:
+        tried = sorted(trial.factor for trial in measured.trials)
+        words = Message(
+            "no learning rate from {low:g} to {high:g} times this one lowers the loss in {steps} steps on the batch",
+            low=tried[0],
+            high=tried[-1],
+            steps=steps,
+        )
+        yield find("not learning", words, figure=0.0)
+
+
+def _explodes(trial: Trial) -> Message:
+    return Message(
+        "the loss grows from {first:.3g} to {last:.3g} within {steps} steps",
+        first=trial.losses[0],
+        last=trial.losses[-1],
+        steps=len(trial.losses),
+    )
+
+
+def _other_rate(steps: int, factor: float) -> Message:
+    return Message(
+        "{steps} steps on the batch do not lower the loss; with a learning rate of {factor:g} times this they do",
+        steps=steps,
+        factor=factor,
+    )

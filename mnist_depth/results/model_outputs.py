@@ -1,0 +1,106 @@
+"""The output layer and the loss of a live model, for the rules on what fits together."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mnist_depth.diagnosis import Layer, Output
+from mnist_depth.results import batch_facts
+from mnist_depth.results.model_layers import activation_name
+
+
+def is_one_hot(y: Any) -> bool:
+    """Whether labels [n, classes] hold a single one per row."""
+    labels = np.asarray(y)
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "iufb":
+        return False
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def usual_loss(y: Any) -> Any:
+    """(y_true, y_pred) -> loss for a model without one of its own."""
+    import keras
+
+    whole, one_hot = np.asarray(y).dtype.kind in "iu", is_one_hot(y)
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        if one_hot and y_pred.shape[-1] == np.shape(y)[1]:
+            return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=not _probabilities(y_pred))
+        if not whole or y_pred.shape[-1] == 1:
+            return keras.losses.mean_squared_error(y_true, y_pred)
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=not _probabilities(y_pred))
+
+    return loss
+
+
+def _probabilities(y_pred: Any) -> bool:
+    """Whether an output layer's values are already shares: a softmax made them."""
+    return getattr(getattr(y_pred, "op", None), "type", "") == "Softmax"
+
+
+def output_of_last_layer(model: Any, given_loss: Any) -> Output:
+    """Properties of output and loss that need no measurement."""
+    name, logits = batch_facts.loss_name(given_loss or getattr(model, "loss", None))
+    last = model.layers[-1] if model.layers else None
+    shape: Any = last.output.shape if last is not None and hasattr(last, "output") else ()
+    units = shape[-1] if shape and isinstance(shape[-1], int) else None
+    return Output(units=units, activation=activation_name(last), loss=name, from_logits=logits)
+
+
+def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given_loss: Any) -> Output:
+    compiled = getattr(model, "loss", None) if given_loss is None else given_loss
+    single = not isinstance(compiled, (dict, list, tuple))
+    name, logits = batch_facts.loss_name(compiled) if single and compiled is not None else ("", False)
+    last = next((layer for layer in layers if layer.is_output), None)
+    if last is None:
+        return Output(loss=name, from_logits=logits)
+    units = _output_units(model, last)
+    found = Output(units=units, activation=last.activation, loss=name, from_logits=logits)
+    if name.endswith("crossentropy") and not logits and last.activation in ("", "linear"):
+        values = np.asarray(model(_first(x), training=False))
+        found = replace(found, minimum=float(np.min(values)), maximum=float(np.max(values)))
+    return found
+
+
+def _first(x: Any, count: int = 256) -> Any:
+    import tensorflow as tf
+
+    from mnist_depth.instrument.probe_batch import as_tensors
+
+    return tf.nest.map_structure(lambda part: part[:count], as_tensors((x,))[0])
+
+
+def _output_units(model: Any, last: Layer) -> int | None:
+    shape = getattr(model, "output_shape", None) if hasattr(model, "outputs") else None
+    if isinstance(shape, tuple) and shape and isinstance(shape[-1], int):
+        return shape[-1]
+    return last.units
+
+
+def is_linear(model: Any, layers: tuple[Layer, ...], x: Any) -> bool | None:
+    """Whether f((a + b) / 2) = (f(a) + f(b)) / 2 before the last activation, of a model with several weight layers."""
+    if len(layers) < 2 or any(layer.activation for layer in layers if not layer.is_output):
+        return False
+    from mnist_depth import instrument
+
+    inputs = np.asarray(x) if hasattr(x, "shape") else None
+    if inputs is None or inputs.dtype.kind not in "fiu" or len(inputs) < 2 or not np.isfinite(inputs).all():
+        return None
+    count = min(len(inputs) // 2, 16)
+    first, second = np.float32(inputs[:count]), np.float32(inputs[count : 2 * count])
+    mixed = np.concatenate([first, second, (first + second) / 2])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = instrument.measure(model, mixed, statistics=(), arrays=("pre_activation", "activation")).arrays
+    except Exception:  # a model that takes no floating-point inputs is no linear one
+        return None
+    values = found["pre_activation"].get(layers[-1].name)
+    if values is None or not np.isfinite(values).all():
+        return None
+    a, b, middle = np.split(np.float64(values), 3)
+    return bool(np.abs((a + b) / 2 - middle).max() <= 1e-4 * max(float(np.abs(values).max()), 1e-30))

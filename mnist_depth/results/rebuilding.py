@@ -1,0 +1,153 @@
+"""Clone Sequential and functional models: fresh weights, other activations, normalization, residual connections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS
+from mnist_depth.results.lsuv import weight_layers
+from mnist_depth.results.model_layers import activation_name
+
+LINEAR_TAILED = ("relu", "leaky_relu", "elu", "selu", "swish", "silu", "gelu", "mish")
+"""Activations that do not saturate for large inputs; all others are replaced."""
+
+MIN_VARIANCE = 1e-3
+"""Smallest variance of an input column, relative to the mean one: columns that hardly vary are not blown up."""
+
+
+def copied(model: Any) -> Any:
+    """The same model with the same weights and settings."""
+    import keras
+
+    clone = keras.models.clone_model(model)
+    if not clone.built and model.built:
+        raise ValueError("the copy is not built")
+    clone.set_weights(model.get_weights())
+    return _compiled_like(model, clone)
+
+
+def _compiled_like(model: Any, clone: Any) -> Any:
+    if model.compiled:
+        clone.compile_from_config(model.get_compile_config())
+    return clone
+
+
+def rebuilt(
+    model: Any,
+    *,
+    activation: str | None = None,
+    batch_norm: bool = False,
+    residual: bool = False,
+    normalized: np.ndarray | None = None,
+) -> tuple[Any, tuple[str, ...]]:
+    """A clone whose weight layers have new weights and the requested changes; `normalized` scales inputs like these."""
+    import keras
+
+    last = _last_weight_layer(model)
+    changed: dict[str, list[str]] = {}
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if activation is not None and layer is not last and _replaceable(layer):
+            config = _with_activation(layer, config, activation, changed)
+        if isinstance(layer, weight_layers()):
+            name = activation if activation is not None and layer is not last else activation_name(layer)
+            config = _with_initializer(layer, config, name or "linear", layer is last, changed)
+        return _made(layer, config, activation)
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if normalized is not None and args and _is_input(args[0]):
+            args = (_normalization(normalized)(args[0]), *args[1:])
+        if layer.name not in hidden:
+            return layer(*args, **kwargs)
+        return _wrapped_call(layer, args, kwargs, batch_norm=batch_norm, residual=residual)
+
+    hidden = {layer.name for layer in model.layers if isinstance(layer, weight_layers()) and layer is not last}
+    functional = model
+    if isinstance(model, keras.Sequential):
+        functional = keras.Model(model.inputs, model.outputs)
+    copy = keras.models.clone_model(functional, clone_function=clone, call_function=call)
+    changes = [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in _grouped(changed).items()]
+    if normalized is not None:
+        changes.insert(0, "inputs scaled to zero mean and unit variance")
+    if batch_norm and hidden:
+        changes.append(f"batch normalization before the activation of {len(hidden)} layers")
+    if residual and hidden:
+        changes.append("residual connections around hidden layers of equal shape")
+    return _compiled_like(model, copy), tuple(changes)
+
+
+def _is_input(tensor: Any) -> bool:
+    return type(getattr(getattr(tensor, "_keras_history", None), "operation", None)).__name__ == "InputLayer"
+
+
+def _normalization(x: np.ndarray) -> Any:
+    """By column for a table, as a whole for anything else."""
+    import keras
+
+    axes = 0 if x.ndim == 2 else None
+    mean, variance = x.mean(axis=axes, dtype=np.float64), x.var(axis=axes, dtype=np.float64)
+    variance = np.maximum(variance, MIN_VARIANCE * variance.mean())
+    axis: Any = -1 if x.ndim == 2 else None
+    return keras.layers.Normalization(axis=axis, mean=mean, variance=variance, name="input_normalization")
+
+
+def _grouped(changed: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Change -> layers; many layers are counted."""
+    return {what: names if len(names) <= 3 else [f"{len(names)} layers"] for what, names in changed.items()}
+
+
+def _last_weight_layer(model: Any) -> Any:
+    return next((layer for layer in reversed(model.layers) if isinstance(layer, weight_layers())), None)
+
+
+def _replaceable(layer: Any) -> bool:
+    name = activation_name(layer)
+    is_layer = type(layer).__name__ in ACTIVATION_LAYERS
+    return bool(name) and name != "softmax" and (is_layer or isinstance(layer, weight_layers()))
+
+
+def _with_activation(
+    layer: Any, config: dict[str, Any], activation: str, changed: dict[str, list[str]]
+) -> dict[str, Any]:
+    old = activation_name(layer)
+    if old == activation:
+        return config
+    changed.setdefault(f"activation {old} -> {activation}", []).append(layer.name)
+    return {**config, "activation": activation}
+
+
+def _with_initializer(
+    layer: Any, config: dict[str, Any], activation: str, is_last: bool, changed: dict[str, list[str]]
+) -> dict[str, Any]:
+    name = "he_normal" if activation in LINEAR_TAILED and not is_last else "glorot_uniform"
+    old = type(layer.kernel_initializer).__name__
+    changed.setdefault(f"weights drawn anew, initializer {old} -> {name}, biases zero", []).append(layer.name)
+    return {**config, "kernel_initializer": name, "bias_initializer": "zeros"}
+
+
+def _made(layer: Any, config: dict[str, Any], activation: str | None) -> Any:
+    import keras
+
+    if activation is not None and type(layer).__name__ in ACTIVATION_LAYERS and _replaceable(layer):
+        return keras.layers.Activation(activation, name=layer.name)
+    return type(layer).from_config(config)
+
+
+def _wrapped_call(layer: Any, args: Any, kwargs: Any, *, batch_norm: bool, residual: bool) -> Any:
+    """Call a hidden weight layer with normalization before its activation, and a shortcut around it."""
+    import keras
+
+    activation = layer.activation
+    if batch_norm:
+        layer.activation = keras.activations.linear
+    outputs = layer(*args, **kwargs)
+    if batch_norm:
+        outputs = keras.layers.BatchNormalization(name=f"{layer.name}_norm")(outputs)
+        if activation is not keras.activations.linear:
+            outputs = keras.layers.Activation(activation, name=f"{layer.name}_activation")(outputs)
+    if residual and args[0].shape == outputs.shape:
+        outputs = keras.layers.Add(name=f"{layer.name}_add")([args[0], outputs])
+    return outputs
