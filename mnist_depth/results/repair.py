@@ -20,7 +20,7 @@ from mnist_depth.results.lsuv import lsuv
 from mnist_depth.results.model_measurements import ModelMeasurer, from_model
 from mnist_depth.results.rebuilding import copied, rebuilt
 
-CLEARLY = 0.5
+CLEARLY = 0.7
 """Part of the constant prediction's loss that trial steps must remove so that no other repair is tried."""
 
 REPLACEMENT = "elu"
@@ -66,10 +66,10 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
     for attempt in _attempts(model, measured, before, x):
         try:
             candidate, changes = attempt()
+            any_copy = True
+            share, repaired = _tried(candidate, changes, before, x, y)
         except Exception:  # a user's layer may not support this kind of cloning; the next kind may work
             continue
-        any_copy = True
-        share, repaired = _tried(candidate, changes, before, x, y)
         if repaired.is_better and (best is None or share > best[0]):
             best = share, repaired
         if best and best[0] >= CLEARLY:
@@ -80,20 +80,24 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
 
 
 def _tried(candidate: Any, changes: Sequence[str], before: Diagnosis, x: Any, y: Any) -> tuple[float, Repaired]:
-    """The candidate at the rate at which its trial steps learn, and the part of the loss that they remove.
+    """The candidate at the rate at which its trial steps learn best, and the part of the loss that they remove.
 
     The loss is that of examples outside of the steps where the batch is large enough: memorizing is easier.
     """
     measurer = ModelMeasurer(candidate)
     measured = measurer.measure(x, y)
+    share = measurer.held_out_share(x, y, measured)
     if trial_learns(measured) is False and (factors := learning_factors(measured)):
-        changes = (*changes, _scale_rate(candidate, min(factors, key=_distance)))
-        measured = measurer.measure(x, y)
-    return measurer.held_out_share(x, y, measured), Repaired(candidate, tuple(changes), before, judge(measured))
-
-
-def _distance(factor: float) -> float:
-    return abs(math.log(factor))
+        nearest = min(factors, key=lambda factor: abs(math.log(factor)))
+        old, shares = _rate(candidate), {}
+        for factor in (nearest, nearest * (10.0 if nearest > 1 else 0.1)):
+            candidate.optimizer.learning_rate = old * factor
+            shares[factor] = measurer.held_out_share(x, y, measured)
+        best = max(shares, key=lambda factor: shares[factor])
+        candidate.optimizer.learning_rate = old * best
+        changes = (*changes, f"learning rate {old:.3g} -> {old * best:.3g}")
+        measured, share = measurer.measure(x, y), shares[best]
+    return share, Repaired(candidate, tuple(changes), before, judge(measured))
 
 
 Attempt = Callable[[], tuple[Any, tuple[str, ...]]]
@@ -101,7 +105,6 @@ Attempt = Callable[[], tuple[Any, tuple[str, ...]]]
 
 def _attempts(model: Any, measured: Measurements, before: Diagnosis, x: Any) -> list[Attempt]:
     """Remedies, the least change first."""
-    factors = learning_factors(measured)
     unscaled = any(finding.kind == "input scale" for finding in before.findings)
     inputs = np.asarray(x) if unscaled and hasattr(x, "shape") else None
 
@@ -109,7 +112,7 @@ def _attempts(model: Any, measured: Measurements, before: Diagnosis, x: Any) -> 
         return lambda: rebuilt(model, normalized=inputs, **changes)
 
     return [
-        *([lambda: _other_rate(model, min(factors, key=_distance))] if factors else []),
+        *([lambda: (copied(model), ())] if learning_factors(measured) else []),
         rebuild(),
         lambda: _rescaled(model, x),
         rebuild(activation=REPLACEMENT),
@@ -119,21 +122,12 @@ def _attempts(model: Any, measured: Measurements, before: Diagnosis, x: Any) -> 
     ]
 
 
-def _other_rate(model: Any, factor: float) -> tuple[Any, tuple[str, ...]]:
-    clone = copied(model)
-    return clone, (_scale_rate(clone, factor),)
-
-
-def _scale_rate(model: Any, factor: float) -> str:
+def _rate(model: Any) -> float:
     import keras
 
-    optimizer = model.optimizer
-    schedule = getattr(optimizer, "_learning_rate", None)
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+    if isinstance(getattr(model.optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule):
         raise ValueError("the learning rate is a schedule")
-    old = float(np.asarray(optimizer.learning_rate))
-    optimizer.learning_rate = old * factor
-    return f"learning rate {old:.3g} -> {old * factor:.3g}"
+    return float(np.asarray(model.optimizer.learning_rate))
 
 
 def _rescaled(model: Any, x: Any) -> tuple[Any, tuple[str, ...]]:

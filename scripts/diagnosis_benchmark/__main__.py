@@ -55,7 +55,8 @@ def _run(task: Callable[[int], Iterator[str]], indices: Iterable[int], end: floa
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.diagnosis_benchmark", description=(__doc__ or "").split("\n")[0])
+    summary = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m scripts.diagnosis_benchmark", description=summary)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--stages", nargs="+", choices=("truth", "measure", "repair", "score"), default=["score"])
     parser.add_argument("--draw", choices=("mixed", "relu"), default="mixed", help="which networks are drawn")
