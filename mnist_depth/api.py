@@ -26,6 +26,7 @@ def train(
     data_dir: str | None = None,
     overwrite: bool = False,
     keep_going: bool = False,
+    save_weights: bool = False,
     progress: bool = True,
     **fields: Any,
 ) -> RunRecord:
@@ -33,7 +34,8 @@ def train(
 
     Instead of a config, its fields may be given: `train(activation="tanh", depth=5)`. The run folder is
     `<logdir>/<study>/<name>/seed_<k>`. `instruments` is `none`, `light`, `standard` or `full`; `data_dir` the folder of
-    prepared datasets; `keep_going` continues training after a non-finite loss. Raises UserError for an invalid field
+    prepared datasets; `keep_going` continues training after a non-finite loss; `save_weights` keeps the final weights
+    in `weights.weights.h5`. Raises UserError for an invalid field
     and for a folder that cannot be used.
     """
     if config is not None and fields:
@@ -47,6 +49,7 @@ def train(
         data_dir=data_dir,
         overwrite=overwrite,
         keep_going=keep_going,
+        save_weights=save_weights,
         progress=progress,
     )
     (outcome,) = result.outcomes
@@ -69,6 +72,7 @@ def train_many(
     data_dir: str | None = None,
     overwrite: bool = False,
     keep_going: bool = False,
+    save_weights: bool = False,
     engine: str = "local",
     engine_address: str | None = None,
     progress: bool = True,
@@ -90,6 +94,7 @@ def train_many(
         data_dir=data_dir,
         overwrite=overwrite,
         keep_going=keep_going,
+        save_weights=save_weights,
         slug=functools.partial(run_slug, study),
     )
     wanted = grid(configs, choices or {}, seeds) if isinstance(configs, Mapping) else configs

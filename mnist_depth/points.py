@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import math
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from mnist_depth.errors import UserError, printable
 from mnist_depth.files import MAX_LINES_BYTES, open_regular
 
-METRICS, HISTOGRAMS = "metrics.jsonl", "histograms.jsonl"
+METRICS = "metrics.jsonl"
 SPLITS = ("train", "validation", "test")
 
 T = TypeVar("T")
@@ -31,16 +30,6 @@ class Point(NamedTuple):
     step: int
     wall_time: float
     value: float
-
-
-class HistogramPoint(NamedTuple):
-    """One histogram: `edges` has one entry more than `counts`."""
-
-    split: str
-    tag: str
-    step: int
-    edges: list[float]
-    counts: list[float]
 
 
 @dataclass
@@ -89,10 +78,10 @@ class Points(dict[tuple[str, str], Series]):
         return found._sorted()
 
     def _add_line(self, line: Mapping[str, Any]) -> None:
-        split, step, wall_time = _name(line["run"]), _step(line["step"]), float(line["wall_time"])
+        split, step, wall_time = name_of(line["run"]), step_of(line["step"]), float(line["wall_time"])
         for tag, value in line["scalars"].items():
             number = value if type(value) is float else number_or_nan(value)
-            self._series(split, _name(tag)).add(step, number, wall_time)
+            self._series(split, name_of(tag)).add(step, number, wall_time)
 
     def _series(self, split: str, tag: str) -> Series:
         series = self.get((split, tag))
@@ -119,47 +108,21 @@ class Points(dict[tuple[str, str], Series]):
         return max((series.wall_times[-1] for series in self.values()), default=0.0)
 
 
-def read_histograms(folder: Path) -> Iterator[HistogramPoint]:
-    """Every histogram of a folder in the order of writing. Raises UserError like `read_lines`."""
-    return read_lines(folder / HISTOGRAMS, _histogram)
-
-
-def last_histograms(folder: Path, is_usable: Callable[[HistogramPoint], bool]) -> dict[str, HistogramPoint]:
-    """Tag -> its last usable histogram. Raises UserError like `read_lines`.
-
-    The file is read from its end, and lines of tags that were already found are not parsed, because a run has a
-    histogram of every tag at many steps.
-    """
-    path, found = folder / HISTOGRAMS, dict[str, HistogramPoint]()
-    with _damage_named(path), _text(path) as file:
-        for text in reversed(list(file)):
-            tag = _TAG.search(text)
-            if tag is None or printable(tag[1]) not in found:
-                for point in _parsed([text], _histogram):
-                    if point.tag not in found and is_usable(point):
-                        found[point.tag] = point
-    return dict(reversed(found.items()))
-
-
-_TAG = re.compile(r'"tag": "([^"\\]*)"')
-"""A tag without escapes in a line of JSON."""
-
-
 def read_lines(path: Path, convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     """What `convert` makes of every line of a JSON lines file; nothing where there is no file.
 
     A line that a killed writer left half written is left out. Raises UserError that names the file when it is damaged
     in another way.
     """
-    with _damage_named(path), _text(path) as file:
-        yield from _parsed(file, convert)
+    with damage_named(path), text_of(path) as file:
+        yield from parsed(file, convert)
 
 
-def _text(path: Path) -> io.TextIOWrapper:
+def text_of(path: Path) -> io.TextIOWrapper:
     return io.TextIOWrapper(open_regular(path, MAX_LINES_BYTES), "utf-8")
 
 
-def _parsed(lines: Iterable[str], convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+def parsed(lines: Iterable[str], convert: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     for text in lines:
         try:
             line = json.loads(text)
@@ -169,7 +132,7 @@ def _parsed(lines: Iterable[str], convert: Callable[[dict[str, Any]], T]) -> Ite
 
 
 @contextlib.contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def damage_named(path: Path) -> Iterator[None]:
     """Turn what reading a damaged file raises into a UserError; a missing file ends the block."""
     try:
         yield
@@ -180,15 +143,10 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
 
 
-def _histogram(line: Mapping[str, Any]) -> HistogramPoint:
-    edges, counts = ([float(number) for number in line[name]] for name in ("edges", "counts"))
-    return HistogramPoint(_name(line["run"]), _name(line["tag"]), _step(line["step"]), edges, counts)
+name_of = lru_cache(10_000)(printable)
 
 
-_name = lru_cache(10_000)(printable)
-
-
-def _step(value: Any) -> int:
+def step_of(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(f"{value!r} is no step")
     return value

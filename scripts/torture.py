@@ -37,7 +37,7 @@ STUDY = "depth9"
 FLAGS = {"dataset": "digits", "depth": 3, "width": 16, "epochs": 12, "seeds": 2, "workers": 2}
 VICTIMS = ("a worker", "the command", "everything")
 DISK_MEGABYTES, FREED = 120, "filler"
-FAILING = (".lock", ".tmp", "metrics.jsonl", "histograms.jsonl", "tfevents", "weights.weights.h5")
+FAILING = (".lock", ".tmp", "metrics.jsonl", "tfevents", "weights.weights.h5")
 """Parts of the names of a run's files; whole files are written under a name that ends in .tmp."""
 
 MAX_PAUSE = 3.0

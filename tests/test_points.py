@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mnist_depth.errors import UserError, printable
-from mnist_depth.points import HISTOGRAMS, METRICS, Point, Points, last_histograms, read_histograms
+from mnist_depth.errors import UserError
+from mnist_depth.points import METRICS, Point, Points
 
 
 def _line(split: str, step: int, **scalars: Any) -> str:
@@ -88,25 +88,3 @@ def test_an_index_of_points_holds_these_points(tmp_path: Path) -> None:
     ]
     assert sorted(Points.of(points).flat()) == sorted(points)
     assert Points.of(points)["train", "loss"].nearest(9) == 1
-
-
-def _bars(tag: str, step: int, counts: list[float]) -> str:
-    return json.dumps({"run": "train", "step": step, "wall_time": 0, "tag": tag, "edges": [0, 1, 2], "counts": counts})
-
-
-def test_the_last_usable_histogram_of_each_tag_is_found_from_the_end(tmp_path: Path) -> None:
-    odd = 'a "quoted"\ttag'
-    lines = [_bars(tag, step, [step, 1]) for step in range(1, 5) for tag in ("a", "b", odd)]
-    lines += [_bars("b", 9, [-1, 0]), _bars("a", 10, [10, 1])[:30]]
-    (tmp_path / HISTOGRAMS).write_text("\n".join(lines))
-    found = last_histograms(tmp_path, lambda point: min(point.counts) >= 0)
-    assert {tag: point.step for tag, point in found.items()} == {"a": 4, "b": 4, printable(odd): 4}
-    every = list(read_histograms(tmp_path))
-    assert all(point in every for point in found.values())
-    assert last_histograms(tmp_path / "nothing", bool) == {}
-
-
-def test_a_damaged_last_histogram_is_one_line_that_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / HISTOGRAMS).write_text(_bars("a", 1, [1, 1]) + '\n{"tag": "b"}')
-    with pytest.raises(UserError, match=r"histograms\.jsonl is damaged"):
-        last_histograms(tmp_path, bool)

@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "overwrite",
         "deterministic",
         "keep_going",
+        "save_weights",
         "quiet",
         "port",
         "open_browser",
@@ -115,6 +116,7 @@ def _define_running(values: FlagValues) -> None:
         "train on after a loss that is not finite; the run still ends as diverged",
         flag_values=values,
     )
+    switch("save_weights", False, "keep the final weights in weights.weights.h5, 2.7 MB by default", flag_values=values)
     switch("quiet", False, "no progress lines", flag_values=values)
     languages = "language of answers, tables and reports (default: that of the locale)"
     flags.DEFINE_enum("language", None, list(LANGUAGES), languages, flag_values=values)

@@ -50,6 +50,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     configs_on(ANY_DATASET)
     configs = configs_on(_dataset(values) if chosen.needs_dataset else ANY_DATASET)
     options = _options(name, values)
+    options = replace(options, save_weights=options.save_weights or chosen.save_weights)
     if values.dry_run:
         return _dry_run(configs, options)
     print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
@@ -183,7 +184,7 @@ def _dry_search(typical: RunConfig, settings: search.SearchSettings, options: sw
     from mnist_depth.sweeps.cost import megabytes, minutes, minutes_text
 
     time = minutes_text(settings.rounds * minutes([typical] * settings.trials, options.workers))
-    disk = settings.rounds * settings.trials * megabytes([typical], options.instruments)
+    disk = settings.rounds * settings.trials * megabytes([typical], options)
     amount = f"{settings.rounds} rounds of {settings.trials} runs such as {options.folder_of(typical).parent.name}"
     print(f"{options.logdir / options.study}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
     return 0

@@ -1,4 +1,4 @@
-"""The folder of a gauge: event files, JSON lines and `gauge.json` of one training.
+"""The folder of a gauge: event files, scalars as JSON lines and `gauge.json` of one training.
 
 A training is recognized by its weights: `gauge.json` keeps fingerprints of them at the ends of epochs. A training that
 starts from recorded weights resumes in the folder; every other one gets a new folder, `logs/mine-2`.
@@ -89,7 +89,7 @@ class GaugeFolder:
 
     def _writer(self, run: str) -> MultiWriter:
         assert self.path is not None
-        lines = JsonLinesWriter(self.path, run, self._record["steps_per_epoch"])
+        lines = JsonLinesWriter(self.path, run, self._record["steps_per_epoch"], histograms=False)
         self._lines.append(lines)
         return MultiWriter(EventWriter(os.path.join(self.path, run)), lines)
 

@@ -83,9 +83,13 @@ def _bin(values: NDArray[Any], axis: Axis, bins: int, nonfinite: int) -> Histogr
         position *= bins / (high / 2 - low / 2)
         counts += np.bincount(position.astype(np.intp), minlength=bins + 1)
     counts[bins - 1] += counts[bins]  # the largest entry belongs to the last bin
+    return Histogram(equal_edges(low, high, bins), counts[:bins], values.size - int(counts[:bins].sum()), nonfinite)
+
+
+def equal_edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
+    """Edges [bins + 1] of equal bins: exact at both ends, and no overflow."""
     fractions = np.linspace(0, 1, bins + 1)
-    edges = low * (1 - fractions) + high * fractions  # [bins + 1]; exact at both ends, and no overflow
-    return Histogram(edges, counts[:bins], values.size - int(counts[:bins].sum()), nonfinite)
+    return low * (1 - fractions) + high * fractions
 
 
 def _span(low: float, high: float) -> tuple[float, float]:

@@ -85,4 +85,5 @@ STUDY = Study(
     seeds=5,
     quick=Quick({"epochs": 2, "width": 64}),
     analysis=_average,
+    save_weights=True,
 )

@@ -143,7 +143,7 @@ class Study:
     `picture` the chart of the report that shows it; `view` says how its link opens the Depth tab. `axes` are what the
     variants differ in, where it is not simply config fields. A study with a `search` is carried out by the search
     command: its only variant is what the trials have in common. `folder` is a short name for the folder of its runs,
-    where its own is long.
+    where its own is long. With `save_weights` runs keep their final weights, for `analysis`.
     """
 
     question: str
@@ -162,6 +162,7 @@ class Study:
     quick: Quick = Quick()
     analysis: Analysis | None = None
     folder: str = ""
+    save_weights: bool = False
 
     def slug(self, config: RunConfig, folder: str) -> str:
         """The name of a run in the study's folder: what differs within the study, and from it."""

@@ -23,7 +23,7 @@ from mnist_depth.figures.style import lines
 from mnist_depth.figures.trainings import PREDICTED, from_record
 from mnist_depth.files import lock, open_lock
 from mnist_depth.points import Points, Series
-from mnist_depth.records import CONFIG, WEIGHTS, RunRecord, is_inside, read_run
+from mnist_depth.records import CONFIG, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
 from mnist_depth.summaries import text
 from mnist_depth.summaries.events import image, replace_events
@@ -33,19 +33,20 @@ from mnist_depth.summaries.protos import Message
 from mnist_depth.summaries.tags import PROFILE, VERDICT
 
 LOCK = ".summaries.lock"
-FIRST_KERNEL = "layers/weight_layer/vars/0"
-"""Path of the first layer's kernel in Keras' weights file."""
 HEAT_MAPS = {
     "gradient_norm": "gradient_norm/{}/kernel",
     "pre_activation_gradient_norm": "pre_activation_gradient_norm/{}",
 }
 
 
-def write_run(record: RunRecord) -> None:
-    """Write best figures, pictures and texts of one run into its folder. Raises UserError."""
+def write_run(record: RunRecord, first_kernel: NDArray[np.float32] | None = None) -> None:
+    """Write best figures, pictures and texts of one run into its folder. Raises UserError.
+
+    `first_kernel` [inputs, units] is the trained kernel of the first layer, for the picture of its filters.
+    """
     series = record.measured
     write_best_figures(record, series)
-    replace_events(record.folder, "page", [*_texts(record, series), *_pictures(record, series)])
+    replace_events(record.folder, "page", [*_texts(record, series), *_pictures(record, series, first_kernel)])
 
 
 def write_study(study: Path) -> None:
@@ -112,13 +113,12 @@ def _texts(record: RunRecord, series: Points) -> list[Message]:
     return [text_event(tag, markdown, when) for tag, markdown in found.items()]
 
 
-def _pictures(record: RunRecord, series: Points) -> list[Message]:
+def _pictures(record: RunRecord, series: Points, kernel: NDArray[np.float32] | None) -> list[Message]:
     from mnist_depth.summaries import images  # matplotlib takes a while to import
 
     when, step = series.last_wall_time, max((one.steps[-1] for one in series.values()), default=0)
     found: dict[str, images.Pixels] = {}
-    kernel = _first_kernel(record.folder / WEIGHTS)
-    side = 0 if kernel is None else math.isqrt(len(kernel))
+    side = 0 if kernel is None or kernel.ndim != 2 else math.isqrt(len(kernel))
     if kernel is not None and side > 4 and side**2 == len(kernel):
         found["filters/layer_01"] = images.filters(kernel, side)
     for quantity, pattern in HEAT_MAPS.items():
@@ -129,20 +129,6 @@ def _pictures(record: RunRecord, series: Points) -> list[Message]:
     if counts is not None:
         found["confusion/test"] = images.confusion(counts)
     return [image(tag, pixels, when, step) for tag, pixels in found.items()]
-
-
-def _first_kernel(path: Path) -> NDArray[np.float64] | None:
-    """[inputs, units]; None where there are no readable weights."""
-    import h5py
-
-    if not path.is_file():
-        return None
-    try:
-        with h5py.File(path, "r") as file:
-            kernel = np.asarray(file[FIRST_KERNEL], float)
-    except Exception:  # a damaged file fails in many ways inside HDF5
-        return None
-    return kernel if kernel.ndim == 2 else None
 
 
 def _square(counts: Any) -> NDArray[np.float64] | None:

@@ -19,6 +19,7 @@ from mnist_depth.datasets import DATASETS, SIZES, Sizes
 from mnist_depth.plan import Plan, plan_of
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.environment import cores
+from mnist_depth.training.options import DEFAULTS, RunOptions
 
 if TYPE_CHECKING:
     from mnist_depth.sweeps.worker import Options
@@ -58,7 +59,7 @@ RUN_BYTES, BYTES_PER_WEIGHT, MINIBATCH_BYTES = 400_000, 4, 150
 """Per run, its pictures included; per stored number; per recorded minibatch loss."""
 
 SCALAR_BYTES = {"none": 15_000, "light": 25_000, "standard": 30_000, "full": 100_000}
-HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 37_000, "full": 49_000}
+HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 8_500, "full": 11_500}
 """By instruments: per layer; per layer and time that histograms are taken. Measured, event files and JSON lines."""
 
 MAX_HISTOGRAMS = 20
@@ -159,16 +160,18 @@ def minutes(configs: Sequence[RunConfig], workers: int | None = None, sizes: Map
     return (IMPORT_TURNS / measured_rate().turns + max(sum(run_seconds) / busy, max(run_seconds))) / 60
 
 
-def megabytes(configs: Iterable[RunConfig], instruments: str = "standard", sizes: Mapping[str, Sizes] = SIZES) -> float:
+def megabytes(
+    configs: Iterable[RunConfig], options: RunOptions = DEFAULTS, sizes: Mapping[str, Sizes] = SIZES
+) -> float:
     """Disk of finished run folders."""
-    return sum(_bytes(config, plan_of(config, sizes), instruments) for config in configs) / 1e6
+    return sum(_bytes(config, plan_of(config, sizes), options) for config in configs) / 1e6
 
 
-def _bytes(config: RunConfig, plan: Plan, instruments: str) -> float:
-    histograms = HISTOGRAM_BYTES[instruments] * (1 + min(plan.intervals, MAX_HISTOGRAMS))
-    layers = config.depth * (SCALAR_BYTES[instruments] + histograms)
+def _bytes(config: RunConfig, plan: Plan, options: RunOptions) -> float:
+    histograms = HISTOGRAM_BYTES[options.instruments] * (1 + min(plan.intervals, MAX_HISTOGRAMS))
+    layers = config.depth * (SCALAR_BYTES[options.instruments] + histograms)
     slots = SLOTS.get(split_name(config.optimizer)[0], 2)
-    stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config)
+    stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config) * options.keeps_weights
     return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(plan.steps, MAX_POINTS)
 
 
@@ -183,7 +186,7 @@ def plan_text(configs: Sequence[RunConfig], options: Options) -> str:
     """What a dry run prints: the name of every run, then how long all take and how much disk they fill."""
     folder = options.logdir / options.study
     lines = [f"{folder}:", *(f"  {options.folder_of(config).relative_to(folder)}" for config in configs)]
-    disk = megabytes(configs, options.instruments)
+    disk = megabytes(configs, options)
     runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
     total = f"{runs}, about {minutes_text(minutes(configs, options.workers))} and {disk:.0f} MB"
     return "\n".join([*lines, f"{total}; nothing was written."])

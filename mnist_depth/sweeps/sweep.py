@@ -108,12 +108,15 @@ def _refused_or_todo(folder: Path, config: RunConfig, options: Options) -> bool:
         return True
     if not folder.is_dir():
         raise UserError(f"{folder} is a file, not a run folder; choose another --logdir")
-    return records.state(folder, config) != "complete"
+    complete = records.state(folder, config) == "complete"
+    if complete and options.keeps_weights and not (folder / records.WEIGHTS).exists():
+        raise UserError(f"{folder} has ended without keeping its weights; pass --overwrite to train it again")
+    return not complete
 
 
 def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
     """Raise UserError if the disk of the logdir is too small for the runs."""
-    needed, free = megabytes(configs, options.instruments), shutil.disk_usage(options.logdir).free / 1e6
+    needed, free = megabytes(configs, options), shutil.disk_usage(options.logdir).free / 1e6
     if needed > free:
         lack = f"{len(configs)} runs need about {needed:.0f} MB and {options.logdir} has {free:.0f} MB left"
         raise UserError(f"{lack}; free some space, choose another --logdir, or pass --instruments=light")

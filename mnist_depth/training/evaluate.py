@@ -72,6 +72,8 @@ def load_run(folder: Path) -> tuple[RunConfig, keras.Model]:
     run = read_run(folder)
     if run.status != "finished":
         raise UserError(f"the run in {folder} is {run.status}; an ensemble takes finished runs")
+    if not (folder / WEIGHTS).exists():
+        raise UserError(f"the run in {folder} kept no weights; train it again with --save_weights --overwrite")
     model = models.build(run.config)
     models.load_weights(model, folder / WEIGHTS)
     return run.config, model

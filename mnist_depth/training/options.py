@@ -25,5 +25,15 @@ class RunOptions:
     """False leaves the test split alone (a search)."""
     keep_going: bool = False
     """Train on after a loss that is not finite; the run still ends as diverged."""
+    save_weights: bool = False
+    """Keep the final weights."""
     command: str = ""
     """The command line, for config.json."""
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Also where the test split is to be scored later."""
+        return self.save_weights or not self.score_test
+
+
+DEFAULTS = RunOptions()

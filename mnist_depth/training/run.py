@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from mnist_depth import files, records
-from mnist_depth.config import RunConfig
+from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.datasets import Dataset, load
 from mnist_depth.errors import UserError
 from mnist_depth.registry import lookup, split_name
 from mnist_depth.runtime import bytecode, environment
 from mnist_depth.runtime.stderr import silenced
 from mnist_depth.summaries.write import write_run
-from mnist_depth.training.options import RunOptions
+from mnist_depth.training.options import DEFAULTS, RunOptions
 
 with silenced():
     import keras
@@ -56,9 +56,6 @@ def configure(threads: int, *, deterministic: bool = False) -> None:
         return
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-DEFAULTS = RunOptions()
 
 
 def train_run(
@@ -190,7 +187,7 @@ class _Run:
         return network
 
     def _writer(self, split: str, events: EventWriter) -> SplitWriter:
-        return SplitWriter(events, JsonLinesWriter(self.folder, split, self.plan.steps_per_epoch))
+        return SplitWriter(events, JsonLinesWriter(self.folder, split, self.plan.steps_per_epoch, histograms=False))
 
     def _side_writer(self, name: str) -> SplitWriter:
         """The writer of measurements before or after training, which have their own steps and event files."""
@@ -215,10 +212,17 @@ class _Run:
         except OSError as error:  # HDF5 writes a text of several lines
             raise UserError(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from None
 
+    def _first_kernel(self) -> np.ndarray | None:
+        """Kernel of the first weight layer; None where no layer is next to the input alone (recurrent networks)."""
+        names = {layer.name: layer for layer in self.compiled.model.layers}
+        kernel = getattr(names.get(layer_name(1, self.config.depth)), "kernel", None)
+        return None if kernel is None else np.asarray(kernel)
+
     def _complete(self, seconds: float) -> str:
-        """Write the final weights, what TensorBoard shows of the run besides its curves and, last, the marker."""
+        """Write the weights if they are kept, what TensorBoard shows besides curves and, last, the marker."""
         model, scorer = self.compiled.model, self.compiled.scorer
-        self._save_weights()
+        if self.options.keeps_weights:
+            self._save_weights()
         weights = [np.asarray(variable) for variable in model.weights]
         record = records.read_run(self.folder)
         _, losses = record.series("train", "loss")
@@ -234,7 +238,7 @@ class _Run:
             "steps": int(model.optimizer.iterations.numpy()),
             "weights_sha256": hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest(),
         }
-        write_run(replace(record, done=done))
+        write_run(replace(record, done=done), self._first_kernel())
         files.write_atomic(self.folder / records.DONE, json.dumps(done, indent=1))
         shutil.rmtree(self.checkpoint.path.parent, ignore_errors=True)
         return status

@@ -23,6 +23,7 @@ from mnist_depth.board.server import start_board
 from mnist_depth.cli import output, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.instrument import EventWriter, Histogram, JsonLinesWriter
 from mnist_depth.results import rendering
 from mnist_depth.results.rendering import Picture
 from mnist_depth.summaries import images
@@ -110,17 +111,16 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A logdir with a finished run and one that was stopped after an epoch."""
     logdir = tmp_path_factory.mktemp("seeds")
     finished, unfinished = (records.run_folder(logdir, "train", config) for config in (CONFIG, UNFINISHED))
-    assert train_run(CONFIG, finished, RunOptions(instruments="light")) == "finished"
+    assert train_run(CONFIG, finished, RunOptions(instruments="light", save_weights=True)) == "finished"
     checkpoint = unfinished / "checkpoint" / "state.npz"
     assert train_run(UNFINISHED, unfinished, RunOptions(instruments="light"), stop=checkpoint.exists) == "stopped"
-    for folder in (finished, unfinished):
-        lines = [json.dumps(_histogram(tag)) for tag in ("gradient_log10/layer_01/kernel", "activation/layer_01")]
-        (folder / records.HISTOGRAMS).write_text("\n".join([*lines, *lines]) + "\n")
+    tags = ("gradient_log10/layer_01/kernel", "activation/layer_01")
+    for writer in (EventWriter(finished), JsonLinesWriter(unfinished)):  # the second as in a folder of version 0.1
+        for step in (1, 2):
+            bars = Histogram(np.array([-2.5, -1.0, 0.5]), np.array([3.0, 1.0]))
+            writer.write_histograms(step, dict.fromkeys(tags, bars))
+        writer.close()
     return logdir
-
-
-def _histogram(tag: str) -> dict[str, Any]:
-    return {"run": "train", "step": 1, "wall_time": 1.7e9, "tag": tag, "edges": [-2.5, -1.0, 0.5], "counts": [3.0, 1.0]}
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def check_named(result: object, folder: Path) -> None:
         assert str(folder) in str(result)
 
 
-FILES = ("config.json", "done.json", "metrics.jsonl", "histograms.jsonl", "weights.weights.h5")
+FILES = ("config.json", "done.json", "metrics.jsonl", "weights.weights.h5")
 EVENTS = ("events*",)
 
 
@@ -181,7 +181,7 @@ def test_a_finished_run_is_used_or_named(seeds: Path, logdir: Path, damage: Dama
 
 
 @reproducible(3)
-@given(all_damages=st.lists(damages("metrics.jsonl", "histograms.jsonl"), min_size=6, max_size=6))
+@given(all_damages=st.lists(damages("metrics.jsonl", "events*.gauge"), min_size=6, max_size=6))
 def test_odd_numbers_are_drawn(seeds: Path, logdir: Path, all_damages: list[Damage]) -> None:
     folder = copy_run(seeds, logdir, CONFIG)
     for damage in all_damages:

@@ -19,7 +19,6 @@ def test_the_example_to_copy(tmp_path: Path) -> None:
         "validation",
         "gauge.json",
         "metrics.jsonl",
-        "histograms.jsonl",
     }
     train = EventAccumulator(str(folder / "train")).Reload()
     validation = EventAccumulator(str(folder / "validation")).Reload()

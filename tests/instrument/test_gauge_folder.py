@@ -51,7 +51,6 @@ def test_what_the_folder_holds(tmp_path: Path) -> None:
     assert {path.name for path in target.iterdir()} == {
         "gauge.json",
         "metrics.jsonl",
-        "histograms.jsonl",
         "train",
         "validation",
     }

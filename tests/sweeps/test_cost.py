@@ -15,7 +15,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import cost
 from mnist_depth.sweeps.sweep import Options
-from mnist_depth.training.options import RunOptions
+from mnist_depth.training.options import INSTRUMENTS, RunOptions
 from mnist_depth.training.run import train_run
 
 
@@ -60,8 +60,9 @@ def test_workers_share_the_work_but_not_a_run() -> None:
 
 
 def test_disk_grows_with_weights_and_epochs() -> None:
-    small = cost.megabytes([RunConfig(depth=3, width=16, epochs=2)])
-    assert 0 < small < cost.megabytes([RunConfig(depth=3, width=256, epochs=2)])
+    small, keep = cost.megabytes([RunConfig(depth=3, width=16, epochs=2)]), RunOptions(save_weights=True)
+    assert 0 < small < cost.megabytes([RunConfig(depth=3, width=16, epochs=2)], keep)
+    assert small < cost.megabytes([RunConfig(depth=3, width=256, epochs=2)], keep)
     assert small < cost.megabytes([RunConfig(depth=3, width=16, epochs=15)]) < 5
     assert cost.megabytes([]) == 0
 
@@ -102,9 +103,9 @@ def test_minutes_are_said_in_words(minutes: float, text: str) -> None:
     assert cost.minutes_text(minutes) == text
 
 
-@pytest.mark.parametrize("instruments", ["none", "light", "standard", "full"])
-def test_disk_is_foreseen_within_a_third(tmp_path: Path, instruments: str) -> None:
+@pytest.mark.parametrize("options", [RunOptions(instruments=name, save_weights=name == "none") for name in INSTRUMENTS])
+def test_disk_is_foreseen_within_a_third(tmp_path: Path, options: RunOptions) -> None:
     config = RunConfig(dataset="digits", depth=5, width=64, epochs=4, activation="sigmoid")
-    assert train_run(config, tmp_path, RunOptions(instruments=instruments)) == "finished"
+    assert train_run(config, tmp_path, options) == "finished"
     found = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
-    assert cost.megabytes([config], instruments) == pytest.approx(found, rel=1 / 3)
+    assert cost.megabytes([config], options) == pytest.approx(found, rel=1 / 3)

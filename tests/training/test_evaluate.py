@@ -67,6 +67,9 @@ def test_bad_runs_are_one_clear_line(tmp_path: Path) -> None:
     (damaged / "weights.weights.h5").write_bytes(b"not a file of weights")
     with pytest.raises(UserError, match=r"weights\.weights\.h5 is missing or damaged"):
         evaluate.ensemble_of_runs([damaged])
+    (damaged / "weights.weights.h5").unlink()
+    with pytest.raises(UserError, match="kept no weights; train it again with --save_weights --overwrite"):
+        evaluate.ensemble_of_runs([damaged])
     other = _run(tmp_path / "c", RunConfig(dataset="xor", depth=2, width=4))
     with pytest.raises(UserError, match="must share one dataset, not digits, xor"):
         evaluate.ensemble_of_runs([_run(tmp_path / "d", config), other])

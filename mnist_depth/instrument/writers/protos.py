@@ -15,4 +15,4 @@ _types: Any = types_pb2
 Event, SessionLog = _events.Event, _events.SessionLog
 Summary, SummaryMetadata = _summaries.Summary, _summaries.SummaryMetadata
 TensorProto, TensorShape = _tensors.TensorProto, _shapes.TensorShapeProto
-DOUBLE, STRING = _types.DT_DOUBLE, _types.DT_STRING
+DOUBLE, FLOAT, STRING = _types.DT_DOUBLE, _types.DT_FLOAT, _types.DT_STRING

@@ -7,13 +7,9 @@ Files are rewritten as a whole: the new file is complete before the old one is r
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
-from mnist_depth.instrument.writers.protos import Event
+from mnist_depth.instrument.writers.event_files import event_of, records
 
 
 def cut_event_file(path: Path, step: int) -> None:
@@ -22,14 +18,15 @@ def cut_event_file(path: Path, step: int) -> None:
     What follows a damaged record, or one that a killed writer left half written, is left out too.
     """
     kept, values = [], 0
-    for record in _records(path):
-        try:
-            event = Event.FromString(_payload(record))
-        except DecodeError:
-            break
-        if event.step <= step:
-            kept.append(record)
-            values += event.HasField("summary") or event.HasField("graph_def")
+    with path.open("rb") as file:
+        for record in records(file):
+            try:
+                event = event_of(record)
+            except ValueError:
+                break
+            if event.step <= step:
+                kept.append(record)
+                values += event.HasField("summary") or event.HasField("graph_def")
     if values:
         temporary = path.with_name(f".{path.name}.tmp")
         with temporary.open("wb") as file:
@@ -39,20 +36,3 @@ def cut_event_file(path: Path, step: int) -> None:
         temporary.replace(path)
     else:
         path.unlink()
-
-
-def _records(path: Path) -> Iterator[bytes]:
-    """Whole records, framing included: length (8 bytes), its checksum (4), the event, its checksum (4)."""
-    content = path.read_bytes()
-    at = 0
-    while at + 12 <= len(content):
-        (length,) = struct.unpack("<Q", content[at : at + 8])
-        end = at + 12 + length + 4
-        if end > len(content):
-            return
-        yield content[at:end]
-        at = end
-
-
-def _payload(record: bytes) -> bytes:
-    return record[12:-4]

@@ -18,9 +18,10 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 
-from mnist_depth.instrument.histograms import Histogram
+from mnist_depth.instrument.histograms import Histogram, equal_edges
 from mnist_depth.instrument.writers.protos import (
     DOUBLE,
+    FLOAT,
     STRING,
     Summary,
     SummaryMetadata,
@@ -30,6 +31,12 @@ from mnist_depth.instrument.writers.protos import (
 
 FLOAT32 = (1.2e-38, 3.4e38)
 """Magnitudes that float32 holds with all its digits."""
+
+MAX_COUNT = 1 << 24
+"""Whole numbers up to this one are exact in float32."""
+
+EDGE_TOLERANCE = 1e-3
+"""Error of an edge in float32, as a share of a bin, up to which TensorBoard gets it."""
 
 
 def of_scalars(scalars: Mapping[str, float]) -> list[Any]:
@@ -85,11 +92,48 @@ def _shape(sizes: list[int]) -> Any:
 
 
 def _bins(bars: Histogram) -> Any:
-    """The histogram plugin's tensor: float64 [bins, 3] of left edge, right edge, count."""
+    """The histogram plugin's tensor: [bins, 3] of left edge, right edge, count.
+
+    It is float32, half the size, where `read_histogram` gets the same float64 edges back from the two outer ones.
+    """
     table = np.stack([bars.edges[:-1], bars.edges[1:], bars.counts], axis=1)
+    small = _fits_float32(bars)
     return TensorProto(
-        dtype=DOUBLE, tensor_shape=_shape(list(table.shape)), tensor_content=table.astype("<f8").tobytes()
+        dtype=FLOAT if small else DOUBLE,
+        tensor_shape=_shape(list(table.shape)),
+        tensor_content=table.astype("<f4" if small else "<f8").tobytes(),
     )
+
+
+def _fits_float32(bars: Histogram) -> bool:
+    """Whether all counts are exact in float32, the edges are equally spaced, and their errors are small for a bin."""
+    edges, counts = bars.edges, bars.counts
+    if not len(counts) or max(np.abs(edges).max(), counts.max()) > FLOAT32[1]:
+        return False
+    near = edges.astype(np.float32).astype(np.float64)
+    return (
+        counts.max() <= MAX_COUNT
+        and bool((counts == np.floor(counts)).all())
+        and np.array_equal(equal_edges(near[0], near[-1], len(counts)), edges)
+        and bool(np.abs(near - edges).max() <= EDGE_TOLERANCE * np.diff(edges).min())
+    )
+
+
+def is_histogram(value: Any) -> bool:
+    """Whether a `Summary.Value` is a histogram."""
+    return value.metadata.plugin_data.plugin_name == histogram_metadata.PLUGIN_NAME
+
+
+def read_histogram(value: Any) -> Histogram:
+    """The histogram of a `Summary.Value` as it was written. Raises ValueError where the tensor is no such table."""
+    tensor = value.tensor
+    small = tensor.dtype == FLOAT
+    table = np.frombuffer(tensor.tensor_content, "<f4" if small else "<f8").astype(np.float64)
+    if tensor.dtype not in (FLOAT, DOUBLE) or not table.size or table.size % 3:
+        raise ValueError("no table of edges and counts")
+    lefts, rights, counts = table.reshape(-1, 3).T
+    edges = equal_edges(lefts[0], rights[-1], len(counts)) if small else np.append(lefts, rights[-1])
+    return Histogram(edges, counts)
 
 
 def _strings(values: list[bytes], shape: list[int]) -> Any:

@@ -1,0 +1,74 @@
+"""The folder of a `DepthGauge` on any Keras model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnist_depth.errors import UserError, printable
+from mnist_depth.records.training import TrainingRecord, read_format
+
+GAUGE = "gauge.json"
+
+
+@dataclass(frozen=True, repr=False)
+class GaugeRecord(TrainingRecord):
+    """What a `DepthGauge` measured of any Keras model."""
+
+    folder: Path
+    metadata: Mapping[str, Any]
+    """All of gauge.json: model, layers, optimizer, learning_rate, loss, steps_per_epoch, environment."""
+
+    @property
+    def name(self) -> str:
+        return printable(self.folder.name)
+
+    @property
+    def study(self) -> str:
+        return ""
+
+    @property
+    def seed(self) -> None:
+        return None
+
+    @property
+    def status(self) -> str:
+        """`diverged` after a loss that is not finite, else `measured`: a gauge does not know whether training ends."""
+        _, losses = self.series("train", "loss")
+        return "measured" if all(map(math.isfinite, losses)) else "diverged"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The last value of every scalar that belongs to no layer, such as `validation_accuracy`."""
+        return {
+            f"{split}_{tag}": float(series.values[-1])
+            for (split, tag), series in self.measured.items()
+            if "/" not in tag and len(series.values)
+        }
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        names = ("model", "optimizer", "learning_rate", "loss")
+        return {"depth": len(self.layers)} | {name: self.metadata.get(name) for name in names}
+
+    @property
+    def layers(self) -> list[str]:
+        return [printable(layer["name"]) for layer in self.metadata["layers"]]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        steps = self.metadata.get("steps_per_epoch")
+        return steps if type(steps) is int and steps > 0 else 0
+
+
+def read_gauge(folder: Path) -> GaugeRecord:
+    """Read the folder of a gauge. Raises UserError that names the file which is missing or damaged."""
+    metadata = read_format(folder / GAUGE)
+    layers = metadata.get("layers")
+    named = isinstance(layers, list) and all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in layers)
+    if not named:
+        raise UserError(f"{folder / GAUGE} is damaged (no layers); remove the folder to measure again")
+    return GaugeRecord(folder, metadata)
