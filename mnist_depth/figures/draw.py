@@ -15,9 +15,9 @@ import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.errors import UserError, unknown
+from mnist_depth.figures.axes import common_epoch, moment_title
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training
 from mnist_depth.figures.grids import border_of, grid_of
-from mnist_depth.figures.interactive import common_epoch, moment_title
 from mnist_depth.figures.style import lines
 from mnist_depth.figures.trainings import from_record
 from mnist_depth.records import RunRecord, TrainingRecord, find_trainings

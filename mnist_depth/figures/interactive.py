@@ -2,7 +2,8 @@
 
 Importing plotly takes seconds and the tab needs it only in the browser, so functions return dictionaries; `figure`
 makes a `plotly.graph_objects.Figure` of one. Every figure has `data` and `layout`; one with a slider has `moments`
-too, a list of {"step", "title", "update"}, where `update` maps a place in `data` to what changes there.
+too, a list of {"step", "title", "update"}, where `update` maps a place in `data` to what changes there. The `meta` of a
+line, band or ridge is the label of its configuration.
 """
 
 from __future__ import annotations
@@ -14,6 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_depth.figures.axes import (
+    Figure,
+    axis_name,
+    common_epoch,
+    empty_layout,
+    layer_axis,
+    moment_title,
+    panel,
+    value_axis,
+)
 from mnist_depth.figures.data import (
     CURVES,
     QUANTITIES,
@@ -24,7 +35,6 @@ from mnist_depth.figures.data import (
     Profile,
     Training,
     distributions,
-    epoch_of,
     layer_by_step,
     mean_curve,
     over_seeds,
@@ -34,11 +44,7 @@ from mnist_depth.figures.style import Line, lines, plain
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
-Figure = dict[str, Any]
 Floats = NDArray[np.float64]
-
-MAX_LAYER_NAMES = 40
-"""Layers of which each has its name on the axis."""
 
 MAX_MAPS = 6
 """Heat maps side by side."""
@@ -91,9 +97,9 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
         theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
         if theory is not None:
             data.append(_theory(places, theory, line, low) | {"showlegend": not any(map(_is_theory, data))})
-    layout = _layout() | {
-        "xaxis": _layer_axis(found.layers),
-        "yaxis": _value_axis(_(spec.title), spec.logarithmic, low, high),
+    layout = empty_layout() | {
+        "xaxis": layer_axis(found.layers),
+        "yaxis": value_axis(_(spec.title), spec.logarithmic, low, high),
         "legend": {"itemsizing": "constant", "orientation": "v"},
     }
     per_epoch = common_epoch(trainings)
@@ -137,6 +143,7 @@ def _line(places: list[int], line: Line) -> Figure:
         "mode": "lines+markers",
         "name": plain(line.label),
         "legendgroup": plain(line.label),
+        "meta": plain(line.label),
         "x": places,
         "y": [],
         "text": [],
@@ -153,6 +160,7 @@ def _band(places: list[int], line: Line) -> Figure:
         "mode": "lines",
         "name": plain(line.label),
         "legendgroup": plain(line.label),
+        "meta": plain(line.label),
         "showlegend": False,
         "x": [*places, *places[::-1]],
         "y": [],
@@ -176,6 +184,7 @@ def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure
         "mode": "lines",
         "name": _(THEORY),
         "legendgroup": plain(line.label),
+        "meta": plain(line.label),
         "x": places,
         "y": _drawn(theory, low),
         "line": {"color": line.color, "width": 1.5, "dash": "dash"},
@@ -189,20 +198,35 @@ def _theory(places: list[int], theory: Floats, line: Line, low: float) -> Figure
 
 def map_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
     """A quantity over layer and step, the first seed of each configuration, side by side on one color scale."""
-    groups = lines(trainings, color_by)[:MAX_MAPS]
+    groups = _diverse(lines(trainings, color_by), MAX_MAPS)
     tables = [layer_by_step(trainings[line.members[0]], quantity) for line in groups]
     logarithmic = QUANTITIES[quantity].logarithmic
     drawn = [_logs(table.values) if logarithmic else table.values for table in tables]
     finite = np.concatenate([values[np.isfinite(values)].ravel() for values in drawn] or [np.empty(0)])
     ends = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    layout: Figure = _layout()
+    layout: Figure = empty_layout()
     data: list[Figure] = []
     for number, (line, table, values) in enumerate(zip(groups, tables, drawn, strict=True), 1):
         data.append(_heat_map(table, values, ends, number, _(QUANTITIES[quantity].title), logarithmic))
-        _panel(layout, number, len(groups), plain(line.label))
-        layout[_axis("xaxis", number)] |= {"title": {"text": _("step")}}
-        layout[_axis("yaxis", number)] |= _layer_axis(table.layers, title=_("layer") if number == 1 else "")
+        panel(layout, number, len(groups), plain(line.label))
+        layout[axis_name("xaxis", number)] |= {"title": {"text": _("step")}, "nticks": 4, "tickangle": 0}
+        layout[axis_name("yaxis", number)] |= _shared_layer_axis(table.layers, tables[0].layers, number)
     return {"data": data, "layout": layout}
+
+
+def _diverse(groups: Sequence[Line], count: int) -> list[Line]:
+    """At most `count` configurations, in their order: one of each color before a second of any."""
+    seen: dict[str, int] = {}
+    rounds = []
+    for place, line in enumerate(groups):
+        rounds.append((seen.get(line.color, 0), place))
+        seen[line.color] = seen.get(line.color, 0) + 1
+    return [groups[place] for place in sorted(place for _round, place in sorted(rounds)[:count])]
+
+
+def _shared_layer_axis(layers: Sequence[str], first: Sequence[str], number: int) -> Figure:
+    """Title and names at the first map, names again where the layers are others."""
+    return layer_axis(layers, title=None if number == 1 else "", named=number == 1 or list(layers) != list(first))
 
 
 def _logs(values: Floats) -> Floats:
@@ -240,7 +264,7 @@ def _rows(values: Floats) -> list[list[float | None]]:
 def distributions_figure(trainings: Sequence[Training], subject: str, color_by: str = "activation") -> Figure:
     """How a subject's entries spread, a ridge per layer, one or a few configurations over each other."""
     groups = [line for line in lines(trainings, color_by) if _has(trainings[line.members[0]], subject)]
-    groups = groups[:MAX_DISTRIBUTIONS]
+    groups = _diverse(groups, MAX_DISTRIBUTIONS)
     found = [distributions(trainings[line.members[0]], subject) for line in groups]
     layers = max((one.layers for one in found), key=len, default=[])
     steps = sorted({step for one in found for step in one.steps})
@@ -258,9 +282,9 @@ def distributions_figure(trainings: Sequence[Training], subject: str, color_by: 
         }
         for step in steps
     ]
-    layout = _layout() | {
+    layout = empty_layout() | {
         "xaxis": {"title": {"text": _(SUBJECTS[subject][0])}, "zeroline": False},
-        "yaxis": _layer_axis(layers) | {"range": [0.5, len(layers) + 1.2]},
+        "yaxis": layer_axis(layers) | {"range": [0.5, len(layers) + 1.2]},
     }
     return {"data": data, "layout": layout, "moments": moments}
 
@@ -275,6 +299,7 @@ def _ridge(layer: str, line: Line, first: bool) -> Figure:
         "mode": "lines",
         "name": plain(line.label),
         "legendgroup": plain(line.label),
+        "meta": plain(line.label),
         "showlegend": first,
         "x": [],
         "y": [],
@@ -308,18 +333,18 @@ def _ridge_at(found: Distributions, layer: str, step: int, place: int) -> Figure
 
 def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -> Figure:
     """Loss and accuracy against the step, mean over seeds: training solid, validation dotted, test dashed."""
-    layout: Figure = _layout()
+    layout: Figure = empty_layout()
     data: list[Figure] = []
     for number, name in enumerate(CURVES, 1):
-        _panel(layout, number, len(CURVES), rows=True)
-        layout[_axis("yaxis", number)] |= {"title": {"text": _(name)}}
+        panel(layout, number, len(CURVES), rows=True)
+        layout[axis_name("yaxis", number)] |= {"title": {"text": _(name)}}
         for line in lines(trainings, color_by):
             for split in SPLITS:
                 series = [trainings[place].curve(name, split) for place in line.members]
                 x, y = mean_curve([one for one in series if len(one.steps)])[:2]
                 if len(x):
                     data.append(_curve(line, split, x, y, number))
-    layout[_axis("xaxis", len(CURVES))] |= {"title": {"text": _("step")}}
+    layout[axis_name("xaxis", len(CURVES))] |= {"title": {"text": _("step")}}
     for number, line_trace in enumerate(data):
         line_trace["showlegend"] = line_trace["name"] not in {one["name"] for one in data[:number]}
     return {"data": data, "layout": layout}
@@ -332,6 +357,7 @@ def _curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
         "mode": "lines+markers" if len(x) == 1 else "lines",
         "name": name,
         "legendgroup": name,
+        "meta": plain(line.label),
         "x": [float(step) for step in x],
         "y": [float(value) if math.isfinite(value) else None for value in y],
         "line": {"color": line.color, "width": 1.5, "dash": DASHES[split]},
@@ -339,75 +365,3 @@ def _curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
         "xaxis": f"x{number}" if number > 1 else "x",
         "yaxis": f"y{number}" if number > 1 else "y",
     }
-
-
-# Common parts
-
-
-def moment_title(step: int, steps_per_epoch: int) -> str:
-    """A moment in steps and epochs.
-
-    >>> moment_title(0, 550), moment_title(1100, 550), moment_title(30, 0)
-    ('step 0, before training', 'step 1,100, epoch 2', 'step 30')
-    """
-    if step == 0:
-        return _("step 0, before training")
-    epoch = epoch_of(step, steps_per_epoch)
-    if epoch is None:
-        return _("step {step:,}", step=step)
-    return _("step {step:,}, epoch {epoch}", step=step, epoch=epoch)
-
-
-def common_epoch(trainings: Sequence[Training]) -> int:
-    """The steps of an epoch, the same for all trainings; 0 where they differ."""
-    found = {training.steps_per_epoch for training in trainings}
-    return found.pop() if len(found) == 1 else 0
-
-
-def _layout() -> Figure:
-    return {"margin": {"l": 70, "r": 10, "t": 24, "b": 44}, "hovermode": "closest", "uirevision": "kept"}
-
-
-def _layer_axis(layers: Sequence[str], title: str | None = None) -> Figure:
-    """Ticks at layers: numbers for `layer_01` and the like or where there are many, names otherwise."""
-    numbered = all(name.startswith("layer_") for name in layers) or len(layers) > MAX_LAYER_NAMES
-    every = max(1, math.ceil(len(layers) / 12)) if numbered else 1
-    places = list(range(1, len(layers) + 1))[::every]
-    axis: Figure = {
-        "title": {"text": _("layer (1 is next to the input)") if title is None else title},
-        "range": [0.5, len(layers) + 0.5],
-        "tickvals": places,
-        "ticktext": [str(place) if numbered else plain(layers[place - 1]) for place in places],
-        "zeroline": False,
-    }
-    return axis if numbered else axis | {"automargin": True}
-
-
-def _value_axis(title: str, logarithmic: bool, low: float, high: float) -> Figure:
-    if not logarithmic:
-        return {"title": {"text": title}, "range": [low, high], "zeroline": False}
-    ends = [math.log10(low), math.log10(high)]
-    return {"title": {"text": title}, "type": "log", "range": ends, "exponentformat": "power", "dtick": _decades(ends)}
-
-
-def _decades(ends: Sequence[float]) -> int:
-    """Powers of ten between ticks, so that there are about eight."""
-    return max(1, math.ceil((ends[1] - ends[0]) / 8))
-
-
-def _axis(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}{number}"
-
-
-def _panel(layout: Figure, number: int, count: int, title: str = "", rows: bool = False) -> None:
-    """The axes of panel `number` of `count`, side by side with a title above or one below the other."""
-    gap = 0.12 if rows else 0.06
-    size = (1 - gap * (count - 1)) / count
-    start = (number - 1) * (size + gap)
-    span = [start, start + size] if not rows else [max(0.0, 1 - start - size), 1 - start]
-    anchor_x, anchor_y = ("x" if number == 1 else f"x{number}"), ("y" if number == 1 else f"y{number}")
-    layout[_axis("xaxis", number)] = {"domain": [0, 1] if rows else span, "anchor": anchor_y, "zeroline": False}
-    layout[_axis("yaxis", number)] = {"domain": span if rows else [0, 1], "anchor": anchor_x, "zeroline": False}
-    if title:
-        note = {"text": title, "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(span) / 2, "y": 1.0}
-        layout.setdefault("annotations", []).append(note | {"xanchor": "center", "yanchor": "bottom"})

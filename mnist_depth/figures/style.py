@@ -36,7 +36,7 @@ MARKERS = (
 )  # fmt: skip
 """Markers by plotly's names."""
 
-SELF_EXPLAINING = ("activation", "initializer", "optimizer", "dataset", "wiring", "pretraining")
+SELF_EXPLAINING = ("name", "activation", "initializer", "optimizer", "dataset", "wiring", "pretraining")
 """Fields whose values need no name before them."""
 
 

@@ -35,7 +35,7 @@ SPLIT_FOLDERS = ("train", "validation", "test")
 DERIVED_0_1 = re.compile(r"(^|/)(mean|p10|p90)(/|$)|/depth/[^/]+$|/(pretraining|time)$")
 """Runs that version 0.1 wrote beside those of a training."""
 
-MAX_POINTS, MAX_HISTOGRAMS = 1000, 100
+MAX_POINTS, MAX_HISTOGRAMS, MAX_TEXTS = 1000, 100, 10
 SECONDS_KEPT = 1.0
 """Seconds for which the list of tags is cached."""
 
@@ -120,13 +120,7 @@ class Source:
         tags = {tag for run in home for tag in listed.get(run, {}) if tag.startswith(f"{subject}/")}
         if not tags:
             return list(trainings)
-        tensors = self._provider.read_tensors(
-            context,
-            experiment_id=experiment,
-            plugin_name="histograms",
-            run_tag_filter=tensorboard_provider.RunTagFilter(sorted(home), sorted(tags)),
-            downsample=MAX_HISTOGRAMS,
-        )
+        tensors = self._tensors("histograms", home, tags, MAX_HISTOGRAMS, context, experiment)
         return [
             replace(
                 training,
@@ -147,13 +141,7 @@ class Source:
 
     def texts(self, found: Sequence[Found], tag: str, context: Any, experiment: str) -> dict[str, str]:
         """Name of a training -> its last text under a tag."""
-        tensors = self._provider.read_tensors(
-            context,
-            experiment_id=experiment,
-            plugin_name="text",
-            run_tag_filter=tensorboard_provider.RunTagFilter([one.home for one in found], [tag]),
-            downsample=10,
-        )
+        tensors = self._tensors("text", {one.home for one in found}, {tag}, MAX_TEXTS, context, experiment)
         return {
             one.name: bytes(tensors[one.home][tag][-1].numpy.ravel()[0]).decode(errors="replace")
             for one in found
@@ -183,6 +171,18 @@ class Source:
                 listed = self._provider.list_scalars(context, experiment_id=experiment, plugin_name="scalars")
                 self._listed = (time.monotonic(), experiment, listed)
             return listed
+
+    def _tensors(
+        self, plugin: str, runs: Iterable[str], tags: Iterable[str], most: int, context: Any, experiment: str
+    ) -> Mapping[str, Mapping[str, Sequence[Any]]]:
+        """Run -> tag -> at most `most` tensors of one of TensorBoard's plugins."""
+        return self._provider.read_tensors(
+            context,
+            experiment_id=experiment,
+            plugin_name=plugin,
+            run_tag_filter=tensorboard_provider.RunTagFilter(sorted(runs), sorted(tags)),
+            downsample=most,
+        )
 
     def _read(self, keys: Iterable[tuple[str, str]], context: Any, experiment: str) -> dict[tuple[str, str], Series]:
         """(run, tag) -> points, read again only where TensorBoard has newer ones."""

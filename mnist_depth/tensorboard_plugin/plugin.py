@@ -6,9 +6,12 @@ TensorBoard loads this module at its start, so it imports nothing heavy; the fig
 from __future__ import annotations
 
 import csv
+import functools
+import gzip
 import importlib.util
 import io
 import json
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +43,7 @@ class DepthPlugin(base_plugin.TBPlugin):
     def __init__(self, context: base_plugin.TBContext) -> None:
         self._provider, self._logdir = context.data_provider, context.logdir or ""
         self._made: Source | None = None
+        self._preparing: threading.Thread | None = None
         translation.activate(translation.from_environment())
 
     def is_active(self) -> bool:
@@ -50,6 +54,10 @@ class DepthPlugin(base_plugin.TBPlugin):
         return ("scalars",)
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """What the page needs to open the tab; it asks for this first, so what the tab needs is read meanwhile."""
+        if self._preparing is None:
+            self._preparing = threading.Thread(target=_prepare, daemon=True)
+            self._preparing.start()
         return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Depth")
 
     def get_plugin_apps(self) -> dict[str, Any]:
@@ -105,7 +113,7 @@ class DepthPlugin(base_plugin.TBPlugin):
         }
 
     def _cards(self, found: list[Found], trainings: list[Training], request: wrappers.Request) -> list[dict[str, Any]]:
-        from mnist_depth.figures.style import lines
+        from mnist_depth.figures.style import lines, plain
         from mnist_depth.summaries.tags import VERDICT
 
         written = self._source.texts(found, VERDICT, *_where(request)) if found else {}
@@ -119,7 +127,9 @@ class DepthPlugin(base_plugin.TBPlugin):
         return [
             {
                 "label": line.label,
+                "key": plain(line.label),
                 "color": line.color,
+                "marker": line.marker,
                 "seeds": len(line.members),
                 "run": found[line.members[0]].home,
                 "verdict": next((text for place in line.members if (text := verdict(found[place]))), ""),
@@ -205,11 +215,26 @@ def _route(answer: Answer) -> Any:
 
 @wrappers.Request.application
 def _plotly(request: wrappers.Request) -> Any:
-    """plotly.js out of the installed package, found without importing it."""
+    content = _packed_plotly()
+    if not content:
+        return http_util.Respond(request, "plotly is not installed", "text/plain", code=404)
+    kind = "application/javascript"
+    return http_util.Respond(request, content, kind, expires=SECONDS_CACHED, content_encoding="gzip")
+
+
+@functools.cache
+def _packed_plotly() -> bytes:
+    """plotly.js out of the installed package, found without importing it and packed once; empty if there is none."""
     spec = importlib.util.find_spec("plotly")
-    folders = (spec and spec.submodule_search_locations) or []
-    for folder in folders:
+    for folder in (spec and spec.submodule_search_locations) or []:
         path = Path(folder, "package_data", "plotly.min.js")
         if path.is_file():
-            return http_util.Respond(request, path.read_bytes(), "application/javascript", expires=SECONDS_CACHED)
-    return http_util.Respond(request, "plotly is not installed", "text/plain", code=404)
+            return gzip.compress(path.read_bytes(), compresslevel=1, mtime=0)
+    return b""
+
+
+def _prepare() -> None:
+    """Pack plotly.js and import what the first answers need."""
+    _packed_plotly()
+    for name in ("figures.interactive", "tensorboard_plugin.data", "summaries.tags"):
+        importlib.import_module(f"mnist_depth.{name}")

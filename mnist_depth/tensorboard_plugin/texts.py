@@ -28,5 +28,10 @@ TEXTS: dict[str, str] = {
     "no_figure": "Nothing of this kind was measured.",
     "failed": "The figure could not be loaded: {reason}",
     "curves": "Loss and accuracy",
+    "toggle": "Click: hide or show. Double click: show only this one.",
+    "profile_key": "Lines with dots: measured, the mean over seeds with their range. Dashed: theory before training.",
+    "map_key": "The first seed of up to six configurations, on one color scale.",
+    "distributions_key": "The first seed of up to three configurations; all peaks are drawn equally high.",
+    "curves_key": "Loss and accuracy: training solid, validation dotted, test dashed.",
 }
 """Key -> text; braces are filled in by the page."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from mnist_depth.board.links import depth_tab
 from mnist_depth.board.server import Board, start_board
 from mnist_depth.records import RunRecord
+from mnist_depth.summaries.events import replace_events, scalars
 
 from ..browser import Browser, open_browser, reason_to_skip
 from ..summaries.fabricated import STEPS, steps_and_values
@@ -158,6 +158,26 @@ def test_color_filter_and_quantity_are_chosen(tab: Tab) -> None:
     assert "filter=depth%3D9%20-sigmoid" in tab.address
 
 
+def test_a_card_hides_its_line_and_the_address_keeps_it(tab: Tab) -> None:
+    def toggles() -> list[Any]:
+        return tab.driver.find_elements(By.CSS_SELECTOR, ".toggle")
+
+    assert [one.text.split()[-1] for one in toggles()] == ["relu", "sigmoid"]
+    toggles()[1].click()
+    tab.browser.wait(lambda: list(tab.lines()) == ["relu"], "relu alone")
+    curves = tab.driver.execute_script("return document.getElementById('curves').data.map(one => one.name)")
+    assert {name.partition(",")[0] for name in curves} == {"relu"}
+    assert "hidden=sigmoid" in tab.address
+    again = Tab(tab.browser, tab.address)
+    again.browser.wait(lambda: list(again.lines()) == ["relu"], "relu alone")
+    assert [one.get_attribute("aria-pressed") for one in toggles()] == ["true", "false"]
+    toggles()[1].click()
+    again.browser.wait(lambda: len(again.lines()) == 2, "both")
+    assert "hidden" not in again.address
+    ActionChains(tab.driver).double_click(toggles()[0]).perform()
+    again.browser.wait(lambda: list(again.lines()) == ["relu"], "the one that was clicked twice")
+
+
 def test_distributions_have_a_ridge_per_layer_and_configuration(tab: Tab) -> None:
     tab.find("distributions").click()
     tab.browser.wait(lambda: len(tab.drawn()) == 18, "ridges")
@@ -221,19 +241,34 @@ def test_no_training_is_said_in_words(tab: Tab, tmp_path: Path) -> None:
     assert not nothing.find("main").is_displayed()
 
 
-def test_a_figure_is_drawn_again_when_points_arrive(browser: Browser, tmp_path: Path) -> None:
-    from mnist_depth.summaries.events import replace_events, scalars
-
-    def write(name: str, step: int, value: float) -> None:
-        tags = {f"gradient_norm/{layer}/kernel": value for layer in ("a", "b")}
-        replace_events(tmp_path / "live", name, [scalars(step, tags, time.time())])
-
-    write("one", 1, 0.5)
+def test_an_empty_folder_is_said_in_words_and_the_first_run_appears(browser: Browser, tmp_path: Path) -> None:
     with start_board(tmp_path, reload_interval=1) as live:
         opened = Tab(browser, depth_tab("", live.url))
+        browser.wait(lambda: "python -m mnist_depth" in opened.text(".message"), "what to do")
+        _write(tmp_path / "live", "one", 1, 0.5)
         browser.wait(lambda: opened.lines().get("live") == [0.5, 0.5], "the first point")
-        write("two", 9, 0.25)
+        assert opened.text(".count") == "1 of 1 trainings"
+        _write(tmp_path / "live", "two", 9, 0.25)
         browser.wait(lambda: opened.lines().get("live") == [0.25, 0.25], "the second point")
         assert opened.text("#moment") == "step 9"
+        assert browser.console_errors() == []
     browser.driver.switch_to.default_content()
-    json.dumps(browser.console_errors())
+
+
+def test_fifty_runs_have_fifty_lines_and_cards(browser: Browser, tmp_path: Path) -> None:
+    for number in range(50):
+        _write(tmp_path / f"run_{number}", "one", 1, 1.0 + number)
+    with start_board(tmp_path) as many:
+        opened = Tab(browser, depth_tab("", many.url))
+        browser.wait(lambda: opened.text(".count") == "50 of 50 trainings", "all runs")
+        browser.wait(lambda: len(opened.lines()) == 50, "all lines")
+        assert opened.lines()["run_7"] == pytest.approx([8.0, 8.0])
+        assert len(opened.driver.find_elements(By.CSS_SELECTOR, ".card")) == 50
+        assert browser.console_errors() == []
+    browser.driver.switch_to.default_content()
+
+
+def _write(folder: Path, name: str, step: int, value: float) -> None:
+    """A training of two layers with one measurement."""
+    tags = {f"gradient_norm/{layer}/kernel": value for layer in ("a", "b")}
+    replace_events(folder, name, [scalars(step, tags, time.time())])

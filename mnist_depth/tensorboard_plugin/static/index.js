@@ -3,7 +3,12 @@
 
 const HERE = new URL('.', import.meta.url);
 const VIEWS = ['profile', 'map', 'distributions'];
-const DEFAULTS = {view: 'profile', quantity: '', subject: '', color: 'activation', filter: '', step: ''};
+const DEFAULTS = {view: 'profile', quantity: '', subject: '', color: 'activation', filter: '', hidden: '', step: ''};
+const MAX_FULL_CARDS = 4;
+const GLYPHS = {
+  circle: '\u25cf', square: '\u25a0', diamond: '\u25c6', 'triangle-up': '\u25b2', x: '\u2716', cross: '\u271a',
+  star: '\u2605', 'triangle-down': '\u25bc', pentagon: '\u2b1f', hexagon: '\u2b22',
+};
 const SECONDS_BETWEEN_LOOKS = 5;
 const MILLISECONDS_PER_MOMENT = 200;
 const MILLISECONDS_OF_TYPING = 300;
@@ -11,6 +16,7 @@ const MILLISECONDS_OF_TYPING = 300;
 let state = {...DEFAULTS};
 let offered = null; // what the server offers: texts, fields, quantities, cards
 let figure = null; // the figure on show
+let curves = null; // loss and accuracy beside it
 let moment = 0; // place of the slider in figure.moments
 let playing = null;
 let drawing = null; // resolved once plotly is there
@@ -97,7 +103,7 @@ function build() {
   part.count = make('span', {class: 'count', 'aria-live': 'polite'});
   part.saves = make('div', {class: 'saves'});
   part.cards = make('div', {class: 'cards'});
-  part.message = make('p', {class: 'message', role: 'status'});
+  part.message = make('p', {class: 'message busy', role: 'status'});
   part.figures = make('div', {class: 'figures'});
   part.main = make('div', {class: 'main', id: 'main', role: 'img'});
   part.curves = make('div', {class: 'curves', id: 'curves', role: 'img'});
@@ -106,8 +112,10 @@ function build() {
   part.step = make('input', {type: 'range', id: 'step', min: '0', value: '0'});
   part.moment = make('output', {id: 'moment', for: 'step'});
   part.slider.append(part.play, part.step, part.moment);
+  part.key = make('p', {class: 'key'});
   part.figures.append(part.main, part.curves);
-  document.body.append(part.bar, part.cards, part.message, part.figures, part.slider);
+  part.figures.hidden = part.slider.hidden = true;
+  document.body.append(part.bar, part.cards, part.message, part.figures, part.key, part.slider);
   part.filter.addEventListener('input', later(() => choose({filter: part.filter.value}), MILLISECONDS_OF_TYPING));
   part.quantity.addEventListener('change', () =>
     choose(state.view === 'distributions' ? {subject: part.quantity.value} : {quantity: part.quantity.value}),
@@ -170,14 +178,23 @@ function fill(select, choices, chosen) {
   select.disabled = choices.length === 0;
 }
 
+// The cards are also the legend: a click hides or shows the lines of a configuration.
 function fillCards() {
+  part.cards.classList.toggle('many', offered.cards.length > MAX_FULL_CARDS);
   part.cards.replaceChildren(...offered.cards.map(makeCard));
 }
 
 function makeCard(card) {
   const element = make('section', {class: 'card'});
   element.style.borderLeftColor = card.color;
-  const head = make('h2', {}, card.label);
+  const head = make('h2');
+  const toggle = make('button', {class: 'toggle', title: offered.texts.toggle});
+  const glyph = make('span', {class: 'glyph', 'aria-hidden': 'true'}, GLYPHS[card.marker] || GLYPHS.circle);
+  glyph.style.color = card.color;
+  toggle.append(glyph, make('span', {class: 'name'}, card.label));
+  toggle.addEventListener('click', () => toggleLine(card.key));
+  toggle.addEventListener('dblclick', () => showOnly(card.key));
+  head.append(toggle);
   if (card.seeds > 1) head.append(make('small', {}, offered.texts.seeds.replace('{count}', card.seeds)));
   const links = make('nav');
   for (const [plugin, text] of [['graphs', 'graph'], ['hparams', 'hparams']]) {
@@ -193,7 +210,47 @@ function makeCard(card) {
   element.append(head);
   const lines = (card.verdict || offered.texts.no_verdict).split('\n').map(plain).filter(Boolean);
   lines.forEach((line, place) => element.append(make('p', place === 0 ? {class: 'verdict'} : {}, line)));
+  if (offered.cards.length > MAX_FULL_CARDS) element.title = [card.label, ...lines].join('\n');
+  const set = () => {
+    const isHidden = hiddenKeys().has(card.key);
+    element.classList.toggle('off', isHidden);
+    toggle.setAttribute('aria-pressed', String(!isHidden));
+  };
+  element.addEventListener('hidden', set);
+  set();
   return element;
+}
+
+// Names of hidden configurations, one a line in the state.
+function hiddenKeys() {
+  return new Set(state.hidden.split('\n').filter(Boolean));
+}
+
+function toggleLine(key) {
+  const keys = hiddenKeys();
+  if (!keys.delete(key)) keys.add(key);
+  hide(keys);
+}
+
+function showOnly(key) {
+  const others = offered.cards.map((card) => card.key).filter((one) => one !== key);
+  const keys = hiddenKeys();
+  const isAlone = others.length > 0 && !keys.has(key) && others.every((one) => keys.has(one));
+  hide(isAlone ? [] : others);
+}
+
+function hide(keys) {
+  state.hidden = [...keys].join('\n');
+  writeAddress();
+  for (const card of part.cards.children) card.dispatchEvent(new Event('hidden'));
+  if (!figure) return;
+  Plotly.react(part.main, visible(figure.data), part.main.layout);
+  if (curves) Plotly.react(part.curves, visible(curves.data), part.curves.layout);
+}
+
+function visible(traces) {
+  const keys = hiddenKeys();
+  return keys.size === 0 ? traces : traces.filter((trace) => !keys.has(trace.meta));
 }
 
 function plain(markdown) {
@@ -230,11 +287,13 @@ async function refresh() {
     const name = state.view === 'distributions' ? state.subject : state.quantity;
     part.csv.href = link('table.csv', {...common, quantity: state.quantity});
     if (!offered.shown || !name) return showNothing();
-    const [main, curves] = await Promise.all([
+    const answers = [
       ask('figure', {...common, view: state.view, quantity: name}),
       ask('figure', {...common, view: 'curves'}),
-    ]);
-    if (request === wanted) await draw(main, curves);
+    ];
+    answers[1].catch(() => {}); // it is awaited only once the main figure is drawn
+    const main = await answers[0];
+    if (request === wanted) await draw(main, answers[1], request);
   } catch (error) {
     if (request === wanted) say((offered ? offered.texts.failed : '{reason}').replace('{reason}', error.message));
   }
@@ -261,25 +320,34 @@ function showNothing() {
 
 function say(message) {
   figure = null;
+  part.message.classList.remove('busy');
   part.message.textContent = message;
   part.message.hidden = !message;
-  part.figures.hidden = part.slider.hidden = Boolean(message);
+  part.figures.hidden = part.slider.hidden = part.key.hidden = Boolean(message);
 }
 
-async function draw(main, curves) {
+async function draw(main, besides, request) {
   if (!main.data || !main.data.length) return say(offered.texts.no_figure);
   await drawing;
+  if (request !== wanted) return;
   say('');
   figure = main;
   const moments = figure.moments || [];
   part.slider.hidden = moments.length < 2;
   part.step.max = String(Math.max(0, moments.length - 1));
+  part.key.textContent = `${offered.texts[`${state.view}_key`]} ${offered.texts.curves_key}`;
   moment = placeOf(state.step);
   apply(moment);
   const options = {responsive: false, displaylogo: false, displayModeBar: false};
-  await Plotly.react(part.main, figure.data, themed(figure.layout, part.main), options);
-  await Plotly.react(part.curves, curves.data, themed({...curves.layout, showlegend: false}, part.curves), options);
+  const plain = (layout) => ({...layout, showlegend: false}); // the cards are the legend
+  await Plotly.react(part.main, visible(figure.data), themed(plain(figure.layout), part.main), options);
   part.main.setAttribute('aria-label', part.quantity.selectedOptions[0]?.textContent || '');
+  performance.mark('first figure');
+  mark();
+  const found = await besides;
+  if (request !== wanted) return;
+  curves = found;
+  await Plotly.react(part.curves, visible(curves.data), themed(plain(curves.layout), part.curves), options);
   mark();
 }
 
@@ -303,7 +371,7 @@ async function show(place) {
   state.step = place === figure.moments.length - 1 ? '' : String(figure.moments[place].step);
   writeAddress();
   mark();
-  await Plotly.react(part.main, figure.data, part.main.layout);
+  await Plotly.react(part.main, visible(figure.data), part.main.layout);
 }
 
 // The moment in words, and where it is on the curves.
@@ -368,7 +436,8 @@ async function lookForNews() {
 function save(format) {
   if (!figure) return;
   const size = {width: part.main.clientWidth, height: part.main.clientHeight};
-  Plotly.downloadImage(part.main, {format, filename: `depth_${state.view}`, scale: format === 'png' ? 2 : 1, ...size});
+  const alone = {data: part.main.data, layout: {...part.main.layout, showlegend: state.view !== 'map'}};
+  Plotly.downloadImage(alone, {format, filename: `depth_${state.view}`, scale: format === 'png' ? 2 : 1, ...size});
 }
 
 function resize() {
