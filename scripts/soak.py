@@ -2,8 +2,8 @@
 
     python scripts/soak.py [NAME ...]
 
-Prints one line per model: whether the weights are those of the twin without the gauge, the warnings of the gauge, and
-how long both took. Exit code 1 if a training ended or a weight differs. Weights of Keras Applications are random, so
+Prints one line per model: whether the weights are those of the twin without the gauge, the CPU seconds of both, and the
+warnings of the gauge. Exit code 1 if a training ended or a weight differs. Weights of Keras Applications are random, so
 nothing is downloaded.
 """
 
@@ -13,6 +13,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import argparse
 import gc
 import sys
 import time
@@ -411,18 +412,18 @@ def _under_xla(case: Case) -> Case:
 
 
 def train(make: Callable[[], Case], gauged: bool) -> tuple[list[Any], float, list[str]]:
-    """Weights, seconds and the gauge's warnings of one training."""
+    """Weights, CPU seconds and the gauge's warnings of one training."""
     keras.backend.clear_session()
     gc.collect()
     keras.utils.set_random_seed(1)
     model, x, y = make()
     probe = (keras.tree.map_structure(lambda a: a[:BATCH], x), keras.tree.map_structure(lambda a: a[:BATCH], y))
-    callbacks = [DepthGauge(MemoryWriter(), probe, schedule=every_steps(1))] if gauged else []
+    callbacks = [DepthGauge(MemoryWriter(), probe, schedule=every_steps(1), on_finding="ignore")] if gauged else []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        started = time.perf_counter()
+        started = time.process_time()
         model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
     warned = [str(w.message).splitlines()[0] for w in caught if "mnist_depth" in w.filename]
     return [np.asarray(variable.value) for variable in model.variables], seconds, warned
 
@@ -446,7 +447,12 @@ def compare(name: str) -> bool:
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(CASES)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(CASES)}")
+    names = parser.parse_args().names or list(CASES)
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        parser.error(f"unknown model {unknown[0]!r}; valid: {', '.join(CASES)}")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     results = [compare(name) for name in names]
     print(f"{sum(results)} of {len(results)} models have the weights of their twin")

@@ -13,7 +13,7 @@ def cause(error: BaseException) -> str:
     """The real cause in one line; the error's type where it has no text."""
     text = ANSI.sub("", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return _cause(lines)[:MAX_CHARACTERS] or type(error).__name__
+    return _cause(lines)[:MAX_CHARACTERS].rstrip(".") or type(error).__name__
 
 
 def _cause(lines: list[str]) -> str:

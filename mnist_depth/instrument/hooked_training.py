@@ -1,4 +1,4 @@
-"""Insert hooks into the training step of a model, and remove them.
+"""Measure gradients and updates as the optimizers apply them: insert hooks into the training step, and remove them.
 
 A model's `train_function` is traced once. Hooks must be part of that trace, so a training with hooks uses a separate
 train function from its first batch to its last. Alternating between two functions would restart the `tf.random` stream
@@ -9,12 +9,16 @@ the model) is never replaced by an older one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 
 from mnist_depth.instrument.optimizer_hook import OptimizerHook
+from mnist_depth.instrument.random_draws import draws_random_numbers
+from mnist_depth.instrument.step_clock import StepClock
+from mnist_depth.instrument.updates import Measured, UpdatePlan
 
 ATTRIBUTE = "_mnist_depth_hooks"
 """Attribute of a model that holds its HookedTraining."""
@@ -152,43 +156,60 @@ def hooked(hook: OptimizerHook) -> Iterator[OptimizerHook]:
         detach(hook)
 
 
-# Random numbers
+class AppliedGradients:
+    """A hook on every optimizer of a model: exact also where a batch of `fit` makes many updates."""
 
+    def __init__(self, model: keras.Model, optimizers: Sequence[Any], plan: UpdatePlan, gradients: bool = True) -> None:
+        self.model, self._optimizers = model, tuple(optimizers)
+        subjects = ("gradient", "update") if gradients else ("update",)
+        self._hooks = [
+            OptimizerHook(
+                model,
+                optimizer,
+                plan.chosen(subjects),
+                plan.schedule,
+                snapshots=plan.snapshots(subjects),
+                snapshot_schedule=plan.snapshot_schedule,
+                variables=plan.variables,
+                others=optimizers,
+            )
+            for optimizer in optimizers
+        ]
+        self.is_idle = all(hook.is_idle for hook in self._hooks)
+        self.is_waiting = False
+        self.fits = True
+        if gradients and any(optimizer.gradient_accumulation_steps for optimizer in optimizers):
+            warnings.warn("gradients are accumulated: of every update, the last minibatch's is written", stacklevel=2)
 
-def draws_random_numbers(train_function: Any) -> bool:
-    """Whether a traced train function draws from `tf.random`, whose state lives in the trace."""
-    return any(_is_random(node) for graph in _traced_graphs(train_function) for node in _nodes(graph))
+    def is_for(self, model: keras.Model, optimizers: Sequence[Any]) -> bool:
+        return self.model is model and self._optimizers == tuple(optimizers)
 
+    def begin(self, clock: StepClock, fit: object) -> None:
+        """Attach the hooks for one call of `fit`."""
+        for hook in self._hooks:
+            hook.begin(clock.step, clock.offset)
+            attach(hook, fit)
 
-def is_traced(train_function: Any) -> bool:
-    """Whether a train function has been run."""
-    return any(True for _ in _traced_graphs(train_function))
+    def arm(self, scalars: bool, snapshot: bool) -> None:
+        """Measure the next update regardless of the step schedules."""
+        for hook in self._hooks:
+            hook.arm(scalars, snapshot)
 
+    def before_batch(self, clock: StepClock) -> None:
+        hooks_of(self.model).install()
 
-def _traced_graphs(function: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """The graphs of the tf.functions that a train function of Keras holds in its closure."""
-    seen = set() if seen is None else seen
-    if function is None or id(function) in seen:
-        return
-    seen.add(id(function))
-    # Keras wraps its tf.functions in several closures, depending on `jit_compile` and `steps_per_execution`.
-    listed: Callable[[], Any] | None = getattr(function, "_list_all_concrete_functions", None)
-    if listed is not None:
-        yield from (concrete.graph for concrete in listed())
-    for part in (function, getattr(function, "__wrapped__", None), getattr(function, "python_function", None)):
-        for cell in getattr(part, "__closure__", None) or ():
-            with contextlib.suppress(ValueError):  # an empty cell
-                if callable(cell.cell_contents):
-                    yield from _traced_graphs(cell.cell_contents, seen)
+    def after_batch(self, clock: StepClock) -> None:
+        """Do nothing: measurements stay on the device until they are read."""
 
+    def read(self) -> list[Measured]:
+        """What was measured since the last time, in the order of the steps."""
+        measured: list[Measured] = []
+        for hook in self._hooks:
+            measured.extend(hook.drain())
+            snapshot = hook.snapshot()
+            measured.extend([] if snapshot is None else [snapshot])
+        return sorted(measured, key=lambda one: one.step)
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    definition = graph.as_graph_def()
-    yield from definition.node
-    for function in definition.library.function:
-        yield from function.node_def
-
-
-def _is_random(node: Any) -> bool:
-    """Whether an operation has a second seed: such operations keep their stream's state in the kernel."""
-    return "seed2" in node.attr
+    def end(self) -> None:
+        for hook in self._hooks:
+            detach(hook)

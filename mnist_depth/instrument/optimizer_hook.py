@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -24,25 +23,10 @@ from mnist_depth.instrument import names
 from mnist_depth.instrument.optimizers import innermost
 from mnist_depth.instrument.schedule import Schedule
 from mnist_depth.instrument.statistics import VARIABLE_SUBJECTS, choose, evaluate
+from mnist_depth.instrument.updates import Measured
 
 CAPACITY = 1024
 """Measurements that fit into the buffer between two drains; a compiled block of minibatches should hold fewer."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """The scalars of one update, by tag; `step` counts updates, this one included."""
-
-    step: int
-    scalars: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Whole arrays of one update: subject (gradient, update) -> variable -> array."""
-
-    step: int
-    arrays: dict[str, dict[str, NDArray[Any]]]
 
 
 class OptimizerHook:
@@ -116,7 +100,7 @@ class OptimizerHook:
         if scalars or snapshot:
             self._armed.assign([scalars, snapshot])
 
-    def drain(self) -> list[Row]:
+    def drain(self) -> list[Measured]:
         """Measurements since the last drain, oldest first."""
         count, rows = int(self._count.numpy()), self._rows
         fresh = range(max(self._drained, count - rows), count)
@@ -129,12 +113,12 @@ class OptimizerHook:
         places = [at % rows for at in fresh]
         steps, table = tf.gather(self._steps, places).numpy(), tf.gather(self._buffer, places).numpy()
         filled = [self._filled[place] for place in tf.gather(self._fillings, places).numpy()]
-        return [Row(int(step), self._scalars(*row)) for step, *row in zip(steps, table, filled, strict=True)]
+        return [Measured(int(step), self._scalars(*row), {}) for step, *row in zip(steps, table, filled, strict=True)]
 
     def _scalars(self, row: NDArray[Any], filled: Collection[str]) -> dict[str, float]:
         return {tag: value for tag, value in zip(self._columns, row.tolist(), strict=False) if tag in filled}
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> Measured | None:
         """The arrays of the last due update since the last call, None where there was none."""
         step = int(self._snapshot_step.numpy())
         if step == self._snapshot_read:
@@ -148,7 +132,7 @@ class OptimizerHook:
             }
             for subject in self._snapshots
         }
-        return Snapshot(step, arrays)
+        return Measured(step, {}, arrays)
 
     def before(self, variables: Sequence[Any]) -> None:
         """Called in the step before the update: keep the weights if they will be needed."""

@@ -163,6 +163,7 @@ class Probe:
         self._guard()
         with random_streams():
             values, tensors = self._run_unchanged()
+        self._signature = self._found_signature()  # a first call may have created variables
         scalars = dict(zip(self._tags, np.asarray(values).tolist(), strict=True))
         wanted = tensors if arrays else {}
         return Measurement(
@@ -204,9 +205,8 @@ class Probe:
         found = self._found_signature()
         changed = [what for what, value in self._signature.items() if found[what] != value]
         if changed:
-            warnings.warn(f"the probe is traced anew: the model's {' and '.join(changed)} changed", stacklevel=4)
+            warnings.warn(f"the probe is traced anew: the model's {', '.join(changed)} changed", stacklevel=4)
             self._function = None
-        self._signature = found
 
     def _in_order(self, scalars: Mapping[str, float]) -> list[str]:
         """Tags by layer in depth order, then by variable in the model's: they come grouped by shape."""

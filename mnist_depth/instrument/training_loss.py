@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Collection, Iterator
 from types import CodeType
 from typing import Any
 
@@ -23,6 +25,8 @@ def why_unknown(model: keras.Model) -> str | None:
         return "the model computes its loss in a train_step of its own and is compiled without one"
     if not _calls(type(model), "train_step") & KNOWN:
         return "the model computes its loss in a train_step of its own"
+    if _changes_loss(type(model)):
+        return "the model's train_step computes with its compiled loss"
     return None
 
 
@@ -67,6 +71,50 @@ def _names_in(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names_in(constant)
+
+
+def _changes_loss(kind: type) -> bool:
+    """Whether a train step computes with the compiled loss: adds another one to it, or weighs it."""
+    methods = {name for name in {"train_step"} | _calls(kind, "train_step") if _is_own(kind, name)}
+    sources = KNOWN | {name for name in methods - {"train_step"} if _calls(kind, name) & KNOWN}
+    return any(_computes_with(getattr(kind, name), sources) for name in methods - KNOWN)
+
+
+def _is_own(kind: type, name: str) -> bool:
+    method = getattr(kind, name, None)
+    return inspect.isfunction(method) and not method.__module__.startswith("keras.")
+
+
+def _computes_with(method: Callable[..., Any], sources: Collection[str]) -> bool:
+    """Whether the value of a call of one of the `sources` is an operand in the method's code."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
+    except (OSError, TypeError, SyntaxError):  # no source
+        return False
+    nodes = list(ast.walk(tree))
+    assigned = [node for node in nodes if isinstance(node, ast.Assign) and _is_call(node.value, sources)]
+    losses = {target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)}
+    return any(
+        _is_call(operand, sources) or (isinstance(operand, ast.Name) and operand.id in losses)
+        for node in nodes
+        for operand in _operands(node)
+    )
+
+
+def _operands(node: ast.AST) -> list[ast.expr]:
+    """What an expression adds or multiplies."""
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.AugAssign):
+        return [node.target]
+    if isinstance(node, ast.List) and len(node.elts) > 1:  # tf.add_n([loss, other])
+        return node.elts
+    return node.args if _is_call(node, ("add", "multiply")) and isinstance(node, ast.Call) else []
+
+
+def _is_call(node: ast.AST, names: Collection[str]) -> bool:
+    """Whether a node is a call of a method with one of these names."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names
 
 
 def class_weights_of_fit(model: keras.Model) -> dict[int, Any] | None:

@@ -32,7 +32,6 @@ class SplitWriter(MultiWriter):
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         self._events.write_images(step, {event_tag(self._split, tag): image for tag, image in images.items()})
 
-    def truncate_after(self, step: int) -> None:
-        if self._split not in ("validation", "test"):
-            self._events.truncate_after(step)
-        self._lines.truncate_after(step)
+    def truncate_after(self, step: int) -> bool:
+        events_left = self._split not in ("validation", "test") and self._events.truncate_after(step)
+        return self._lines.truncate_after(step) or events_left

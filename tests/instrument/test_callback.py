@@ -363,7 +363,8 @@ def test_compiled_anew_between_two_trainings() -> None:
     model: Any = s.model
     model.compile("adam", model.loss)
     model.optimizer.iterations.assign(PER_EPOCH)
-    with pytest.warns(UserWarning, match="traced anew: the model's optimizer and loss changed"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # a new trace is expected here
         _fit(s, gauge, epochs=1)
     assert sorted(writer.scalars["update_ratio/one/kernel"]) == TAPPED
     assert "apply" not in vars(model.optimizer)

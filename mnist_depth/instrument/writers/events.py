@@ -70,8 +70,11 @@ class EventWriter:
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         self._add(Event(summary=hparams_api.hparams_pb(dict(hparams), trial_id=trial_id)))
 
-    def truncate_after(self, step: int) -> None:
-        """Remove this writer's later points from its files, and tell a board that has them open to forget them."""
+    def truncate_after(self, step: int) -> bool:
+        """Remove this writer's later points from its files, and tell a board that has them open to forget them.
+
+        Returns whether earlier points are left.
+        """
         self.close()
         folder = Path(self.logdir)
         earlier = sorted(folder.glob(f"*tfevents*{self.suffix}")) if folder.is_dir() else []
@@ -79,6 +82,7 @@ class EventWriter:
             cut_event_file(path, step)
         if earlier:
             self._add(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
+        return any(path.exists() for path in earlier)
 
     def flush(self) -> None:
         if self._file is not None:

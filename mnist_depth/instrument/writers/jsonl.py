@@ -11,20 +11,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mnist_depth.instrument.histograms import Histogram
+from mnist_depth.instrument.writers.protocol import Writer
 
 METRICS, HISTOGRAMS = "metrics.jsonl", "histograms.jsonl"
 
 
-class JsonLinesWriter:
+class JsonLinesWriter(Writer):
     """Appends to `metrics.jsonl` and `histograms.jsonl` in a folder; writers of several runs may share the folder.
 
-    `histograms=False` leaves out the second file, four times as large as the same histograms in an event file.
-    Non-finite scalars are written as the strings "nan", "inf", "-inf". `epoch` is the 1-based epoch that a step belongs
-    to (0 before training), null unless `steps_per_epoch` is given.
+    They hold numbers only: texts, images and graphs are skipped. `histograms=False` leaves out the second file, four
+    times as large as the same histograms in an event file. Non-finite scalars are written as the strings "nan", "inf",
+    "-inf". `epoch` is the 1-based epoch that a step belongs to (0 before training), null unless `steps_per_epoch` is
+    given.
     """
 
     def __init__(
@@ -52,24 +51,13 @@ class JsonLinesWriter:
             body = {"tag": tag, "edges": bars.edges.tolist(), "counts": bars.counts.tolist()}
             self._append(HISTOGRAMS, {**self._head(step), "wall_time": time.time(), **body})
 
-    def write_text(self, step: int, texts: Mapping[str, str]) -> None:
-        """Nothing: the files hold numbers only."""
+    def truncate_after(self, step: int) -> bool:
+        """Rewrite both files without this run's later lines, each whole or not at all; whether earlier ones are left.
 
-    def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Nothing: the files hold numbers only."""
-
-    def write_graph(self, graph_def: Any) -> None:
-        """Nothing: the files hold numbers only."""
-
-    def write_keras_model(self, model_json: str) -> None:
-        """Nothing: the files hold numbers only."""
-
-    def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
-        """Nothing: the files hold measurements only."""
-
-    def truncate_after(self, step: int) -> None:
-        """Rewrite both files without this run's later lines, each whole or not at all."""
+        Lines of other runs are kept.
+        """
         self.close()
+        left = False
         for name in (METRICS, HISTOGRAMS):
             path = self.folder / name
             if path.exists():
@@ -77,6 +65,8 @@ class JsonLinesWriter:
                 temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
                 temporary.write_text("".join(kept), encoding="utf-8")
                 temporary.replace(path)
+                left = left or any(json.loads(line)["run"] == self.run for line in kept)
+        return left
 
     def flush(self) -> None:
         for file in self._files.values():

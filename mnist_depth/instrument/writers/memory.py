@@ -47,12 +47,14 @@ class MemoryWriter:
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
         self.hparams.update(hparams)
 
-    def truncate_after(self, step: int) -> None:
-        """Forget every point later than a step."""
-        for kind in (self.scalars, self.histograms, self.texts, self.images):
-            for points in kind.values():
-                for later in [at for at in points if at > step]:
-                    del points[later]
+    def truncate_after(self, step: int) -> bool:
+        """Forget every point later than a step; whether earlier ones are left."""
+        kinds = (self.scalars, self.histograms, self.texts, self.images)
+        series = [points for kind in kinds for points in kind.values()]
+        for points in series:
+            for later in [at for at in points if at > step]:
+                del points[later]
+        return any(series)
 
     def flush(self) -> None:
         """Nothing waits."""

@@ -12,48 +12,41 @@ from mnist_depth.instrument.histograms import Histogram
 from mnist_depth.instrument.writers.protocol import Writer
 
 
-class MultiWriter:
+class MultiWriter(Writer):
     """Passes every call on to each writer in turn."""
 
     def __init__(self, *writers: Writer) -> None:
         self.writers = writers
 
+    def _each(self, method: str, *arguments: Any) -> list[Any]:
+        return [getattr(writer, method)(*arguments) for writer in self.writers]
+
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        for writer in self.writers:
-            writer.write_scalars(step, scalars)
+        self._each("write_scalars", step, scalars)
 
     def write_histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
-        for writer in self.writers:
-            writer.write_histograms(step, histograms)
+        self._each("write_histograms", step, histograms)
 
     def write_text(self, step: int, texts: Mapping[str, str]) -> None:
-        for writer in self.writers:
-            writer.write_text(step, texts)
+        self._each("write_text", step, texts)
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        for writer in self.writers:
-            writer.write_images(step, images)
+        self._each("write_images", step, images)
 
     def write_graph(self, graph_def: Any) -> None:
-        for writer in self.writers:
-            writer.write_graph(graph_def)
+        self._each("write_graph", graph_def)
 
     def write_keras_model(self, model_json: str) -> None:
-        for writer in self.writers:
-            writer.write_keras_model(model_json)
+        self._each("write_keras_model", model_json)
 
     def write_hparams(self, hparams: Mapping[str, bool | int | float | str], trial_id: str | None = None) -> None:
-        for writer in self.writers:
-            writer.write_hparams(hparams, trial_id)
+        self._each("write_hparams", hparams, trial_id)
 
-    def truncate_after(self, step: int) -> None:
-        for writer in self.writers:
-            writer.truncate_after(step)
+    def truncate_after(self, step: int) -> bool:
+        return any(self._each("truncate_after", step))
 
     def flush(self) -> None:
-        for writer in self.writers:
-            writer.flush()
+        self._each("flush")
 
     def close(self) -> None:
-        for writer in self.writers:
-            writer.close()
+        self._each("close")
