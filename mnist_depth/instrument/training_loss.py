@@ -92,13 +92,20 @@ def _computes_with(method: Callable[..., Any], sources: Collection[str]) -> bool
     except (OSError, TypeError, SyntaxError):  # no source
         return False
     nodes = list(ast.walk(tree))
-    assigned = [node for node in nodes if isinstance(node, ast.Assign) and _is_call(node.value, sources)]
-    losses = {target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)}
+    losses = {name for node in nodes for name in _assigned(node, sources)}
     return any(
         _is_call(operand, sources) or (isinstance(operand, ast.Name) and operand.id in losses)
         for node in nodes
         for operand in _operands(node)
     )
+
+
+def _assigned(node: ast.AST, sources: Collection[str]) -> list[str]:
+    """The names that get the value of a call of one of the `sources`."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None or not _is_call(node.value, sources):
+        return []
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _operands(node: ast.AST) -> list[ast.expr]:
