@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from mnist_depth.tensorboard_plugin.data import Found, Source
 
 STATIC = Path(__file__).with_name("static")
-FILES = {"index.js": "application/javascript", "style.css": "text/css"}
+SCRIPT = "application/javascript"
+FILES = {**dict.fromkeys(("index.js", "cards.js", "elements.js", "theme.js"), SCRIPT), "style.css": "text/css"}
 SECONDS_CACHED = 24 * 3600
 
 Answer = Callable[[wrappers.Request], Any]
@@ -218,8 +219,7 @@ def _plotly(request: wrappers.Request) -> Any:
     content = _packed_plotly()
     if not content:
         return http_util.Respond(request, "plotly is not installed", "text/plain", code=404)
-    kind = "application/javascript"
-    return http_util.Respond(request, content, kind, expires=SECONDS_CACHED, content_encoding="gzip")
+    return http_util.Respond(request, content, SCRIPT, expires=SECONDS_CACHED, content_encoding="gzip")
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from mnist_depth.board.links import depth_tab
 from mnist_depth.board.server import Board, start_board
+from mnist_depth.instrument.writers.protos import Event
 from mnist_depth.records import RunRecord
 from mnist_depth.summaries.events import replace_events, scalars
 
@@ -176,6 +177,27 @@ def test_a_card_hides_its_line_and_the_address_keeps_it(tab: Tab) -> None:
     assert "hidden" not in again.address
     ActionChains(tab.driver).double_click(toggles()[0]).perform()
     again.browser.wait(lambda: list(again.lines()) == ["relu"], "the one that was clicked twice")
+
+
+def test_the_link_to_the_graph_chooses_its_run(browser: Browser, tmp_path: Path) -> None:
+    from tensorboard.compat.proto.graph_pb2 import GraphDef  # pyright: ignore[reportAttributeAccessIssue]
+
+    graph = GraphDef()
+    graph.node.add(name="x", op="Placeholder")
+    for name in ("a_first", "wanted"):
+        _write(tmp_path / name, "one", 1, 0.5)
+        replace_events(tmp_path / name, "graph", [Event(graph_def=graph.SerializeToString(), wall_time=time.time())])
+    with start_board(tmp_path) as graphs:
+        opened = Tab(browser, depth_tab("wanted", graphs.url))
+        browser.wait(lambda: list(opened.lines()) == ["wanted"], "the run")
+        opened.driver.find_element(By.LINK_TEXT, "Graph").click()
+        opened.driver.switch_to.default_content()
+        chosen = "return arguments[0].map(one => one.selectedItem && one.selectedItem.textContent.trim())"
+        browser.wait(
+            lambda: "wanted" in browser.driver.execute_script(chosen, browser.everything("paper-listbox")),
+            "the graph of the run",
+        )
+        assert browser.console_errors() == []
 
 
 def test_distributions_have_a_ridge_per_layer_and_configuration(tab: Tab) -> None:

@@ -1,14 +1,11 @@
 // The Depth tab. Figures come ready from Python (mnist_depth/figures); this module shows them and moves the slider.
-// Text from runs is only ever set as textContent, so that a name is never markup.
 
-const HERE = new URL('.', import.meta.url);
+import {fillCards, markCards} from './cards.js';
+import {addScript, addStyle, fill, HERE, label, later, make} from './elements.js';
+import {isDark, themed} from './theme.js';
+
 const VIEWS = ['profile', 'map', 'distributions'];
 const DEFAULTS = {view: 'profile', quantity: '', subject: '', color: 'activation', filter: '', hidden: '', step: ''};
-const MAX_FULL_CARDS = 4;
-const GLYPHS = {
-  circle: '\u25cf', square: '\u25a0', diamond: '\u25c6', 'triangle-up': '\u25b2', x: '\u2716', cross: '\u271a',
-  star: '\u2605', 'triangle-down': '\u25bc', pentagon: '\u2b1f', hexagon: '\u2b22',
-};
 const SECONDS_BETWEEN_LOOKS = 5;
 const MILLISECONDS_PER_MOMENT = 200;
 const MILLISECONDS_OF_TYPING = 300;
@@ -22,6 +19,7 @@ let playing = null;
 let drawing = null; // resolved once plotly is there
 let wanted = 0; // number of the newest request; answers to older ones are dropped
 const part = {}; // elements by name
+const actions = {isHidden: (key) => hiddenKeys().has(key), toggle: toggleLine, showOnly};
 
 export async function render() {
   state = {...DEFAULTS, ...readAddress()};
@@ -72,27 +70,6 @@ function first(choices) {
 
 // Building the page
 
-function addStyle() {
-  const link = make('link', {rel: 'stylesheet', href: new URL('style.css', HERE).href});
-  document.head.append(link);
-}
-
-function addScript(name) {
-  return new Promise((resolve, reject) => {
-    const script = make('script', {src: new URL(name, HERE).href});
-    script.onload = resolve;
-    script.onerror = () => reject(new Error(name));
-    document.head.append(script);
-  });
-}
-
-function make(tag, attributes = {}, text = '') {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  return element;
-}
-
 function build() {
   document.documentElement.lang = 'en';
   part.bar = make('div', {class: 'bar', role: 'toolbar'});
@@ -128,12 +105,6 @@ function build() {
   new ResizeObserver(later(resize, 100)).observe(part.figures);
 }
 
-function label(text, control) {
-  const element = make('label', {for: control.id}, text);
-  element.append(control);
-  return element;
-}
-
 function fillBar() {
   const texts = offered.texts;
   part.views.replaceChildren(
@@ -167,60 +138,6 @@ function fillBar() {
   part.count.textContent = texts.count.replace('{shown}', offered.shown).replace('{all}', offered.all);
 }
 
-function fill(select, choices, chosen) {
-  select.replaceChildren(
-    ...choices.map(([value, text]) => {
-      const option = make('option', {value}, text);
-      option.selected = value === chosen;
-      return option;
-    }),
-  );
-  select.disabled = choices.length === 0;
-}
-
-// The cards are also the legend: a click hides or shows the lines of a configuration.
-function fillCards() {
-  part.cards.classList.toggle('many', offered.cards.length > MAX_FULL_CARDS);
-  part.cards.replaceChildren(...offered.cards.map(makeCard));
-}
-
-function makeCard(card) {
-  const element = make('section', {class: 'card'});
-  element.style.borderLeftColor = card.color;
-  const head = make('h2');
-  const toggle = make('button', {class: 'toggle', title: offered.texts.toggle});
-  const glyph = make('span', {class: 'glyph', 'aria-hidden': 'true'}, GLYPHS[card.marker] || GLYPHS.circle);
-  glyph.style.color = card.color;
-  toggle.append(glyph, make('span', {class: 'name'}, card.label));
-  toggle.addEventListener('click', () => toggleLine(card.key));
-  toggle.addEventListener('dblclick', () => showOnly(card.key));
-  head.append(toggle);
-  if (card.seeds > 1) head.append(make('small', {}, offered.texts.seeds.replace('{count}', card.seeds)));
-  const links = make('nav');
-  for (const [plugin, text] of [['graphs', 'graph'], ['hparams', 'hparams']]) {
-    const link = make('a', {href: '#'}, offered.texts[text]);
-    link.addEventListener('click', (event) => {
-      event.preventDefault();
-      const run = plugin === 'graphs' ? `&run=${encodeURIComponent(card.run)}` : '';
-      window.parent.location.hash = plugin + run;
-    });
-    links.append(link);
-  }
-  head.append(links);
-  element.append(head);
-  const lines = (card.verdict || offered.texts.no_verdict).split('\n').map(plain).filter(Boolean);
-  lines.forEach((line, place) => element.append(make('p', place === 0 ? {class: 'verdict'} : {}, line)));
-  if (offered.cards.length > MAX_FULL_CARDS) element.title = [card.label, ...lines].join('\n');
-  const set = () => {
-    const isHidden = hiddenKeys().has(card.key);
-    element.classList.toggle('off', isHidden);
-    toggle.setAttribute('aria-pressed', String(!isHidden));
-  };
-  element.addEventListener('hidden', set);
-  set();
-  return element;
-}
-
 // Names of hidden configurations, one a line in the state.
 function hiddenKeys() {
   return new Set(state.hidden.split('\n').filter(Boolean));
@@ -242,7 +159,7 @@ function showOnly(key) {
 function hide(keys) {
   state.hidden = [...keys].join('\n');
   writeAddress();
-  for (const card of part.cards.children) card.dispatchEvent(new Event('hidden'));
+  markCards(part.cards);
   if (!figure) return;
   Plotly.react(part.main, visible(figure.data), part.main.layout);
   if (curves) Plotly.react(part.curves, visible(curves.data), part.curves.layout);
@@ -251,10 +168,6 @@ function hide(keys) {
 function visible(traces) {
   const keys = hiddenKeys();
   return keys.size === 0 ? traces : traces.filter((trace) => !keys.has(trace.meta));
-}
-
-function plain(markdown) {
-  return markdown.replace(/\*\*/g, '').replace(/\\(.)/g, '$1').trim();
 }
 
 // Showing
@@ -283,7 +196,7 @@ async function refresh() {
     offered = found;
     settle();
     fillBar();
-    fillCards();
+    fillCards(part.cards, offered.cards, offered.texts, actions);
     const name = state.view === 'distributions' ? state.subject : state.quantity;
     part.csv.href = link('table.csv', {...common, quantity: state.quantity});
     if (!offered.shown || !name) return showNothing();
@@ -449,10 +362,6 @@ function resize() {
 
 // Light and dark, as TensorBoard is
 
-function isDark() {
-  return window.parent.document.body.classList.contains('dark-mode');
-}
-
 function followTheme() {
   const set = () => {
     document.body.classList.toggle('dark', isDark());
@@ -462,32 +371,4 @@ function followTheme() {
   };
   set();
   new MutationObserver(set).observe(window.parent.document.body, {attributeFilter: ['class']});
-}
-
-function themed(layout, element) {
-  const [ink, grid] = isDark() ? ['#e4e6ea', '#45484d'] : ['#24292f', '#dfe3e8'];
-  const result = {
-    ...layout,
-    width: element.clientWidth,
-    height: element.clientHeight,
-    paper_bgcolor: 'rgba(0,0,0,0)',
-    plot_bgcolor: 'rgba(0,0,0,0)',
-    font: {color: ink, size: 12, family: 'Roboto, Helvetica, Arial, sans-serif'},
-  };
-  if (element.clientWidth < 500) {
-    result.legend = {...layout.legend, orientation: 'h', y: -0.2};
-    result.margin = {...layout.margin, l: 50};
-  }
-  for (const name of Object.keys(layout).filter((one) => /^[xy]axis\d*$/.test(one))) {
-    result[name] = {...layout[name], gridcolor: grid, linecolor: grid};
-  }
-  return result;
-}
-
-function later(action, milliseconds) {
-  let waiting;
-  return () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(action, milliseconds);
-  };
 }
