@@ -63,6 +63,12 @@ SHOWN_MARKERS = 8
 MIN_DRAWN = 1e-300
 """Smaller numbers are left out of logarithmic axes."""
 
+MAX_LAYER_NAMES = 20
+"""Layers of which each has its name on the axis."""
+
+MAX_NAME = 16
+"""Letters of a layer's name on an axis."""
+
 RIDGE = 0.9
 """Height of the tallest bar of a histogram, as a share of the distance between two layers."""
 
@@ -278,8 +284,9 @@ def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
 
 
 def _layer_ticks(layers: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Places and names: numbers for `layer_01` and the like, at most about twelve."""
+    """Places and names: numbers for `layer_01` and the like, at most about twelve; the ends of long names."""
     numbered = all(name.startswith("layer_") for name in layers)
-    every = max(1, math.ceil(len(layers) / (12 if numbered else 40)))
+    every = max(1, math.ceil(len(layers) / (12 if numbered else MAX_LAYER_NAMES)))
     places = list(range(1, len(layers) + 1))[::every]
-    return places, [str(place) if numbered else layers[place - 1] for place in places]
+    names = [name if len(name) <= MAX_NAME else f"…{name[1 - MAX_NAME :]}" for name in layers]
+    return places, [str(place) if numbered else names[place - 1] for place in places]

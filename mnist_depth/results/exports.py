@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
-from mnist_depth.results.frames import Runs
+from mnist_depth.results.frames import POINT_COLUMNS, Runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS_AT_ONCE = 25
+"""Runs whose measurements are in memory as a frame."""
+
+TYPES = {"seed": "int64", "step": "int64", "epoch": "float64", "value": "float64"}
+"""Columns of the measurements that are numbers."""
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -42,7 +51,7 @@ def write_tables(runs: Runs, folder: Path, options: TableOptions = NO_OPTIONS) -
     table, frame = runs.summary(columns=columns), runs.to_frame()
     try:
         write_atomic(folder / "table.csv", table.to_csv(index=table.index.names[0] is not None))
-        write_atomic(folder / "table.tex", latex(runs, None, columns, options.caption, options.label))
+        write_atomic(folder / "table.tex", latex_of(table, options.caption, options.label))
         frame.to_csv(folder / "runs.csv", index=False)
         frame.to_parquet(folder / "runs.parquet", index=False)
     except OSError as error:
@@ -50,14 +59,28 @@ def write_tables(runs: Runs, folder: Path, options: TableOptions = NO_OPTIONS) -
 
 
 def write_metrics(runs: Runs, folder: Path) -> int:
-    """Write metrics.csv and metrics.parquet, one row per measurement (`Runs.points`), and return their number."""
-    frame = runs.points()
+    """Write metrics.csv and metrics.parquet, one row per measurement (`Runs.points`), and return their number.
+
+    A few runs at a time, because the frame of all would take hundreds of megabytes.
+    """
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    schema = pa.schema([(name, getattr(pa, TYPES.get(name, "string"))()) for name in POINT_COLUMNS])
+    unquoted, rows = csv.WriteOptions(quoting_style="needed"), 0
     try:
-        frame.to_csv(folder / "metrics.csv", index=False)
-        frame.to_parquet(folder / "metrics.parquet", index=False)
+        with (
+            csv.CSVWriter(folder / "metrics.csv", schema, write_options=unquoted) as text,
+            parquet.ParquetWriter(folder / "metrics.parquet", schema) as columns,
+        ):
+            for start in range(0, len(runs), RUNS_AT_ONCE):
+                table = pa.Table.from_pandas(runs[start : start + RUNS_AT_ONCE].points(), schema, preserve_index=False)
+                text.write_table(table)
+                columns.write_table(table)
+                rows += len(table)
     except OSError as error:
         raise UserError(f"cannot write the metrics to {folder}: {error}") from None
-    return len(frame)
+    return rows
 
 
 def latex(
@@ -71,7 +94,11 @@ def latex(
 
     Accuracies and shares are in percent. A caption or a label puts it into a `table`.
     """
-    table = runs.summary(by, columns)
+    return latex_of(runs.summary(by, columns), caption, label)
+
+
+def latex_of(table: pd.DataFrame, caption: str = "", label: str = "") -> str:
+    """`latex` of a summary."""
     fields = [name for name in table.index.names if name]
     figures = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
     head = [*map(_heading, fields), *(_heading(name) + (r" (\%)" if _is_share(name) else "") for name in figures)]

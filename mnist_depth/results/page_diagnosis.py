@@ -8,7 +8,11 @@ from typing import Any
 from mnist_depth.results.diagnosis import Diagnosis, localized
 from mnist_depth.results.overview import Overview, verdicts
 from mnist_depth.results.tables import Table
+from mnist_depth.translation import plural
 from mnist_depth.translation import translate as _
+
+MAX_NAMED = 3
+"""Configurations with one verdict that are named beside its remedies."""
 
 MAX_FINDINGS = 24
 """With more configurations than this, findings are not spelled out."""
@@ -64,10 +68,17 @@ def remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
                 "title": _("What to try against {verdict} gradients, most effective first:", verdict=_(verdict)),
                 "lines": [f"{_(remedy.action)}: {_(remedy.evidence)} ({study} {remedy.study})" for remedy in known],
             },
-            ", ".join(labels[verdict]),
+            _named(labels[verdict]),
         )
         for verdict, known in found.items()
     ]
+
+
+def _named(labels: Sequence[str]) -> str:
+    """A few labels, or the number of many."""
+    if len(labels) <= MAX_NAMED:
+        return ", ".join(labels)
+    return plural("{count} configuration", "{count} configurations", len(labels))
 
 
 def findings(overview: Overview) -> list[tuple[str, list[tuple[str, str, Sequence[str]]]]]:

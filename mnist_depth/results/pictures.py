@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 
 from mnist_depth import theory
 from mnist_depth.errors import UserError
+from mnist_depth.figures import data
 from mnist_depth.figures.canvas import INK, canvas, legend_below, styled
-from mnist_depth.figures.data import QUANTITIES, Training
+from mnist_depth.figures.data import QUANTITIES
 from mnist_depth.figures.grids import Grid, border_of, by_size, grid_of
 from mnist_depth.figures.static import MARKERS, draw_curves, draw_distributions, draw_profile
 from mnist_depth.figures.static_grids import color_bar, draw_grid, draw_phase_diagram
@@ -118,7 +119,9 @@ def distributions(groups: Sequence[Group], shown: Shown) -> list[Picture]:
     pictures = []
     for name, subjects in SUBJECTS.items():
         for subject, title in subjects:
-            having = [line for line in shown.lines if _has(shown.trainings[line.members[0]], subject)]
+            having = [
+                line for line in shown.lines if data.distributions(shown.trainings[line.members[0]], subject).steps
+            ]
             labels = {line.label for line in having}
             chosen = representatives([group for group in groups if group.label in labels], MAX_RIDGES)
             lines = [line for line in having if line.label in {group.label for group in chosen}]
@@ -126,10 +129,6 @@ def distributions(groups: Sequence[Group], shown: Shown) -> list[Picture]:
                 pictures.append(_ridges(name, _(title), shown, lines, subject))
                 break
     return pictures
-
-
-def _has(training: Training, subject: str) -> bool:
-    return any(tag.startswith(f"{subject}/") for tag in training.histograms)
 
 
 def _ridges(name: str, title: str, shown: Shown, lines: Sequence[Line], subject: str) -> Picture:
@@ -202,15 +201,15 @@ def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, o
     words = heading(metric)
     if sigmas:
         return _phase_picture(groups, grid, words, only)
-    return _heat_map(grid, (heading(pair[0]), heading(pair[1])), f"{words}, {only}" if only else words, only)
+    return _heat_map(grid, (heading(pair[0]), heading(pair[1])), words, only)
 
 
 @styled
 def _heat_map(grid: Grid, names: tuple[str, str], words: str, only: str) -> Picture:
     wide = len(grid.columns) > MAX_NARROW_COLUMNS
-    figure, (axes,) = canvas(width=WIDE if wide else NARROW, height=1.6 + 0.34 * len(grid.rows), color="none")
+    figure, (axes,) = canvas(width=WIDE if wide else NARROW, height=max(2.8, 1.6 + 0.34 * len(grid.rows)), color="none")
     color_bar(figure, draw_grid(axes, grid, names), axes, words, share=grid.is_share)
-    caption, alt = captions.of_grid(words, grid, names)
+    caption, alt = captions.of_grid(f"{words}, {only}" if only else words, grid, names)
     return Picture(_file_name("grid", only), caption, alt, figure, wide)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mnist_depth import translation
 from mnist_depth.config import RunConfig
 from mnist_depth.records import find_runs
 from mnist_depth.results.overview import Story
@@ -148,14 +150,34 @@ def test_dark_and_light_swap_ink_and_paper(browser: Any, report: Path) -> None:
 PAPERS = {"A4": (8.27, 11.69), "Letter": (8.5, 11.0)}
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_twelve_runs_print_on_at_most_four_pages(browser: Any, twelve: Path, paper: str) -> None:
-    width, height = PAPERS[paper]
-    open_at(browser, twelve, "desktop")
-    options = {"paperWidth": width, "paperHeight": height, "printBackground": False, "preferCSSPageSize": False}
-    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", options)["data"])
-    pages = re.findall(rb"/Type\s*/Page\b(?!s)", pdf)
-    assert 1 <= len(pages) <= 4
+def test_twelve_runs_print_on_at_most_four_pages(browser: Any, twelve: Path, long_labels: Path) -> None:
+    for report in (twelve, long_labels):
+        open_at(browser, report, "desktop")
+        for width, height in PAPERS.values():
+            options = {"paperWidth": width, "paperHeight": height, "printBackground": False}
+            pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", options)["data"])
+            assert 1 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) <= 4
+
+
+@pytest.fixture(scope="module")
+def long_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Korean report on twelve runs outside of a study, which differ in four fields and have all verdicts."""
+    logdir = tmp_path_factory.mktemp("labels")
+    for number, (activation, pretraining, batch_norm) in enumerate(
+        itertools.product(("relu", "sigmoid", "tanh"), ("none", "lsuv:samples"), ("none", "before"))
+    ):
+        config = RunConfig(
+            activation=activation,
+            pretraining=pretraining,
+            batch_norm=batch_norm,
+            optimizer=("sgd", "adam")[number % 2],
+        )
+        command = f"python -m mnist_depth train --logdir=/home/someone/{'long' * 20} --seed={number}"
+        write_run(logdir, config, study="runs", accuracy=number / 12, gain=(0.2, 0.9, 3.0)[number % 3], command=command)
+    translation.activate("ko")
+    report = write_report(logdir / "runs")
+    translation.activate("en")
+    return report
 
 
 @pytest.fixture(scope="module")
