@@ -139,14 +139,15 @@ def _winner(config: RunConfig, options: sweep.Options) -> str:
 
 def _conclude(chosen: Study, runs: Sequence[RunRecord], options: sweep.Options, values: flags.FlagValues) -> None:
     """Print the table and verdicts and write the report and the board's summaries, for the finished runs."""
-    from mnist_depth.results.report import left_out, write_overview
-
     if not runs:
         return
     width, folder = output.terminal_width(), options.logdir / options.study
     answers = chosen.answers(runs, options.data_dir)
     overview = output.overview_of(runs, chosen.story(study_in(options.study), answers))
-    print(f"\n{output.conclusion(overview, answers, width)}")
+    print(f"\n{output.conclusion(overview, answers, width)}", flush=True)
+    # Imported after the answer is printed: Matplotlib and the report take half a second.
+    from mnist_depth.results.report import left_out, write_overview
+
     with progress.activity(_("writing the report")):
         _write_pages(options)
         page = write_overview(overview, folder, notes=left_out(folder, runs))

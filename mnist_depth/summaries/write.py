@@ -25,7 +25,7 @@ from mnist_depth.files import lock, open_lock
 from mnist_depth.points import Points, Series
 from mnist_depth.records import CONFIG, RunRecord, is_inside, read_run
 from mnist_depth.results.diagnosis import diagnose_run, render
-from mnist_depth.summaries import text
+from mnist_depth.summaries import pictures, text
 from mnist_depth.summaries.events import image, replace_events
 from mnist_depth.summaries.events import text as text_event
 from mnist_depth.summaries.hparams import write_best_figures, write_experiment, write_sessions
@@ -114,20 +114,18 @@ def _texts(record: RunRecord, series: Points) -> list[Message]:
 
 
 def _pictures(record: RunRecord, series: Points, kernel: NDArray[np.float32] | None) -> list[Message]:
-    from mnist_depth.summaries import images  # matplotlib takes a while to import
-
     when, step = series.last_wall_time, max((one.steps[-1] for one in series.values()), default=0)
-    found: dict[str, images.Pixels] = {}
+    found: dict[str, pictures.Pixels] = {}
     side = 0 if kernel is None or kernel.ndim != 2 else math.isqrt(len(kernel))
     if kernel is not None and side > 4 and side**2 == len(kernel):
-        found["filters/layer_01"] = images.filters(kernel, side)
+        found["filters/layer_01"] = pictures.filters(kernel, side)
     for quantity, pattern in HEAT_MAPS.items():
         steps, table = _layers_by_step(record, series, pattern)
         if len(steps) > 1:
-            found[f"{quantity}/layer_by_step"] = images.heat_map(steps, table, quantity.replace("_", " "))
+            found[f"{quantity}/layer_by_step"] = pictures.heat_map(steps, table, quantity.replace("_", " "))
     counts = _square(record.done.get("confusion"))
     if counts is not None:
-        found["confusion/test"] = images.confusion(counts)
+        found["confusion/test"] = pictures.confusion(counts)
     return [image(tag, pixels, when, step) for tag, pixels in found.items()]
 
 

@@ -153,7 +153,7 @@ class _Run:
                 self.compiled.scorer,
                 self.writers,
                 first_interval=first_interval,
-                save=lambda intervals: self.checkpoint.save(model, intervals, time.perf_counter() - started),
+                save=lambda intervals: self.checkpoint.save_when_due(model, intervals, time.perf_counter() - started),
                 stop=self.stop,
                 keep_going=self.options.keep_going,
             )

@@ -26,7 +26,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.instrument import EventWriter, Histogram, JsonLinesWriter
 from mnist_depth.results import rendering
 from mnist_depth.results.rendering import Picture
-from mnist_depth.summaries import images
+from mnist_depth.summaries import pictures
 from mnist_depth.summaries.write import write_run, write_study
 from mnist_depth.training import loop
 from mnist_depth.training.options import RunOptions
@@ -129,7 +129,7 @@ def undrawn() -> Iterator[None]:
     blank = np.zeros((2, 2, 3), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("heat_map", "confusion"):
-            patch.setattr(images, name, lambda *_: blank)
+            patch.setattr(pictures, name, lambda *_: blank)
         patch.setattr(Picture, "svg", "<svg></svg>")
         patch.setattr(rendering, "save", lambda *_: None)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,23 @@ def network(width: int = 5) -> Any:
 def trained(model: Any, epochs: int) -> list[np.ndarray]:
     model.fit(X, Y, batch_size=8, epochs=epochs, verbose=0, shuffle=False)
     return [np.asarray(weight) for weight in model.weights]
+
+
+def test_saving_takes_a_twentieth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = [0.0], []
+
+    def save(_: Checkpoint, __: Any, intervals: int, ___: float) -> None:
+        saved.append(intervals)
+        now[0] += 1.0
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Checkpoint, "save", save)
+    checkpoint = Checkpoint(tmp_path)
+    model = network()
+    for interval in range(1, 50):
+        checkpoint.save_when_due(model, interval, 0.0)
+        now[0] += 1.0
+    assert saved == [1, 21, 41]
 
 
 def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnist_depth.summaries.images import BORDER, WIDTH, confusion, filters, heat_map
+from mnist_depth.summaries.pictures import BORDER, WIDTH, confusion, filters, heat_map
 
 
 def test_filters_are_red_where_positive_and_blue_where_negative() -> None:
