@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mnist_depth.cli.progress import watch
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.files import local_path
 from mnist_depth.records import RunRecord, read_run
 from mnist_depth.studies import run_slug
 from mnist_depth.sweeps import sweep
@@ -85,7 +85,7 @@ def train_many(
     before anything starts if a config or a folder is not valid.
     """
     options = sweep.Options(
-        logdir=Path(logdir),
+        logdir=local_path(logdir, "logdir"),
         study=study,
         workers=workers,
         engine=engine,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_depth.errors import UserError, first_line, last_line
-from mnist_depth.files import open_regular, replacing
+from mnist_depth.files import local_path, open_regular, replacing
 from mnist_depth.registry import Entry, lookup
 from mnist_depth.runtime.stderr import silenced
 
@@ -135,7 +135,8 @@ def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
 
 
 def _tfds_dir(data_dir: str | None) -> Path:
-    return Path(os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return local_path(os.path.expanduser(given), "data_dir")
 
 
 def _prepared(name: str, data_dir: str | None) -> Path | None:

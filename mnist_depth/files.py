@@ -8,6 +8,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import stat
 import uuid
 import zipfile
@@ -25,6 +26,16 @@ MAX_JSON_BYTES, MAX_LINES_BYTES = 64 << 20, 1 << 30
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """Error codes of file systems without locks: some NFS, FUSE and cluster mounts."""
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""The beginning of an address such as `gs://bucket/logs`, also of one that `Path` made `gs:/bucket/logs` of."""
+
+
+def local_path(path: str | os.PathLike[str], what: str) -> Path:
+    """The path of a file or folder. Raises UserError, about the flag or argument `what`, for an address."""
+    if ADDRESS.match(os.fspath(path)):
+        raise UserError(f"{what} takes a path of this machine, not the address {os.fspath(path)}; mount it")
+    return Path(path)
 
 
 @contextlib.contextmanager

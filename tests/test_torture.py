@@ -28,5 +28,5 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path: Path, mo
         pytest.skip(f"a tmpfs cannot be mounted here: {reason}")
     monkeypatch.setitem(torture.FLAGS, "seeds", 1)
     expected, seconds = torture.undisturbed(tmp_path / "undisturbed")
-    with torture.small_disk(tmp_path / "disk") as disk:
-        assert torture.one_full_disk(disk, expected, seconds, random.Random(0)) == ""
+    trial = torture.Trial(tmp_path / "disk", expected, seconds, "", random.Random(0))
+    assert torture.full_disk(trial) == ""

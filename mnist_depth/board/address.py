@@ -20,6 +20,8 @@ class Address(NamedTuple):
 
 def parse_address(text: str) -> Address:
     """Split at the first colon outside brackets (`[::1]:/logs` names an IPv6 host). Raises UserError."""
+    if "://" in text:
+        raise UserError(f"the remote address {text!r} is an address of the web or of a cloud; {_FORM}")
     if text.startswith("[") or "@[" in text:
         host, bracket, rest = text.replace("[", "", 1).partition("]")
         if not bracket or (rest and not rest.startswith(":")):

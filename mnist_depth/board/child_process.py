@@ -35,13 +35,12 @@ def launcher_input(
     *,
     more: Sequence[str] = (),
     patience: float | None = None,
-    tensorflow: bool = False,
     language: str = "",
 ) -> bytes:
     """Return the two lines that the launcher process reads first: its own source and its arguments."""
     source = (Path(__file__).with_name("launcher.py")).read_bytes()
     arguments = [f"--reload_interval={reload_interval:g}", f"--samples_per_plugin={SAMPLES}", *more]
-    order = {"port": port, "arguments": arguments, "patience": patience, "tensorflow": tensorflow, "language": language}
+    order = {"port": port, "arguments": arguments, "patience": patience, "language": language}
     return base64.b64encode(source) + b"\n" + json.dumps(order).encode() + b"\n"
 
 

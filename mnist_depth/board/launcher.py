@@ -83,18 +83,14 @@ def wait_for_release(patience: float | None) -> None:
         pass
 
 
-def main(
-    logdir: str, port: int, arguments: list[str], patience: float | None, tensorflow: bool, language: str = ""
-) -> None:
+def main(logdir: str, port: int, arguments: list[str], patience: float | None, language: str = "") -> None:
     """Serve `logdir`, report the address in one line on standard output, and end when standard input is closed.
 
-    `arguments` go to TensorBoard; `tensorflow` says whether it needs the real one to read the logdir; `language` is
-    that of the Depth tab, by default the locale's.
+    `arguments` go to TensorBoard; `language` is that of the Depth tab, by default the locale's.
     """
     if language:
         os.environ["MNIST_DEPTH_LANGUAGE"] = language
-    if not tensorflow:
-        avoid_tensorflow()
+    avoid_tensorflow()
     with quiet_unless_it_fails():
         url = start_tensorboard(["--logdir=" + logdir, *arguments], port)
     port = int(url.rstrip("/").rpartition(":")[2])

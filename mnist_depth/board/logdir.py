@@ -7,20 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mnist_depth.errors import UserError
+from mnist_depth.files import local_path
 
 MAX_FOLDERS = 5_000
 MAX_EXAMPLES = 3
 
 
 def check_logdir(logdir: str | os.PathLike[str]) -> str:
-    """Return the absolute path of an existing folder; an address such as `gs://bucket/logs` is returned as it is.
-
-    Raises UserError when nothing is there, or when it is not a readable folder.
-    """
-    text = os.fspath(logdir)
-    if "://" in text:
-        return text
-    path = os.path.abspath(os.path.expanduser(text))
+    """Return the absolute path of an existing folder. Raises UserError for anything else, or if it cannot be read."""
+    path = os.path.abspath(os.path.expanduser(local_path(logdir, "a board")))
     if not os.path.exists(path):
         raise UserError(f"there is no folder {path}; {_advice(path)}")
     if not os.path.isdir(path):
@@ -32,7 +27,7 @@ def check_logdir(logdir: str | os.PathLike[str]) -> str:
 
 def empty_warning(logdir: str) -> str | None:
     """One line that says where runs are when `logdir` holds no event files; None when it holds some."""
-    if "://" in logdir or next(event_folders(logdir), None) is not None:
+    if next(event_folders(logdir), None) is not None:
         return None
     return f"no event files below {logdir} yet; {_advice(logdir)}"
 

@@ -97,7 +97,6 @@ def start_board(
         port,
         reload_interval,
         more=[host, f"--window_title={os.path.basename(path)}"],
-        tensorflow="://" in path,
         language=language,
     )
     with (

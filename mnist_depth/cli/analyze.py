@@ -14,6 +14,7 @@ from mnist_depth import records
 from mnist_depth.cli import flags, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
+from mnist_depth.files import local_path
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES, Study, study_in
 from mnist_depth.studies.study import Answer
@@ -57,7 +58,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     from mnist_depth.results.overview import Overview, Story
     from mnist_depth.results.report import read, write_overview
 
-    folder = Path(_one_word("report", words, "a folder of runs, such as logs/depth9"))
+    folder = _one_path("report", words, "a folder of runs, such as logs/depth9")
     out = Path(values.out) if values.out else None
     with progress.activity(_("writing the report")):
         runs, notes = read(folder)
@@ -90,7 +91,7 @@ def _answers(study: Study, runs: Sequence[RunRecord], data_dir: str | None) -> l
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:
     """Print what is wrong with a training, or with a saved Keras model on a batch, and what to change."""
-    path = Path(_one_word("diagnose", words, "a run folder, the folder of a gauge, or a .keras file with --data"))
+    path = _one_path("diagnose", words, "a run folder, the folder of a gauge, or a .keras file with --data")
     found = _diagnose_folder(path, values) if path.is_dir() else _diagnose_file(path, values)
     return FOUND_ERRORS if values.exit_code and found.has_errors else 0
 
@@ -206,7 +207,7 @@ def _no_words(command: str, words: Sequence[str]) -> None:
         raise UserError(f"{command} takes flags only, not {words[0]!r}")
 
 
-def _one_word(command: str, words: Sequence[str], what: str) -> str:
+def _one_path(command: str, words: Sequence[str], what: str) -> Path:
     if len(words) != 1:
         raise UserError(f"{command} takes one word: {what}")
-    return words[0]
+    return local_path(words[0], command)

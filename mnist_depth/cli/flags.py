@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from mnist_depth import translation
 from mnist_depth.cli import spelling
 from mnist_depth.config import FIELDS, REGISTRIES, default_of
 from mnist_depth.errors import UserError
+from mnist_depth.files import local_path
 from mnist_depth.sweeps.backends import BACKENDS
 from mnist_depth.sweeps.search import SAMPLERS
 from mnist_depth.training.options import INSTRUMENTS
@@ -71,7 +71,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 WIDEST = 24
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+PATHS = ("logdir", "data_dir", "out", "data", "repair", "ssh_config")
 
 
 def define() -> FlagValues:
@@ -167,9 +167,8 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
     if not values.logdir:
         raise UserError("--logdir is empty; name a folder")
-    for name in ("logdir", "out"):
-        if URL.match(values[name].value or ""):
-            raise UserError(f"--{name} takes a folder of this machine, not the address {values[name].value}; mount it")
+    for name in PATHS:
+        local_path(values[name].value or "", f"--{name}")
     _correct_spelling(values)
     translation.activate(values.language or translation.from_environment())
     return values, words[1:]

@@ -75,6 +75,8 @@ def train(words: list[str], values: flags.FlagValues) -> int:
     result = _sweep(configs, options, values)
     with _tolerating_write_errors(result):
         runs = _read(configs, options)
+        if not runs:
+            return _ending(result, options)
         for run in runs[:MAX_LISTED]:
             print(f"{run.folder}: {run.status}, {output.scores_of(run)}")
         if len(runs) > 1:

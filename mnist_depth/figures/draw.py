@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Serie
 from mnist_depth.figures.grids import border_of, grid_of
 from mnist_depth.figures.style import lines
 from mnist_depth.figures.trainings import from_record
+from mnist_depth.files import local_path
 from mnist_depth.records import RunRecord, TrainingRecord, find_trainings
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.notebook import in_notebook
@@ -228,7 +228,7 @@ def _with_legend(figure: Any, ax: Axes) -> Any:
 def _records(source: Any) -> list[TrainingRecord]:
     """The trainings of a folder, of runs, or one run."""
     if isinstance(source, (str, os.PathLike)):
-        found: list[TrainingRecord] = list(find_trainings(Path(source)))
+        found: list[TrainingRecord] = list(find_trainings(local_path(source, "a figure")))
         if not found:
             raise UserError(f"no readable run at or below {source}; train one first, or name another folder")
         return found

@@ -41,6 +41,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.preset_name not in PRESETS:
             raise ValueError(f"unknown preset {self.preset_name!r}; valid: {', '.join(PRESETS)}")
+        if "://" in (self.folder or ""):
+            raise ValueError(f"a gauge takes a folder of this machine, not the address {self.folder}; mount it")
         if self.existing not in ("new", "error"):
             raise ValueError(f"unknown existing={self.existing!r}; valid: new, error")
         check_on_finding(self.on_finding)

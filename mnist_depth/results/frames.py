@@ -12,12 +12,12 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from mnist_depth.errors import UserError, printable, unknown
+from mnist_depth.files import local_path
 from mnist_depth.records import SHOWN_FIGURES, RunRecord, TrainingRecord, find_trainings
 from mnist_depth.results.groups import figures_of
 from mnist_depth.results.statistics import Comparison, paired_p_value, spread
@@ -64,7 +64,7 @@ def runs(logdir: str | os.PathLike[str]) -> Runs:
 
     Raises UserError if the folder does not exist or holds no training.
     """
-    root = Path(logdir)
+    root = local_path(logdir, "runs")
     if not root.exists():
         raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
     found = find_trainings(root)

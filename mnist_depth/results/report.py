@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from mnist_depth import records
 from mnist_depth.errors import UserError
-from mnist_depth.files import write_atomic
+from mnist_depth.files import local_path, write_atomic
 from mnist_depth.records import TrainingRecord, is_inside
 from mnist_depth.results import exports, rendering
 from mnist_depth.results.frames import Runs
@@ -34,12 +34,12 @@ def write_report(
     `exports`) are written beside a page in a folder of its own, and into `NAME_files` beside a NAME.html. Raises
     UserError where there is no readable run or nothing can be written.
     """
-    folder = Path(root)
+    folder, target = local_path(root, "write_report"), None if out is None else local_path(out, "out")
     if runs is None:
         runs, notes = read(folder)
     else:
         notes = left_out(folder, runs)
-    return write_overview(Overview(runs, story), folder, None if out is None else Path(out), notes)
+    return write_overview(Overview(runs, story), folder, target, notes)
 
 
 def read(root: Path) -> tuple[list[TrainingRecord], list[str]]:

@@ -9,6 +9,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,9 @@ def _local(workers: int, address: str | None) -> Iterator[Call]:
     environment["PYTHONFAULTHANDLER"] = ""
 
     def call(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Ended:
+        # Python unblocks signals when it starts this helper, so it has a block of its own, before that of the workers.
+        with signals.kept_from_children():
+            resource_tracker.ensure_running()
         kills = _kills_for_memory()
         with signals.kept_from_children():
             executor = get_reusable_executor(

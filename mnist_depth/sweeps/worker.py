@@ -19,7 +19,7 @@ from typing import NamedTuple
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, first_line
-from mnist_depth.files import write_atomic
+from mnist_depth.files import local_path, write_atomic
 from mnist_depth.runtime import settings, streams
 from mnist_depth.runtime.hidden_imports import KERAS_EXTRAS, without
 from mnist_depth.training.options import RunOptions
@@ -44,6 +44,7 @@ class Options(RunOptions):
         return records.run_folder(self.logdir, self.study, config, self.slug(config) if self.slug else "")
 
     def __post_init__(self) -> None:
+        local_path(self.logdir, "logdir")
         if self.workers is not None and not 1 <= self.workers <= 1024:
             raise UserError(f"workers must be a whole number from 1 to 1024, not {self.workers}")
 

@@ -17,9 +17,9 @@ def test_a_folder_becomes_its_absolute_path(tmp_path: Path, monkeypatch: pytest.
     assert check_logdir("logs") == str(tmp_path / "logs")
 
 
-def test_an_address_is_left_alone() -> None:
-    assert check_logdir("gs://bucket/logs") == "gs://bucket/logs"
-    assert empty_warning("gs://bucket/logs") is None
+def test_an_address_is_refused() -> None:
+    with pytest.raises(UserError, match="a board takes a path of this machine, not the address gs://bucket/logs"):
+        check_logdir("gs://bucket/logs")
 
 
 def test_missing_names_the_folder_and_where_runs_are(logdir: Path) -> None:

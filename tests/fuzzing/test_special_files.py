@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import types
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import mnist_depth
 from mnist_depth import files, records
+from mnist_depth.board.server import serve
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.files import check_archive, open_regular
@@ -122,19 +126,53 @@ def test_a_report_folder_that_leads_out_is_not_written_through(tmp_path: Path) -
     assert [*(tmp_path / "outside").iterdir()] == []
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("train --dataset=xor --logdir=gs://bucket/logs", "--logdir takes a folder of this machine"),
-        ("board --logdir=s3://bucket/logs", "--logdir takes a folder of this machine"),
-        ("study xor2 --logdir=foo://logs --dry_run", "--logdir takes a folder of this machine"),
-        ("report logs --out=gs://bucket/page.html", "--out takes a folder of this machine"),
-    ],
-)
-def test_addresses_are_no_folders(line: str, message: str) -> None:
+LINES = {
+    "train --dataset=xor --logdir=gs://bucket/logs": "--logdir",
+    "train --dataset=xor --data_dir=gs://bucket/data": "--data_dir",
+    "search --dataset=digits --logdir=hdfs://logs --trials=1": "--logdir",
+    "study xor2 --logdir=foo://logs --dry_run": "--logdir",
+    "board --logdir=s3://bucket/logs": "--logdir",
+    "report gs://bucket/logs": "report",
+    "report logs --out=gs://bucket/page.html": "--out",
+    "diagnose s3://bucket/model.keras --data=batch.npz": "diagnose",
+    "diagnose model.keras --data=gs://bucket/batch.npz": "--data",
+    "diagnose model.keras --data=batch.npz --repair=gs://bucket/repaired.keras": "--repair",
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_addresses_are_no_paths_of_the_command_line(line: str) -> None:
     ended = call(*line.split())
     assert (ended.code, ended.out) == (2, "")
-    assert message in ended.err
+    assert re.fullmatch(
+        rf"mnist_depth: {LINES[line]} takes a path of this machine, not the address \S+; mount it\n", ended.err
+    )
+
+
+def test_a_cloud_address_names_no_host() -> None:
+    ended = call("board", "--remote=gs://bucket/logs")
+    assert ended.code == 2
+    assert "give user@host:/path/to/logs" in ended.err
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/logs", Path("gs://bucket/logs")])
+def test_addresses_are_no_paths_of_functions(
+    address: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    functions: list[Callable[[], Any]] = [
+        lambda: mnist_depth.train(dataset="xor", logdir=address),
+        lambda: mnist_depth.train_many([CONFIG], logdir=address),
+        lambda: mnist_depth.runs(address),
+        lambda: mnist_depth.write_report(address),
+        lambda: mnist_depth.write_report(tmp_path, address),
+        lambda: mnist_depth.figures.curves(address),
+        lambda: serve(address),
+    ]
+    for function in functions:
+        with pytest.raises(UserError, match="takes a path of this machine, not the address gs:/"):
+            function()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_choices_are_counted_before_they_are_combined() -> None:

@@ -20,7 +20,9 @@ import pytest
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
+from mnist_depth.runtime import signals
 from mnist_depth.sweeps import sweep, worker
+from mnist_depth.sweeps.backends import backend
 from tests.outcomes import outcome_of
 
 GATES = [
@@ -203,6 +205,17 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     with _start(tmp_path) as second:
         assert second.wait(240) == 0
     assert _outcomes(tmp_path, GATES) == undisturbed
+
+
+def _blocked_signals(_: object) -> set[int]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_workers_never_see_a_request_to_stop() -> None:
+    """Ctrl-C in a terminal reaches every process of the command, also one that is just starting."""
+    with backend("local", 1) as call:
+        (blocked,) = call(_blocked_signals, [None]).results
+    assert blocked >= {*signals.REQUESTS}
 
 
 def test_what_waits_when_a_stop_is_asked_for_never_begins(tmp_path: Path) -> None:
