@@ -34,8 +34,10 @@ def main() -> int:
         from mnist_depth.cli import main as run
 
         return run(sys.argv)
-    except KeyboardInterrupt as error:  # while modules are imported; the command line handles its own
-        return signals.stopped(error)
+    except BaseException as error:  # while modules are imported; the command line handles its own
+        if number := signals.behind(error):
+            return signals.stopped(number)
+        raise
     finally:
         signals.exit_at_next()
 

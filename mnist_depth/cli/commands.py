@@ -1,11 +1,11 @@
-"""The commands by name, and the usage text that lists them."""
+"""The commands by name, and the flags that each takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
-from mnist_depth.cli import analyze, flags, train
+from mnist_depth.cli import analyze, flags, search, train
 from mnist_depth.cli import completion as completions
 from mnist_depth.cli.list_names import LISTS
 from mnist_depth.errors import UserError
@@ -20,8 +20,9 @@ class Command(NamedTuple):
     run: Callable[[list[str], flags.FlagValues], int]
     groups: tuple[str, ...] = ()
 
-
-TRAINING = (flags.NETWORK, flags.RUNNING, flags.SHOWING)
+    @property
+    def flags(self) -> set[str]:
+        return {flag for group in self.groups for flag in flags.GROUPS[group]}
 
 
 def completion(words: list[str], values: flags.FlagValues) -> int:
@@ -29,9 +30,12 @@ def completion(words: list[str], values: flags.FlagValues) -> int:
     if len(words) != 1:
         raise UserError(f"completion takes the name of a shell: {', '.join(completions.SHELLS)}")
     after = {"study": list(STUDIES), "list": list(LISTS), "completion": list(completions.SHELLS)}
-    print(completions.script(words[0], {name: sorted(flags_of(name)) for name in COMMANDS}, after), end="")
+    taken = {name: sorted(command.flags) for name, command in COMMANDS.items()}
+    print(completions.script(words[0], taken, after), end="")
     return 0
 
+
+TRAINING = (flags.NETWORK, flags.RUNNING, flags.SHOWING)
 
 COMMANDS: dict[str, Command] = {
     "study": Command(
@@ -44,7 +48,7 @@ COMMANDS: dict[str, Command] = {
     "search": Command(
         "",
         "random search of rate, weight decay and --choose fields",
-        train.search_command,
+        search.search,
         (*TRAINING, flags.SEARCHING),
     ),
     "list": Command("[WHAT]", "every study, dataset, activation, ... by name", analyze.list_names),
@@ -65,42 +69,9 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def flags_of(name: str) -> set[str]:
-    """The flags that a command takes."""
-    return {flag for group in COMMANDS[name].groups for flag in flags.GROUPS[group]}
-
-
 def check_flags(name: str, values: flags.FlagValues) -> None:
     """Raise UserError for a flag that the command ignores."""
     for flag in flags.given(values):
-        if flag not in flags_of(name):
-            takers = ", ".join(other for other in COMMANDS if flag in flags_of(other))
+        if flag not in COMMANDS[name].flags:
+            takers = ", ".join(other for other, command in COMMANDS.items() if flag in command.flags)
             raise UserError(f"{name} takes no --{flag}; it is a flag of: {takers}")
-
-
-COMMON = ("dataset", "depth", "activation", "initializer", "optimizer", "epochs", "seeds", "quick", "dry_run", "logdir")
-"""The flags that the first page of help shows."""
-
-EXAMPLES = (
-    ("mnist-depth study depth_sweep --quick", "a question, answered"),
-    ("mnist-depth train --activation tanh --depth 5 --epochs 3", "one network"),
-)
-
-
-def help_of(words: Iterable[str]) -> str:
-    """What `--help` prints: one screen, `--help all` every flag, `COMMAND --help` the flags of one command."""
-    words = list(words)
-    name = next((word for word in words if word in COMMANDS), None)
-    if name:
-        command = COMMANDS[name]
-        usage = f"usage: mnist-depth {name} {command.words}".rstrip()
-        return f"{usage} [--flags]\n\n{command.summary}\n{flags.help_text(command.groups)}"
-    head = "usage: mnist-depth [COMMAND] [--flags]        (or python -m mnist_depth)\n"
-    lines = [f"  {name:<11}{command.words:<7}{command.summary}" for name, command in COMMANDS.items()]
-    if "all" in words:
-        return "\n".join([head, *lines, flags.help_text(flags.GROUPS)])
-    examples = [f"  {example:<57} {words}" for example, words in EXAMPLES]
-    return "\n".join([head, *lines, "", *examples, "", *flags.common_lines(COMMON), "", MORE])
-
-
-MORE = "COMMAND --help: flags of one command; --help all: all flags; list: all names"

@@ -1,9 +1,10 @@
-"""Every flag of the command line, and the help that lists them; absl flags live here and nowhere else."""
+"""Every flag of the command line: what it takes, what its help says, which commands take it. absl flags live here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -19,13 +20,87 @@ from mnist_depth.translation import LANGUAGES
 
 FlagValues = flags.FlagValues
 
-DEFINERS: dict[str, Callable[..., Any]] = {
-    "str": flags.DEFINE_string,
-    "int": flags.DEFINE_integer,
-    "float": flags.DEFINE_float,
+MAX_SEEDS = 1_000
+
+
+class Flag(NamedTuple):
+    """How a flag is defined: absl's function, the default, the help, and what else the function takes."""
+
+    define: Callable[..., Any]
+    default: Any
+    help: str
+    more: Mapping[str, Any] = MappingProxyType({})
+
+
+def _text(help: str, default: str | None = None) -> Flag:
+    return Flag(flags.DEFINE_string, default, help)
+
+
+def _whole(help: str, default: int | None = None, **bounds: int) -> Flag:
+    return Flag(flags.DEFINE_integer, default, help, bounds)
+
+
+def _switch(help: str) -> Flag:
+    return Flag(flags.DEFINE_bool, False, help)
+
+
+def _choice(help: str, valid: Sequence[str], default: str | None) -> Flag:
+    return Flag(flags.DEFINE_enum, default, help, {"enum_values": list(valid)})
+
+
+def _field(name: str) -> Flag:
+    """The flag of a RunConfig field: None where it is not given, so that a study's default counts."""
+    spec, default = FIELDS[name], default_of(name)
+    help = spec.metadata["help"]
+    if name == "dataset":
+        help, default = f"{help}; auto is mnist where it is prepared or can be fetched, else digits", "auto"
+    if name in REGISTRIES:
+        help = f"{help}; see `list {name}s`"
+    kinds = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float}
+    return Flag(kinds[str(spec.type)], None, help if default is None else f"{help} (default: {default})")
+
+
+FLAGS: dict[str, Flag] = {
+    **{name: _field(name) for name in FIELDS},
+    "logdir": _text("folder of all runs", "logs"),
+    "data_dir": _text("folder of datasets prepared by tensorflow-datasets"),
+    "seeds": _whole("number of seeds per configuration, counted from --seed", lower_bound=1, upper_bound=MAX_SEEDS),
+    "quick": _switch("the study's small version"),
+    "dry_run": _switch("print the runs, their time and disk; write nothing"),
+    "workers": _whole("worker processes (default: one per core)"),
+    "engine": _choice("where workers run", [*BACKENDS], "local"),
+    "engine_address": _text("address of the Ray or Dask cluster"),
+    "instruments": _choice("how much is measured", INSTRUMENTS, "standard"),
+    "overwrite": _switch("train again and replace runs that are there"),
+    "deterministic": _switch("bit-identical for any number of threads; the weights differ from those without it"),
+    "keep_going": _switch("train on after a loss that is not finite; the run still ends as diverged"),
+    "save_weights": _switch("keep the final weights in weights.weights.h5, 2.7 MB by default"),
+    "quiet": _switch("no progress lines"),
+    "language": _choice("language of answers, tables and reports (default: that of the locale)", [*LANGUAGES], None),
+    "port": _whole("port of the board; the next free one when it is taken", 6006),
+    "remote": _text("user@host:/path of logs on another machine, reached through SSH"),
+    "attach": _whole("port of a board that already runs on the other machine"),
+    "remote_python": _text("interpreter to use on the other machine (default: found there)", ""),
+    "ssh_config": _text("configuration file for ssh, as ssh -F takes it"),
+    "open_browser": _switch("open the board in a browser; study and train serve it until Ctrl-C"),
+    "bind_all": _switch("serve the board to the whole network"),
+    "i_know_this_board_has_no_password": _switch("needed by --bind_all"),
+    "data": _text("diagnose: .npz file with the arrays x and y of one batch"),
+    "repair": _text("diagnose: write a repaired model to this .keras file"),
+    "exit_code": _switch("diagnose: exit with status 1 if there is an error, for CI"),
+    "trials": _whole("configurations per round of a search", 100),
+    "rounds": _whole("rounds of a search; each narrows the range around the best fifth", 2),
+    "sampler": _choice("who proposes; tpe is Optuna's", [*SAMPLERS], "random"),
+    "halving": _switch("successive halving through Optuna: weak trials get fewer epochs"),
+    "choose": _text("FIELD=VALUE,VALUE;FIELD=...: train takes every combination, search draws from them", ""),
+    "best": _whole("lines of the best trials to print", 10, lower_bound=0),
+    "out": _text("report: a folder for the page, or a file that ends in .html"),
+    "columns": _text("report: final figures of the table, separated by commas, such as best_test_accuracy,train_loss"),
+    "caption": _text("report: caption of the LaTeX table"),
+    "label": _text("report: label of the LaTeX table, such as tab:depth"),
 }
 
-MAX_SEEDS = 1_000
+PATHS = ("logdir", "data_dir", "out", "data", "repair", "ssh_config")
 
 NETWORK = "Network and training (any of them overrides a study's default)"
 RUNNING, STUDYING, CHOICES, SEARCHING = "Running", "Studies", "Several configurations", "Searching"
@@ -69,91 +144,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Every flag, under what it is about; a command takes the flags of some groups and refuses all others."""
 
-WIDEST = 24
-
-PATHS = ("logdir", "data_dir", "out", "data", "repair", "ssh_config")
-
 
 def define() -> FlagValues:
-    """A fresh set of flags; a RunConfig flag that is not given is None."""
+    """A fresh set of all flags."""
     values = FlagValues()
-    for name, spec in FIELDS.items():
-        default, text = default_of(name), spec.metadata["help"]
-        if name == "dataset":
-            text += "; auto is mnist where it is prepared or can be fetched, else digits"
-            default = "auto"
-        if name in REGISTRIES:
-            text += f"; see `list {name}s`"
-        shown = text if default is None else f"{text} (default: {default})"
-        DEFINERS[str(spec.type)](name, None, shown, flag_values=values)
-    _define_running(values)
-    _define_board(values)
+    for name, flag in FLAGS.items():
+        flag.define(name, flag.default, help=flag.help, flag_values=values, **flag.more)
     return values
-
-
-def _define_running(values: FlagValues) -> None:
-    text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-    text("logdir", "logs", "folder of all runs", flag_values=values)
-    text("data_dir", None, "folder of datasets prepared by tensorflow-datasets", flag_values=values)
-    seeds = "number of seeds per configuration, counted from --seed"
-    whole("seeds", None, seeds, lower_bound=1, upper_bound=MAX_SEEDS, flag_values=values)
-    switch("quick", False, "the study's small version", flag_values=values)
-    switch("dry_run", False, "print the runs, their time and disk; write nothing", flag_values=values)
-    whole("workers", None, "worker processes (default: one per core)", flag_values=values)
-    flags.DEFINE_enum("engine", "local", list(BACKENDS), "where workers run", flag_values=values)
-    text("engine_address", None, "address of the Ray or Dask cluster", flag_values=values)
-    flags.DEFINE_enum("instruments", "standard", INSTRUMENTS, "how much is measured", flag_values=values)
-    switch("overwrite", False, "train again and replace runs that are there", flag_values=values)
-    switch(
-        "deterministic",
-        False,
-        "bit-identical for any number of threads; the weights differ from those without it",
-        flag_values=values,
-    )
-    switch(
-        "keep_going",
-        False,
-        "train on after a loss that is not finite; the run still ends as diverged",
-        flag_values=values,
-    )
-    switch("save_weights", False, "keep the final weights in weights.weights.h5, 2.7 MB by default", flag_values=values)
-    switch("quiet", False, "no progress lines", flag_values=values)
-    languages = "language of answers, tables and reports (default: that of the locale)"
-    flags.DEFINE_enum("language", None, list(LANGUAGES), languages, flag_values=values)
-
-
-def _define_board(values: FlagValues) -> None:
-    text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-    whole("port", 6006, "port of the board; the next free one when it is taken", flag_values=values)
-    text("remote", None, "user@host:/path of logs on another machine, reached through SSH", flag_values=values)
-    whole("attach", None, "port of a board that already runs on the other machine", flag_values=values)
-    text("remote_python", "", "interpreter to use on the other machine (default: found there)", flag_values=values)
-    text("ssh_config", None, "configuration file for ssh, as ssh -F takes it", flag_values=values)
-    switch(
-        "open_browser", False, "open the board in a browser; study and train serve it until Ctrl-C", flag_values=values
-    )
-    switch("bind_all", False, "serve the board to the whole network", flag_values=values)
-    switch("i_know_this_board_has_no_password", False, "needed by --bind_all", flag_values=values)
-    text("data", None, "diagnose: .npz file with the arrays x and y of one batch", flag_values=values)
-    text("repair", None, "diagnose: write a repaired model to this .keras file", flag_values=values)
-    switch("exit_code", False, "diagnose: exit with status 1 if there is an error, for CI", flag_values=values)
-    _define_search(values)
-    text("out", None, "report: a folder for the page, or a file that ends in .html", flag_values=values)
-    columns = "report: final figures of the table, separated by commas, such as best_test_accuracy,train_loss"
-    text("columns", None, columns, flag_values=values)
-    text("caption", None, "report: caption of the LaTeX table", flag_values=values)
-    text("label", None, "report: label of the LaTeX table, such as tab:depth", flag_values=values)
-
-
-def _define_search(values: FlagValues) -> None:
-    text, whole, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-    whole("trials", 100, "configurations per round of a search", flag_values=values)
-    whole("rounds", 2, "rounds of a search; each narrows the range around the best fifth", flag_values=values)
-    flags.DEFINE_enum("sampler", "random", list(SAMPLERS), "who proposes; tpe is Optuna's", flag_values=values)
-    switch("halving", False, "successive halving through Optuna: weak trials get fewer epochs", flag_values=values)
-    choose = "FIELD=VALUE,VALUE;FIELD=...: train takes every combination, search draws from them"
-    text("choose", "", choose, flag_values=values)
-    whole("best", 10, "lines of the best trials to print", lower_bound=0, flag_values=values)
 
 
 def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
@@ -199,25 +196,3 @@ def config_overrides(values: FlagValues) -> dict[str, Any]:
     if given.get("dataset") == "auto":
         del given["dataset"]
     return given
-
-
-def help_text(groups: Iterable[str]) -> str:
-    """One line per flag of these groups; a flag of several groups is listed in the first one."""
-    values = define()
-    blocks, listed = [], set[str]()
-    for title in groups:
-        new = [name for name in GROUPS[title] if name not in listed]
-        blocks.append("\n".join([f"\n{title}:", *(f"  --{name:<{WIDEST}} {_help_of(values[name])}" for name in new)]))
-        listed |= {*new}
-    return "\n".join(blocks)
-
-
-def common_lines(names: Iterable[str]) -> list[str]:
-    """One line for each of these flags, its help cut at the first semicolon."""
-    values = define()
-    return [f"  --{name:<12} {_help_of(values[name]).partition(';')[0]}" for name in names]
-
-
-def _help_of(flag: Any) -> str:
-    """The help of a flag, followed by its default unless the help already names it."""
-    return flag.help if "default" in flag.help or not flag.default else f"{flag.help} (default: {flag.default})"

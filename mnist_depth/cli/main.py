@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mnist_depth.cli import commands, flags, spelling
+from mnist_depth.cli import commands, flags, spelling, usage
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.runtime import signals, streams
 from mnist_depth.version import __version__
@@ -20,19 +20,15 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Matplotlib logs advice on where to keep its cache
     try:
         code = _run(argv)
-    except UserError as error:
-        code = _refuse(error)
-    except KeyboardInterrupt as error:
-        code = signals.stopped(error)
-    except OSError as error:
-        code = _system_error(streams.flush_output() or error)
+    except (Exception, KeyboardInterrupt) as error:
+        code = _ended_by(error)
     failure = streams.flush_output()
     return _system_error(failure) if failure else code
 
 
 def _run(argv: Sequence[str]) -> int:
     if {"-h", "--help", "help"} & set(argv[1:]):
-        print(commands.help_of(argv[1:]))
+        print(usage.usage(argv[1:]))
         return 0
     if "--version" in argv[1:]:
         print(f"mnist_depth {__version__}")
@@ -44,6 +40,17 @@ def _run(argv: Sequence[str]) -> int:
         raise unknown("command", name, commands.COMMANDS)
     commands.check_flags(name, values)
     return commands.COMMANDS[name].run(rest, values)
+
+
+def _ended_by(error: BaseException) -> int:
+    """Print what ended the command and return its exit code. Raises an error that no user can cause."""
+    if number := signals.behind(error):
+        return signals.stopped(number)
+    if isinstance(error, UserError):
+        return _refuse(error)
+    if isinstance(error, OSError):
+        return _system_error(streams.flush_output() or error)
+    raise error
 
 
 def _refuse(error: UserError) -> int:

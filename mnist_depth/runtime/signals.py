@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import threading
-import types
 from collections.abc import Iterator
 
 from mnist_depth.runtime import streams
@@ -23,15 +22,31 @@ def wanted() -> list[signal.Signals]:
     return [number for number in REQUESTS if signal.getsignal(number) != signal.SIG_IGN]
 
 
+_received: list[int] = []
+"""The signals that interrupted this command."""
+
+
 def interrupt_once() -> None:
-    """Make the first signal raise KeyboardInterrupt with its number; a second one ends the process."""
-
-    def interrupt(number: int, _: types.FrameType | None) -> None:
-        exit_at_next()
-        raise KeyboardInterrupt(number)
-
+    """Make the first signal interrupt the command; a second one ends the process."""
     for number in wanted():
         signal.signal(number, interrupt)
+
+
+def interrupt(number: int, _: object = None) -> None:
+    """End what is under way by a KeyboardInterrupt with the signal's number; the next signal ends the process."""
+    exit_at_next()
+    _received.append(number)
+    raise KeyboardInterrupt(number)
+
+
+def behind(error: BaseException) -> int | None:
+    """The signal that ended the command with this error, if any.
+
+    A KeyboardInterrupt inside an import may arrive as another error: Python wraps what is raised in `__set_name__`.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return error.args[0] if error.args else signal.SIGINT
+    return _received[-1] if _received else None
 
 
 def exit_at_next() -> None:
@@ -40,10 +55,10 @@ def exit_at_next() -> None:
         signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
-def stopped(error: KeyboardInterrupt) -> int:
-    """Report that a request to stop ended the command; the exit code that a shell reports for its signal."""
+def stopped(number: int) -> int:
+    """Report that a signal ended the command; the exit code that a shell reports for it."""
     streams.print_error("mnist_depth: stopped")
-    return 128 + (error.args[0] if error.args else signal.SIGINT)
+    return 128 + number
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from mnist_depth.errors import UserError, first_line, unknown
 from mnist_depth.runtime import signals
 from mnist_depth.runtime.environment import cores
+from mnist_depth.runtime.stderr import silenced
 from mnist_depth.sweeps import worker
 
 IDLE_SECONDS = 300
@@ -48,9 +49,7 @@ def _local(workers: int, address: str | None) -> Iterator[Call]:
     environment["PYTHONFAULTHANDLER"] = ""
 
     def call(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Ended:
-        # Python unblocks signals when it starts this helper, so it has a block of its own, before that of the workers.
-        with signals.kept_from_children():
-            resource_tracker.ensure_running()
+        _start_trackers()
         kills = _kills_for_memory()
         with signals.kept_from_children():
             executor = get_reusable_executor(
@@ -71,6 +70,19 @@ def _local(workers: int, address: str | None) -> Iterator[Call]:
         return Ended(results, _cause(errors[0], _kills_for_memory() > kills) if errors else "")
 
     yield call
+
+
+def _start_trackers() -> None:
+    """Start the helpers that remove what killed processes leave, before any worker.
+
+    Python unblocks signals after it has started one, and workers must inherit them blocked. The helpers would warn of
+    what they remove, on a terminal where the command has ended.
+    """
+    from joblib.externals.loky.backend import resource_tracker as loky_tracker
+
+    with signals.kept_from_children(), silenced():
+        resource_tracker.ensure_running()
+        loky_tracker.ensure_running()
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def stop_requests(logdir: Path) -> Iterator[StopRequest]:
 
     def handle(number: int, _: object) -> None:
         if request.asked:
-            raise KeyboardInterrupt(number)
+            signals.interrupt(number)
         request.ask()
         with contextlib.suppress(OSError):
             os.write(2, STOPPING)  # the signal may have interrupted a print

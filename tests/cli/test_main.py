@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_depth.cli import flags, main, train
+from mnist_depth.cli import flags, main, session
 from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.config import FIELDS
 from mnist_depth.errors import UserError
@@ -183,8 +183,8 @@ def test_failed_runs_are_reported_also_where_their_pages_cannot_be_written(
         raise UserError("no space left")
 
     failed = sweep.Result([worker.Outcome(tmp_path / "run", "failed", "OSError: no space left")])
-    monkeypatch.setattr(train, "_sweep", lambda *_: failed)
-    monkeypatch.setattr(train, "_write_pages", fail)
+    monkeypatch.setattr(sweep, "run", lambda *_: failed)
+    monkeypatch.setattr(session.Session, "list_runs", fail)
     assert main(["mnist_depth", "train", *QUICK, f"--logdir={tmp_path}"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "mnist_depth: no space left"

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from mnist_depth.cli import commands, flags, main, spelling
+from mnist_depth.cli import commands, flags, main, spelling, usage
 from mnist_depth.errors import UserError
 
 
@@ -48,15 +48,15 @@ def test_what_is_no_name_stays_as_it_is_and_is_refused_with_a_suggestion(capsys:
 
 
 def test_help_fits_one_screen_and_all_shows_every_flag() -> None:
-    lines = commands.help_of(["--help"]).splitlines()
+    lines = usage.usage(["--help"]).splitlines()
     assert len(lines) <= 28
     assert max(map(len, lines)) <= 80
-    everything = commands.help_of(["--help", "all"])
+    everything = usage.usage(["--help", "all"])
     assert {name for name in flags.define() if f"--{name} " not in everything} == set()
 
 
 def test_the_examples_of_help_are_valid() -> None:
-    for example, _words in commands.EXAMPLES:
+    for example, _words in usage.EXAMPLES:
         values, words = flags.parse(example.split())
         assert words[0] in commands.COMMANDS
         commands.check_flags(words[0], values)
@@ -65,7 +65,9 @@ def test_the_examples_of_help_are_valid() -> None:
 def completed(line: str) -> list[str]:
     """What bash offers for the last word of a command line."""
     script = commands.completions.script(
-        "bash", {name: sorted(commands.flags_of(name)) for name in commands.COMMANDS}, {"study": ["depth9", "dbn"]}
+        "bash",
+        {name: sorted(command.flags) for name, command in commands.COMMANDS.items()},
+        {"study": ["depth9", "dbn"]},
     )
     words = line.split(" ")
     quoted = " ".join(f'"{word}"' for word in words)

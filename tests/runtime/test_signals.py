@@ -25,7 +25,7 @@ try:
     finally:
         time.sleep({cleaning_up})
 except KeyboardInterrupt as error:
-    sys.exit(signals.stopped(error))
+    sys.exit(signals.stopped(signals.behind(error)))
 """
 
 
@@ -42,6 +42,30 @@ def test_a_request_is_one_line_and_the_exit_code_of_the_shell(number: signal.Sig
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (128 + number, "mnist_depth: stopped\n")
+
+
+IMPORTING = """
+import sys
+from mnist_depth.runtime import signals
+signals.interrupt_once()
+class Slow:
+    def __set_name__(self, owner, name):
+        print("ready", flush=True)
+        while True: pass
+try:
+    class Owner:
+        attribute = Slow()
+except BaseException as error:
+    sys.exit(signals.stopped(signals.behind(error)))
+"""
+
+
+def test_a_request_that_python_turns_into_another_error_is_known_as_a_request() -> None:
+    """Until Python 3.12, what is raised while a class is made arrives as a RuntimeError."""
+    process = _start(IMPORTING)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "mnist_depth: stopped\n")
 
 
 def test_a_second_request_ends_at_once_and_quietly() -> None:

@@ -1,0 +1,81 @@
+"""The command search, and studies that search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mnist_depth.cli import flags
+from mnist_depth.cli.session import Session
+from mnist_depth.config import RunConfig
+from mnist_depth.errors import UserError
+from mnist_depth.records import read_run
+from mnist_depth.studies import STUDIES
+from mnist_depth.sweeps import search as searches
+from mnist_depth.sweeps.grid import parse_choices
+from mnist_depth.sweeps.sweep import Result
+from mnist_depth.translation import translate as _
+
+
+def search(words: list[str], values: flags.FlagValues) -> int:
+    """Search learning rate, weight decay and chosen fields; print the best trials."""
+    if words:
+        raise UserError(f"search takes flags only, not {words[0]!r}")
+    seed = flags.config_overrides(values).get("seed", 0)
+    settings = searches.SearchSettings(values.trials, values.rounds, values.sampler, values.halving, seed)
+    return search_study("search", settings, values)
+
+
+def search_study(name: str, settings: searches.SearchSettings, values: flags.FlagValues) -> int:
+    """Train the rounds of a search, print the best trials, score the winner on the test split."""
+    chosen = STUDIES[name]
+    overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
+    choices = parse_choices(values.choose)
+    fixed = {**choices, **overrides}
+    drawn = {field: span for field, span in searches.DEFAULT_SPACE.exponents.items() if field not in fixed}
+    session = Session(name, values, score_test=False)
+    base = {"dataset": session.dataset(), **chosen.variants[0].fields, **overrides}
+    typical = RunConfig(**{**base, "seed": settings.seed, **{field: listed[0] for field, listed in choices.items()}})
+    if values.dry_run:
+        return _show_plan(typical, settings, session)
+
+    def train_round(configs: Sequence[RunConfig]) -> Result:
+        number = len(session.results) + 1
+        print(
+            _("Round {number} of {count}: {trials} trials", number=number, count=settings.rounds, trials=len(configs))
+        )
+        scores = [run.figures.get("validation_accuracy", 0.0) for run in session.train(configs)]
+        if scores:
+            print(_("Best validation accuracy of this round: {best:.2%}", best=max(scores)), flush=True)
+        return session.results[-1]
+
+    print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
+    trials = searches.search(base, searches.Space(drawn, choices), settings, session.options, train_round)
+    for place, trial in enumerate(trials[: values.best], 1):
+        print(trial.line(place, [name for name in choices if name not in searches.ALWAYS_SHOWN]))
+    if session.complete:
+        print(_winner(trials[0].config, session))
+    with session.tolerating_write_errors():
+        session.conclude(chosen, session.read([trial.config for trial in trials]))
+    return session.end()
+
+
+def _winner(config: RunConfig, session: Session) -> str:
+    """Score the best trial on the test split, once; one line about the result."""
+    from mnist_depth.training.evaluate import score_on_test
+
+    folder = session.options.folder_of(config)
+    score_on_test(folder, session.options.data_dir)
+    return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
+
+
+def _show_plan(typical: RunConfig, settings: searches.SearchSettings, session: Session) -> int:
+    """The cost of a search whose trials are as large as this one; their names are not drawn yet."""
+    from mnist_depth.sweeps.cost import megabytes, minutes, minutes_text
+
+    time = minutes_text(settings.rounds * minutes([typical] * settings.trials, session.options.workers))
+    disk = settings.rounds * settings.trials * megabytes([typical], session.options)
+    amount = (
+        f"{settings.rounds} rounds of {settings.trials} runs such as {session.options.folder_of(typical).parent.name}"
+    )
+    print(f"{session.folder}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
+    return 0
