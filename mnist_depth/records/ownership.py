@@ -20,10 +20,10 @@ MAX_OWNER_BYTES = 1_000
 """Size of a lock file with the name of its owner."""
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises UserError when a file is in the way or it cannot be written."""
+def make_folder(folder: Path, *, parents: bool = True) -> None:
+    """Make a folder, with those above it. Raises UserError when a file is in the way or it cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=parents, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{folder} is, or is below, a file; choose another --logdir") from None
     except OSError as error:

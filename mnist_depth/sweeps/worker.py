@@ -112,16 +112,17 @@ def _train(task: Task) -> Outcome:
             # A run whose folder was removed stops, so that no later write makes the folder again.
             stop=lambda: _stopping(task) or not task.folder.is_dir(),
         )
-        if not task.folder.is_dir():
-            raise UserError(f"{task.folder} was moved or removed while it was trained")
+        outcome = Outcome(task.folder, status)
     except records.Busy:
         return Outcome(task.folder, "busy")
     except UserError as error:
-        return Outcome(task.folder, "failed", str(error))
+        outcome = Outcome(task.folder, "failed", str(error))
     except Exception as error:  # one run's failure is recorded and must not end the others
         _record_failure(task.folder)
-        return Outcome(task.folder, "failed", f"{type(error).__name__}: {first_line(error)[:500]}")
-    return Outcome(task.folder, status)
+        outcome = Outcome(task.folder, "failed", f"{type(error).__name__}: {first_line(error)[:500]}")
+    # Whichever write failed first: the cause is the missing folder.
+    gone = not task.folder.is_dir() and f"{task.folder} was moved or removed while it was trained"
+    return Outcome(task.folder, "failed", gone) if gone else outcome
 
 
 def _spared(task: Task) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class Checkpoint:
     def save(self, model: keras.Model, intervals: int, seconds: float) -> None:
         """Keep the state after `intervals` intervals that took `seconds` so far."""
         arrays = {f"v{index}": np.asarray(variable) for index, variable in enumerate(_variables(model))}
-        make_folder(self.path.parent)
+        make_folder(self.path.parent, parents=False)
         with replacing(self.path) as file:
             np.savez(file, allow_pickle=False, rounds=np.array(intervals), seconds=np.array(seconds), **arrays)
 

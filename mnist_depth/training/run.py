@@ -129,7 +129,7 @@ class _Run:
         self.compiled = compiled_model(config, data, self.scored, options.instruments)
         self.plan = self.compiled.plan
         self.checkpoint = Checkpoint(folder / records.CHECKPOINT)
-        events = EventWriter(folder)
+        events = EventWriter(folder, make_folder=False)
         self.writers: Writers = {name: self._writer(name, events) for name in ("train", *self.scored)}
 
     def train(self) -> str:
@@ -187,11 +187,13 @@ class _Run:
         return network
 
     def _writer(self, split: str, events: EventWriter) -> SplitWriter:
-        return SplitWriter(events, JsonLinesWriter(self.folder, split, self.plan.steps_per_epoch, histograms=False))
+        """The writer of a split; the folder is not made again where it is moved or removed meanwhile."""
+        steps = self.plan.steps_per_epoch
+        return SplitWriter(events, JsonLinesWriter(self.folder, split, steps, histograms=False, make_folder=False))
 
     def _side_writer(self, name: str) -> SplitWriter:
         """The writer of measurements before or after training, which have their own steps and event files."""
-        writer = self._writer(name, EventWriter(self.folder, f".{name}"))
+        writer = self._writer(name, EventWriter(self.folder, f".{name}", make_folder=False))
         writer.truncate_after(-1)
         return writer
 

@@ -263,3 +263,25 @@ def test_a_logdir_that_is_gone_is_named_and_not_made_again(tmp_path: Path) -> No
     task = worker.Task(GATES[0], logdir / "run", _options(logdir), 1, logdir / "stop", os.getpid(), "")
     assert worker.work(task).error == f"{logdir} was moved or removed while its runs were trained"
     assert not logdir.exists()
+
+
+@pytest.mark.parametrize("moment", ["while it is compiled", "before its checkpoint"])
+def test_a_run_folder_that_goes_is_named_and_not_made_again(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnist_depth.training import run
+    from mnist_depth.training.checkpoint import Checkpoint
+
+    logdir = tmp_path / "logs"
+    owner, name = (run, "compiled_model") if moment == "while it is compiled" else (Checkpoint, "save")
+    original = getattr(owner, name)
+
+    def removing(*arguments: Any) -> Any:
+        shutil.rmtree(logdir, ignore_errors=True)
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, name, removing)
+    task = worker.Task(GATES[0], logdir / "run", _options(logdir), 1, logdir / "stop", os.getpid(), "")
+    logdir.mkdir()
+    assert worker.work(task).error == f"{logdir / 'run'} was moved or removed while it was trained"
+    assert not logdir.exists()

@@ -40,11 +40,13 @@ _files = itertools.count()
 class EventWriter:
     """One run's event file under `logdir`, opened at the first write; any path that TensorFlow can write to.
 
-    `suffix` ends the name of the file: `truncate_after` rewrites only files with the suffix of this writer.
+    `suffix` ends the name of the file: `truncate_after` rewrites only files with the suffix of this writer. With
+    `make_folder=False` writing fails where the folder is missing.
     """
 
-    def __init__(self, logdir: str | os.PathLike[str], suffix: str = SUFFIX) -> None:
+    def __init__(self, logdir: str | os.PathLike[str], suffix: str = SUFFIX, *, make_folder: bool = True) -> None:
         self.logdir = os.fspath(logdir)
+        self._make_folder = make_folder
         self.suffix = suffix
         self._file: Any = None
         self._flushed = 0.0
@@ -100,7 +102,8 @@ class EventWriter:
 
     def _add(self, event: Any) -> None:
         if self._file is None:
-            tf.io.gfile.makedirs(os.fsencode(self.logdir))
+            if self._make_folder:
+                tf.io.gfile.makedirs(os.fsencode(self.logdir))
             path = os.path.join(self.logdir, _file_name(self.logdir, self.suffix))
             # TensorFlow encodes texts as strict UTF-8; the names of folders are bytes, of any encoding.
             self._file = tf.io.TFRecordWriter(os.fsencode(path))  # pyright: ignore[reportArgumentType]

@@ -23,7 +23,7 @@ class JsonLinesWriter(Writer):
     They hold numbers only: texts, images and graphs are skipped. `histograms=False` leaves out the second file, four
     times as large as the same histograms in an event file. Non-finite scalars are written as the strings "nan", "inf",
     "-inf". `epoch` is the 1-based epoch that a step belongs to (0 before training), null unless `steps_per_epoch` is
-    given.
+    given. With `make_folder=False` writing fails where the folder is missing.
     """
 
     def __init__(
@@ -33,10 +33,11 @@ class JsonLinesWriter(Writer):
         steps_per_epoch: int | None = None,
         *,
         histograms: bool = True,
+        make_folder: bool = True,
     ) -> None:
         self.folder = Path(folder)
         self.run = run
-        self._keeps_histograms = histograms
+        self._keeps_histograms, self._make_folder = histograms, make_folder
         self.steps_per_epoch = steps_per_epoch
         self._files: dict[str, TextIO] = {}
 
@@ -87,7 +88,8 @@ class JsonLinesWriter(Writer):
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:
         if name not in self._files:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if self._make_folder:
+                self.folder.mkdir(parents=True, exist_ok=True)
             self._files[name] = (self.folder / name).open("a", encoding="utf-8")
         with _naming(self._files[name]) as file:
             file.write(json.dumps(line) + "\n")
