@@ -15,7 +15,7 @@ from mnist_depth import records
 from mnist_depth.cli import output, progress
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.results import report
+from mnist_depth.results import provenance
 from mnist_depth.summaries import text
 
 from .hostile import FLOATS, INTEGERS, NASTY, NOT_FINITE, is_one_line, reproducible, texts, tried, typed, usual
@@ -110,5 +110,5 @@ def _show(run: records.RunRecord) -> None:
     text.config_table(run.config)
     text.reproduce(run)
     output.scores_of(run)
-    report._provenance([run])
-    report._commands([run])
+    provenance.environment([run])
+    provenance.commands([run])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mnist_depth import datasets
 from mnist_depth.board import remote, server
 from mnist_depth.cli import flags
-from mnist_depth.cli.commands import COMMANDS, flags_of
+from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.cli.list_names import LISTS
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.studies import STUDIES
@@ -58,7 +58,7 @@ any_flags = st.lists(st.one_of(st.sampled_from(FITTING), st.sampled_from(ODD), t
 
 def _own_flags(start: list[str]) -> st.SearchStrategy[list[str]]:
     """Flags that the command takes, with values that may be wrong."""
-    own = [*itertools.chain(*(VALUED[name] for name in sorted(flags_of(start[0] if start else "study"))))]
+    own = [*itertools.chain(*(VALUED[name] for name in sorted(COMMANDS[start[0] if start else "study"].flags)))]
     some = st.sampled_from(own or [""])
     return st.one_of(st.lists(some, max_size=4), st.lists(some, max_size=1))
 
