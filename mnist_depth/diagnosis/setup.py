@@ -125,6 +125,7 @@ def _labels(data: Data, output: Output) -> Iterator[Finding]:
             last=units - 1,
         )
         yield find("labels", words, figure=high)
+    yield from _encoding(data, output, one_hot)
     if output.loss == "categorical_crossentropy" and one_hot and not data.label_rows_sum_to_one:
         yield find("labels", Message("the labels are no probabilities: their rows do not sum to one"))
     if output.loss in BINARY and (low < 0 or high > 1):
@@ -136,11 +137,27 @@ def _labels(data: Data, output: Output) -> Iterator[Finding]:
         yield from _targets(data, output, low, high)
 
 
+def _encoding(data: Data, output: Output, one_hot: bool) -> Iterator[Finding]:
+    """Class numbers where the loss needs one-hot labels, and the other way round."""
+    if output.loss == "sparse_categorical_crossentropy" and one_hot and data.label_rows_sum_to_one:
+        words = Message(
+            "the labels are one-hot, {loss} needs class numbers: use categorical_crossentropy", loss=output.loss
+        )
+        yield find("labels", words)
+    units = output.units or 1
+    if output.loss == "categorical_crossentropy" and units > 1 and not one_hot and data.label_classes is not None:
+        words = Message(
+            "the labels are class numbers, {loss} needs one-hot labels: use sparse_categorical_crossentropy",
+            loss=output.loss,
+        )
+        yield find("labels", words)
+
+
 def _targets(data: Data, output: Output, low: float, high: float) -> Iterator[Finding]:
     units = output.units or 1
     if units > 1 and (len(data.label_shape) == 1 or data.label_shape[-1] == 1):
         words = Message(
-            "labels of shape {shape} are broadcast against {units} outputs: every output learns the same label",
+            "labels of shape {shape} do not fit {units} outputs: there is one label for all of them",
             shape=data.label_shape,
             units=units,
         )

@@ -129,7 +129,8 @@ def _frozen(layers: Sequence[Layer]) -> Iterator[Finding]:
             layers=len(layers),
             names=listed,
         )
-        yield find("frozen", words, layer=frozen[0], figure=float(len(frozen)))
+        severity = "error" if len(frozen) == len(layers) else "note"
+        yield find("frozen", words, layer=frozen[0], figure=float(len(frozen)), severity=severity)
 
 
 def _through_time(layer: Layer) -> Iterator[Finding]:

@@ -86,12 +86,16 @@ def next_factor(measured: Measurements) -> float | None:
     """
     if not measured.trials:
         return FACTORS[0]
-    if trial_learns(measured) or learning_factors(measured):
+    if trial_learns(measured) or learning_factors(measured) or _is_frozen(measured):
         return None
     tried = {trial.factor for trial in measured.trials}
     highest = min((trial.factor for trial in measured.trials if not _bounded(trial)), default=math.inf)
     lowest = 1.0 if 0 < _largest_update(measured) < TINY_UPDATE else 0.0
     return next((factor for factor in FACTORS if factor not in tried and lowest <= factor < highest), None)
+
+
+def _is_frozen(measured: Measurements) -> bool:
+    return bool(measured.layers) and not any(layer.trainable for layer in measured.layers)
 
 
 def _bounded(trial: Trial) -> bool:
@@ -105,7 +109,7 @@ def _largest_update(measured: Measurements) -> float:
 
 def trial_findings(measured: Measurements) -> Iterator[Finding]:
     """A learning rate that is too high or too low, or no rate that helps."""
-    if trial_learns(measured) is not False:
+    if trial_learns(measured) is not False or _is_frozen(measured):
         return
     first = measured.trials[0]
     if len(first.losses) < MANY:

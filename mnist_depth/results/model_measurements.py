@@ -22,7 +22,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.results import batch_facts
 from mnist_depth.results.keras_errors import cause_of
 from mnist_depth.results.model_layers import model_layers, with_movement, with_time
-from mnist_depth.results.model_outputs import is_linear, is_one_hot, output_and_loss, output_of_last_layer, usual_loss
+from mnist_depth.results.model_outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
 from mnist_depth.results.model_traits import model_traits
 
 STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values())
@@ -68,15 +68,14 @@ class ModelMeasurer:
         name = source or f"model {model.name!r} on a batch of {data.examples}"
         try:
             measured = self._measure_once(x, y, loss)
-        except UserError:  # the error about labels that the loss rejects is clear enough
+            layers = model_layers(model, measured)
+            if not any(layer.kernel_gradient is not None or not layer.trainable for layer in layers):
+                raise UserError(f"no weight layer of the model has a gradient on this batch{self._reason}")
+        except UserError:  # a finding about labels that the loss rejects is clearer
             unmeasured = Measurements(name, (), data=data, output=output_of_last_layer(model, self._given_loss))
             if judge(unmeasured).has_errors:
                 return unmeasured
             raise
-        layers = model_layers(model, measured)
-        if not any(layer.kernel_gradient is not None or not layer.trainable for layer in layers):
-            advice = "; the labels are one-hot: give y.argmax(axis=1), or a loss for them" if is_one_hot(y) else ""
-            raise UserError(f"no weight layer of the model has a gradient on this batch{self._reason}{advice}")
         output = output_and_loss(model, layers, x, y, self._given_loss)
         found = Measurements(
             source=name,
