@@ -1,7 +1,8 @@
 """The HParams tab: every field of every config, best and final figures, seeds grouped by configuration.
 
 The final figures are the last points of the runs' own curves, read by TensorBoard itself; the best ones are scalars
-`summary/...` beside them, written by `write_best_figures`.
+`summary/...` beside them, written by `write_best_figures`. Runs of version 0.1 have their curves in folders of their
+own (`train`, `test`, ...), where TensorBoard does not look for them: their last points are written beside the session.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ BEST = {"accuracy": max, "loss": min}
 WHOLE_RUN = ("gradient_ratio", "seconds")
 STATUSES = {"finished": hparams.STATUS_SUCCESS, "diverged": hparams.STATUS_FAILURE}
 SHOWN = ("best test accuracy", "final test accuracy", "final test loss", "final train loss", "gradient ratio")
+SPLIT_FOLDER_0_1 = "train"
+"""A folder of every run that version 0.1 wrote."""
+
 MAX_CHOICES = 20
 """Numbers with more values than this are filtered by an interval instead of a list of boxes."""
 
@@ -71,7 +75,20 @@ def write_sessions(records: Sequence[RunRecord]) -> None:
     the values of its first member.
     """
     for record, row in zip(records, _rows(records), strict=True):
-        replace_events(record.folder, "hparams", _session(record, row))
+        ends = _last_points(record) if (record.folder / SPLIT_FOLDER_0_1).is_dir() else []
+        replace_events(record.folder, "hparams", [*_session(record, row), *ends])
+
+
+def _last_points(record: RunRecord) -> list[Message]:
+    """The last loss and accuracy of every split."""
+    events = []
+    for split in SPLITS:
+        for tag in BEST:
+            points = record.measured.get((split, tag), Series())
+            if len(points.steps):
+                value = {event_tag(split, tag): points.values[-1]}
+                events.append(scalars(points.steps[-1], value, points.wall_times[-1]))
+    return events
 
 
 def _rows(records: Sequence[RunRecord]) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def ask(url: str, name: str, request: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
-    """14 runs of two studies; one diverged, one unfinished."""
+    """14 runs of two studies; one diverged, one unfinished, one with its curves where version 0.1 had them."""
     logdir = tmp_path_factory.mktemp("hparams")
     found = [
         make_run(logdir, depth=depth, activation=activation, seed=seed)
@@ -48,6 +48,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
     ]
     found.append(make_run(logdir, "other", depth=5, activation="tanh", status="diverged"))
     found.append(make_run(logdir, "other", depth=5, activation="tanh", seed=1, status="unfinished"))
+    curves = found[0].folder / "train"
+    curves.mkdir()
+    for path in found[0].folder.glob("*tfevents*"):
+        path.rename(curves / path.name)
     for record in found:
         write_best_figures(record, record.measured)
     for study in ("depth9", "other"):
