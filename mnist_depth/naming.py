@@ -50,6 +50,8 @@ ABBREVIATIONS = {
     "glorot_normal": "glorot_n",
     "glorot_uniform": "glorot_u",
     "lecun_normal": "lecun_n",
+    "he_normal": "he_n",
+    "he_uniform": "he_u",
     "fashion_mnist": "fashion",
 }
 """Short forms for names that would be too long."""
