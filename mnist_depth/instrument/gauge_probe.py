@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -120,8 +121,9 @@ class GaugeProbe:
         """Measure the model as it is now; `gradients` becomes "applied" where the probe turns out to have none."""
         if self._probe is None:
             return None
+        notice = notice_if_slow("tracing the model once to measure it, about as long as Keras' own first step")
         try:
-            with notice_if_slow("measuring: tracing the model once, about as long as Keras' own first step"):
+            with notice if self._probe.must_trace() else contextlib.nullcontext():
                 measured = self._probe.measure(arrays)
         except Exception as error:  # the model is foreign code
             self._give_up(error)

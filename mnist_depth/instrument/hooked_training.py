@@ -8,9 +8,8 @@ the model) is never replaced by an older one.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -140,20 +139,6 @@ def attach(hook: OptimizerHook, fit: object = None) -> None:
 def detach(hook: OptimizerHook) -> None:
     """Remove a hook; the last one restores the optimizer's `apply` and the model's train function."""
     hooks_of(hook.model).remove(hook)
-
-
-@contextlib.contextmanager
-def hooked(hook: OptimizerHook) -> Iterator[OptimizerHook]:
-    """Attach for the duration of a `with` block."""
-    attach(hook)
-    training = hooks_of(hook.model)
-    if training.model.train_function is None:
-        training.model.make_train_function()
-    training.install()
-    try:
-        yield hook
-    finally:
-        detach(hook)
 
 
 class AppliedGradients:

@@ -188,6 +188,10 @@ class Probe:
         with unchanged(self._written[id(concrete)]):
             return cast(Any, self._function)(*self.batch)
 
+    def must_trace(self) -> bool:
+        """Whether the next measurement traces the model, which takes about as long as Keras' own first step."""
+        return self._function is None or not self.is_current()
+
     def is_current(self) -> bool:
         """Whether the model is unchanged since it was traced."""
         return not self._signature or self._signature == self._found_signature()

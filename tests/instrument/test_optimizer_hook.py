@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mnist_depth.instrument import Schedule, at_steps, every_steps, never
-from mnist_depth.instrument.hooked_training import attach, detach, hooked, hooks_of
+from mnist_depth.instrument.hooked_training import attach, detach, hooks_of
 from mnist_depth.instrument.names import trainable_variables
 from mnist_depth.instrument.optimizer_hook import CAPACITY, OptimizerHook
 
@@ -52,6 +53,20 @@ def _model(optimizer: Any, dropout: float = 0.0, **options: Any) -> Any:
 
 def _fit(model: Any) -> None:
     model.fit(X, Y, batch_size=BATCH, verbose=0, shuffle=False)
+
+
+@contextlib.contextmanager
+def hooked(hook: OptimizerHook) -> Iterator[OptimizerHook]:
+    """Attach for the duration of a `with` block."""
+    attach(hook)
+    training = hooks_of(hook.model)
+    if training.model.train_function is None:
+        training.model.make_train_function()
+    training.install()
+    try:
+        yield hook
+    finally:
+        detach(hook)
 
 
 def _hook(model: keras.Model, schedule: Schedule | None = None, **options: Any) -> OptimizerHook:
