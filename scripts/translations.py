@@ -16,6 +16,8 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from mnist_depth.cli import flags
+from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.diagnosis import HEALTHY, KINDS
 from mnist_depth.diagnosis.remedies import RULES
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS
@@ -56,6 +58,12 @@ def data() -> Iterator[tuple[str, str]]:
     titles = [*(one.title for one in QUANTITIES.values()), *(title for title, _ in SUBJECTS.values()), *CURVES, *SPLITS]
     for text in [*TEXTS.values(), *titles]:
         yield text, "Depth tab"
+    for text in [
+        *(flag.help for flag in flags.FLAGS.values()),
+        *flags.GROUPS,
+        *(command.summary for command in COMMANDS.values()),
+    ]:
+        yield text, "help"
 
 
 def catalog_path(language: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from babel.messages.catalog import Message
 from babel.messages.mofile import write_mo
 
 from mnist_depth import translation
+from mnist_depth.cli.usage import usage
 from mnist_depth.config import RunConfig
 from mnist_depth.results.overview import Story
 from mnist_depth.results.report import write_report
@@ -97,3 +99,13 @@ def test_a_report_is_korean_throughout(tmp_path: Path) -> None:
         assert part in text
     for part in ("Results", "not comparable", "test accuracy", "epochs<", "diverged", "before training"):
         assert part not in text.split("</style>", 1)[1]
+
+
+def test_help_is_korean_where_it_is_asked_for() -> None:
+    for words in ([], ["all"], ["search"], ["report"]):
+        lines = usage([*words, "--language", "ko"]).splitlines()
+        assert lines[0].startswith("사용법:")
+        flags_of = [line for line in lines if line.startswith("  --")]
+        assert len(flags_of) >= 5
+        assert all(re.search("[가-힣]", line) for line in flags_of)
+    assert usage(["--language=en"]).startswith("usage:")

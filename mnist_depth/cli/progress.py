@@ -21,6 +21,7 @@ from mnist_depth.files import read_json
 from mnist_depth.plan import Plan
 from mnist_depth.runtime import streams
 from mnist_depth.runtime.notebook import in_notebook
+from mnist_depth.translation import plural
 from mnist_depth.translation import translate as _
 
 POLL_SECONDS = 0.5
@@ -78,7 +79,10 @@ def scores_text(scores: dict[str, float]) -> str:
     split = next((name for name in ("test", "validation") if f"{name} accuracy" in scores), None)
     if "train loss" not in scores or split is None:
         return ""
-    return f"train loss {scores['train loss']:.4f}  {split} {scores[f'{split} accuracy']:.2%}"
+    accuracy = scores[f"{split} accuracy"]
+    return _(
+        "train loss {loss:.4f}  {split} {accuracy:.2%}", loss=scores["train loss"], split=_(split), accuracy=accuracy
+    )
 
 
 @contextlib.contextmanager
@@ -147,12 +151,13 @@ def _plain(folders: Sequence[Path], done: threading.Event) -> None:
         for folder in folders:
             if folder not in begun and read(folder) is not None:
                 begun.add(folder)
-                print(f"started   {name_of(folder)}", flush=True)
+                print(_("started   {name}", name=name_of(folder)), flush=True)
             if folder not in ended and (folder / records.DONE).exists():
                 ended.add(folder)
                 found = read(folder)
-                count = f"[{len(ended)}/{len(folders)}]"
-                print(f"finished  {name_of(folder)}  {scores_text(found.scores) if found else ''}  {count}", flush=True)
+                scores = scores_text(found.scores) if found else ""
+                text = _("finished  {name}  {scores}", name=name_of(folder), scores=scores)
+                print(f"{text}  [{len(ended)}/{len(folders)}]", flush=True)
 
 
 class _Bars:
@@ -172,7 +177,8 @@ class _Bars:
         bar = (BarColumn(bar_width=12),) if shutil.get_terminal_size().columns >= MIN_BAR_WIDTH else ()
         self.rich = Progress(columns[0], *bar, *columns[1:], refresh_per_second=4)
         self._folders, self._names = folders, short_names(folders)
-        self._total = self.rich.add_task(f"{len(folders)} runs", total=float(len(folders)), text=_("starting"))
+        title = plural("{count} run", "{count} runs", len(folders))
+        self._total = self.rich.add_task(title, total=float(len(folders)), text=_("starting"))
         self._tasks: dict[Path, Any] = {}
 
     def look(self) -> None:

@@ -19,6 +19,7 @@ from mnist_depth.records import RunRecord, read_run
 from mnist_depth.runtime import shell
 from mnist_depth.studies import STUDIES, Study, folder_name, run_slug, study_in
 from mnist_depth.sweeps import sweep
+from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
 INCOMPLETE = 1
@@ -65,7 +66,8 @@ class Session:
             datasets.load(name, self.options.data_dir, examples)
         folders = [self.options.folder_of(config) for config in configs]
         if reused := sum(map(_is_done, folders)) * (not self.options.overwrite):
-            print(f"{reused} of {len(folders)} runs are finished already and are used as they are.", flush=True)
+            text = mark("{reused} of {count} runs are finished already and are used as they are.")
+            print(_(text, reused=reused, count=len(folders)), flush=True)
         self.results.append(sweep.run(configs, self.options, None if self._values.quiet else progress.watch))
         return self.read(configs)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from mnist_depth.cli import flags
 from mnist_depth.cli.commands import COMMANDS
+from mnist_depth.translation import LANGUAGES, activate, from_environment, mark
+from mnist_depth.translation import translate as _
 
 WIDEST = 24
 """Width of the names of flags, in characters; a longer one moves its help."""
@@ -14,28 +17,34 @@ COMMON = ("dataset", "depth", "activation", "initializer", "optimizer", "epochs"
 """The flags that the first page shows."""
 
 EXAMPLES = (
-    ("mnist-depth study depth_sweep --quick", "a question, answered"),
-    ("mnist-depth train --activation tanh --depth 5 --epochs 3", "one network"),
+    ("mnist-depth study depth_sweep --quick", mark("a question, answered")),
+    ("mnist-depth train --activation tanh --depth 5 --epochs 3", mark("one network")),
 )
 
-MORE = "COMMAND --help: flags of one command; --help all: all flags; list: all names"
+MORE = mark("COMMAND --help: flags of one command; --help all: all flags; list: all names")
 
 
 def usage(words: Iterable[str]) -> str:
-    """One screen; with `all` among the words every flag, with the name of a command its flags."""
+    """One screen; with `all` among the words every flag, with the name of a command its flags.
+
+    In the language of `--language` among the words, or else of the locale.
+    """
     words = list(words)
+    given = re.search(rf"--?language[= ]({'|'.join(LANGUAGES)})\b", " ".join(words))
+    activate(given[1] if given else from_environment())
+    start = _("usage")
     name = next((word for word in words if word in COMMANDS), None)
     if name:
         command = COMMANDS[name]
-        head = f"usage: mnist-depth {name} {command.words}".rstrip()
-        return f"{head} [--flags]\n\n{command.summary}\n{_flags_of(command.groups)}"
-    head = "usage: mnist-depth [COMMAND] [--flags]        (or python -m mnist_depth)\n"
-    lines = [f"  {name:<11}{command.words:<7}{command.summary}" for name, command in COMMANDS.items()]
+        head = f"{start}: mnist-depth {name} {command.words}".rstrip()
+        return f"{head} [--flags]\n\n{_(command.summary)}\n{_flags_of(command.groups)}"
+    head = f"{start}: mnist-depth [COMMAND] [--flags]        (or python -m mnist_depth)\n"
+    lines = [f"  {name:<11}{command.words:<7}{_(command.summary)}" for name, command in COMMANDS.items()]
     if "all" in words:
         return "\n".join([head, *lines, _flags_of(flags.GROUPS)])
-    examples = [f"  {example:<57} {what}" for example, what in EXAMPLES]
-    common = [f"  --{name:<12} {_help_of(name).partition(';')[0]}" for name in COMMON]
-    return "\n".join([head, *lines, "", *examples, "", *common, "", MORE])
+    examples = [f"  {example:<57} {_(what)}" for example, what in EXAMPLES]
+    common = [f"  --{name:<12} {re.split('; |[.] ', _help_of(name))[0]}" for name in COMMON]
+    return "\n".join([head, *lines, "", *examples, "", *common, "", _(MORE)])
 
 
 def _flags_of(groups: Iterable[str]) -> str:
@@ -43,12 +52,16 @@ def _flags_of(groups: Iterable[str]) -> str:
     blocks, listed = [], set[str]()
     for title in groups:
         new = [name for name in flags.GROUPS[title] if name not in listed]
-        blocks.append("\n".join([f"\n{title}:", *(f"  --{name:<{WIDEST}} {_help_of(name)}" for name in new)]))
+        blocks.append("\n".join([f"\n{_(title)}:", *(f"  --{name:<{WIDEST}} {_help_of(name)}" for name in new)]))
         listed |= {*new}
     return "\n".join(blocks)
 
 
 def _help_of(name: str) -> str:
     """The help of a flag, followed by its default unless the help already names it."""
-    flag = flags.define()[name]
-    return flag.help if "default" in flag.help or not flag.default else f"{flag.help} (default: {flag.default})"
+    flag = flags.FLAGS[name]
+    choices = "".join(f"<{'|'.join(names)}>: " for names in [flag.more.get("enum_values", [])] if names)
+    text = choices + _(flag.help)
+    if "default" in flag.help or not flag.default:
+        return text
+    return _("{text} (default: {value})", text=text, value=flag.default)
