@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scripts.benchmark import limits
-from scripts.benchmark.__main__ import machine
+from scripts.benchmark.__main__ import machine, stalls
 from scripts.benchmark.turns import Epoch
 
 
@@ -55,3 +55,12 @@ def test_numpy_and_xla_end_with_the_same_kernels(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_noisy_machine_is_recognized(rates: tuple[float, ...], cores: float, verdict: str) -> None:
     assert verdict in machine([Epoch(rate, 0.0, 0.0, cores) for rate in rates])
+
+
+@pytest.mark.parametrize(("cores", "reason"), [(0.2, "waited for the machine"), (1.0, "did more work")])
+def test_a_stalled_epoch_waited_or_worked(cores: float, reason: str) -> None:
+    usual = [Epoch(100.0, 0.0, 0.0, 1.0)] * 4
+    assert stalls({"steady": usual}) == ""
+    found = stalls({"steady": usual, "keras fit": [*usual, Epoch(20.0, 0.0, 0.0, cores)]})
+    assert found.startswith("keras fit: 1 stalled, ")
+    assert found.endswith(reason)

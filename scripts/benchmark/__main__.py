@@ -11,7 +11,7 @@ counted. (All contenders in one group would wait too long for their turns: a vir
 lies idle for a minute.) With `--repeats` all is done again with fresh processes. Figures are medians over all counted
 epochs, in thousand samples per second; the spread is half the distance between the quartiles. An epoch in which the
 machine stalled, slower than 0.6 of the same contender's fastest, is counted in a column of its own and left out of the
-figures.
+figures; a line under the table says whether it did more work in them or waited for the machine.
 
 Ours run with the allocator set as `python -m mnist_depth` sets it (`mnist_depth/runtime/settings.py`), the others as
 users start them; `--same_allocator` sets it for all.
@@ -142,6 +142,24 @@ def steady(epochs: Sequence[Epoch]) -> list[Epoch | None]:
     return [epoch if epoch.rate >= STALLED * fastest else None for epoch in epochs]
 
 
+SAME_WORK = 1.25
+"""A stalled epoch with at most so many times the processor seconds of a steady one did the same work and waited."""
+
+
+def stalls(results: Results) -> str:
+    """Whether the epochs that stalled did more work than the others or waited for the machine; a line per contender."""
+    lines = []
+    for name, epochs in results.items():
+        work = {True: [], False: []}
+        for epoch, kept in zip(epochs, steady(epochs), strict=True):
+            work[kept is None].append(epoch.cores / epoch.rate)  # processor seconds per sample
+        if work[True]:
+            more = statistics.median(work[True]) / statistics.median(work[False])
+            reason = "waited for the machine" if more <= SAME_WORK else "did more work"
+            lines.append(f"{name}: {len(work[True])} stalled, {more:.2f} times the processor seconds: {reason}")
+    return "\n".join(lines)
+
+
 def _rates(epochs: Sequence[Epoch]) -> list[float]:
     """Of the steady epochs, in thousand samples per second."""
     return [epoch.rate / 1000 for epoch in steady(epochs) if epoch]
@@ -229,7 +247,10 @@ def main() -> None:
     for name in [name for name in GROUPS if name in only]:
         results[name] = found = compare((FIXED_WORK, *GROUPS[name]), arguments.repeats, arguments.epochs)
         trained = {label: epochs for label, epochs in found.items() if label != FIXED_WORK}
-        print(f"\n{name}\n\n{table(trained)}\n\n{machine(found[FIXED_WORK])}\n\n{ratios(trained)}", flush=True)
+        print(
+            f"\n{name}\n\n{table(trained)}\n\n{machine(found[FIXED_WORK])}\n{stalls(found)}\n\n{ratios(trained)}",
+            flush=True,
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1, default=asdict))
     for name in [name for name in COMMANDS if name in only]:
