@@ -14,7 +14,7 @@ _mnist_depth() {{
     local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" command="" one
     [[ $word == "=" ]] && word=""
     [[ $before == "=" ]] && before="${{COMP_WORDS[COMP_CWORD-2]}}"
-    for one in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    for one in "${{COMP_WORDS[@]:1:$((COMP_CWORD-1))}}"; do
         case "$one" in
             {commands}) command="$one"; break ;;
         esac

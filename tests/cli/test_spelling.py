@@ -62,27 +62,37 @@ def test_the_examples_of_help_are_valid() -> None:
         commands.check_flags(words[0], values)
 
 
-def completed(line: str) -> list[str]:
-    """What bash offers for the last word of a command line."""
+def completed(shell: str, line: str) -> list[str]:
+    """What the function that a shell calls offers for the last word of a command line; zsh filters that itself."""
     script = commands.completions.script(
-        "bash",
+        shell,
         {name: sorted(command.flags) for name, command in commands.COMMANDS.items()},
         {"study": ["depth9", "dbn"]},
     )
+    start = "autoload -U compinit && compinit -D -u; emulate sh\n" if shell == "zsh" else ""
     words = line.split(" ")
     quoted = " ".join(f'"{word}"' for word in words)
-    program = f'{script}\nCOMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _mnist_depth; echo "${{COMPREPLY[@]}}"'
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    call = f'COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _mnist_depth; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run([shell, "-c", f"{start}{script}\n{call}"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
     return done.stdout.split()
 
 
+COMPLETIONS = {
+    "mnist-depth th": ["theory"],
+    "mnist-depth study d": ["depth9", "dbn"],
+    "mnist-depth train --wei": ["--weight_decay"],
+    "mnist-depth report --wei": [],
+    "mnist-depth train --activation si": ["sigmoid"],
+}
+
+
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
-def test_bash_completes_commands_names_flags_and_values() -> None:
-    assert completed("mnist-depth th") == ["theory"]
-    assert completed("mnist-depth study d") == ["depth9", "dbn"]
-    assert completed("mnist-depth train --wei") == ["--weight_decay"]
-    assert completed("mnist-depth report --wei") == []
-    assert completed("mnist-depth train --activation si") == ["sigmoid"]
+@pytest.mark.parametrize("line", COMPLETIONS)
+def test_shells_complete_commands_names_flags_and_values(line: str) -> None:
+    assert completed("bash", line) == COMPLETIONS[line]
+    if shutil.which("zsh"):
+        assert {*COMPLETIONS[line]} <= {*completed("zsh", line)}
 
 
 def test_a_shell_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
