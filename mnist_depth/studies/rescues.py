@@ -136,7 +136,7 @@ STUDY = Study(
         ),
         Expectation(
             "RMSprop with a tiny epsilon and AdaGrad with a sum from 0 do",
-            "measured: 76.5 % and 62.3 % after 6 epochs of width 64",
+            "measured: 96.8 % and 94.1 % in three seeds of 15 epochs, 76.5 % and 62.3 % after 6 epochs of width 64",
             learns(LEARNED, optimizer=["rmsprop_tiny_epsilon", "adagrad_from_zero"]),
             NETWORK,
         ),
