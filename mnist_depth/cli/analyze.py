@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_depth import records
 from mnist_depth.cli import flags, progress
+from mnist_depth.cli.output import terminal_width
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.files import local_path
@@ -109,7 +110,7 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
         names = f"{records.CONFIG} or {records.GAUGE}"
         raise UserError(f"{path} is no folder of a training (no {names}); {_runs_below(path)}")
     end = diagnose_run(record, "end")
-    print(render_pair(diagnose_run(record, "start"), end))
+    print(render_pair(diagnose_run(record, "start"), end, terminal_width()))
     return end
 
 
@@ -126,7 +127,7 @@ def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
         model = load_model(path)
     source = f"{path.name} on the {len(x)} examples of {Path(values.data).name}"
     found = judge(from_model(model, x, y, source=source, progress=_progress))
-    print(render(found))
+    print(render(found, terminal_width()))
     if values.repair:
         _repair(model, x, y, found, Path(values.repair))
     return found

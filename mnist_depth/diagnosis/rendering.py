@@ -19,45 +19,58 @@ def summary_line(diagnosis: Diagnosis) -> str:
     return f"{diagnosis.verdict.upper()}: {diagnosis.sentence}{more}"
 
 
-def render(diagnosis: Diagnosis) -> str:
-    """The whole diagnosis: verdict, one line per layer, findings with what to change, remedies with their evidence."""
-    lines = _wrapped("", f"{diagnosis.verdict.upper()}: {diagnosis.sentence}.")
+def render(diagnosis: Diagnosis, width: int | None = None) -> str:
+    """The whole diagnosis: verdict, one line per layer, findings with what to change, remedies with their evidence.
+
+    In a terminal of `width` columns text is wrapped there and the table leaves out columns; without it neither.
+    """
+    columns = min(width or TEXT_WIDTH, TEXT_WIDTH)
+    lines = _wrapped("", f"{diagnosis.verdict.upper()}: {diagnosis.sentence}.", columns)
     loss = "" if diagnosis.loss is None else f" Loss: {diagnosis.loss:.4g}."
-    lines += [f"Measured: {diagnosis.source}.{loss}"]
+    measured = f"Measured: {diagnosis.source}.{loss}"
+    lines += [measured] if width is None else _wrapped("", measured, columns)
     if diagnosis.layers:
-        lines += ["", *_table(diagnosis), "", f"gradient: norm of the {diagnosis.quantity}"]
-    lines += [line for note in diagnosis.notes for line in _wrapped("- ", note)]
+        lines += ["", *_table(diagnosis, width), ""]
+        lines += _wrapped("", f"gradient: norm of the {diagnosis.quantity}", columns)
+    lines += [line for note in diagnosis.notes for line in _wrapped("- ", note, columns)]
     for finding in diagnosis.findings:
-        lines += ["", *_finding(finding)]
+        lines += ["", *_finding(finding, columns)]
     if diagnosis.remedies:
         lines += ["", "What helps, most effective first:"]
     for number, remedy in enumerate(diagnosis.remedies, start=1):
-        lines += _wrapped(f"{number}. ", f"{remedy.action}: {remedy.evidence}. Study: {remedy.study}")
+        lines += _wrapped(f"{number}. ", f"{remedy.action}: {remedy.evidence}. Study: {remedy.study}", columns)
     return "\n".join(lines)
 
 
-def _finding(finding: Finding) -> list[str]:
+def _finding(finding: Finding, width: int) -> list[str]:
     threshold = "" if finding.threshold is None else f" Threshold: {finding.threshold:g}."
     return [
-        *_wrapped(f"{finding.severity.upper()} ", f"{finding.kind}: {finding.sentence}.{threshold}"),
-        *_wrapped("  Why: ", f"{finding.source}."),
-        *_wrapped("  Change: ", f"{finding.remedy}."),
+        *_wrapped(f"{finding.severity.upper()} ", f"{finding.kind}: {finding.sentence}.{threshold}", width),
+        *_wrapped("  Why: ", f"{finding.source}.", width),
+        *_wrapped("  Change: ", f"{finding.remedy}.", width),
     ]
 
 
-def _wrapped(head: str, text: str) -> list[str]:
-    return textwrap.wrap(text, TEXT_WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 HEADERS = ("layer", "shape", "parameters", "gradient", "saturated", "dead", "update/weight", "theory gain")
 
 
-def _table(diagnosis: Diagnosis) -> Iterable[str]:
+LEAST_NEEDED = ("shape", "parameters", "theory gain", "update/weight", "dead", "saturated")
+"""The columns that a narrow terminal does without, the first one first."""
+
+
+def _table(diagnosis: Diagnosis, width: int | None) -> Iterable[str]:
     """Columns as wide as their longest cell; those in which nothing was measured are left out."""
     rows = [_row(layer, value) for layer, value in zip(diagnosis.layers, diagnosis.gradients, strict=True)]
     kept = [i for i in range(len(HEADERS)) if i in (0, 3) or any(row[i] != "-" for row in rows)]
-    cells = [[line[i] for i in kept] for line in (HEADERS, *rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(kept))]
+    longest = [max(len(line[i]) for line in (HEADERS, *rows)) for i in range(len(HEADERS))]
+    for name in LEAST_NEEDED:
+        if width is not None and sum(longest[i] + 2 for i in kept) - 2 > width:
+            kept = [i for i in kept if HEADERS[i] != name]
+    cells, widths = [[line[i] for i in kept] for line in (HEADERS, *rows)], [longest[i] for i in kept]
     for line in cells:
         first, *others = (
             cell.ljust(width) if column == 0 else cell.rjust(width)

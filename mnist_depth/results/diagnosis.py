@@ -35,11 +35,11 @@ def render_run(record: TrainingRecord) -> str:
     return render_pair(diagnose_run(record, "start"), diagnose_run(record, "end"))
 
 
-def render_pair(start: Diagnosis, end: Diagnosis) -> str:
-    """Two moments of one training; remedies that help both are printed once."""
+def render_pair(start: Diagnosis, end: Diagnosis, width: int | None = None) -> str:
+    """Two moments of one training, for a terminal of `width` columns; remedies that help both are printed once."""
     if start.remedies == end.remedies:
         start = replace(start, remedies=())
-    return f"BEFORE TRAINING\n{render(start)}\n\nAFTER TRAINING\n{render(end)}"
+    return f"BEFORE TRAINING\n{render(start, width)}\n\nAFTER TRAINING\n{render(end, width)}"
 
 
 def localized(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.diagnosis_benchmark.scoring import QUESTIONS, Case, cases, group, is_scored, score, strict
+from scripts.diagnosis_benchmark.scoring import FRESH, QUESTIONS, Case, cases, group, is_scored, score, strict
 
 MOMENTS = {"start": tuple(QUESTIONS), "end": ("problem", "dead ReLU")}
 """What is asked when: from the weights that a wrong learning rate has left behind, its direction cannot be read."""
@@ -30,11 +30,12 @@ def tables(folder: Path) -> str:
 
 
 def _records(folder: Path, draw: str) -> Records:
-    found = []
+    """(structure, truth, measurements) of every network; the ReLU networks were drawn when the rules were final."""
+    found, first = [], FRESH if draw == "relu" else 0
     for path in sorted((folder / "measured").glob(f"{draw}-*.json")):
         truths = json.loads((folder / "truth" / path.name).read_text(encoding="utf-8"))
         rows = json.loads(path.read_text(encoding="utf-8"))
-        found += [(int(path.stem.rpartition("-")[2]), *pair) for pair in zip(truths, rows, strict=True)]
+        found += [(first + int(path.stem.rpartition("-")[2]), *pair) for pair in zip(truths, rows, strict=True)]
     return found
 
 

@@ -123,6 +123,16 @@ def test_rendering_holds_every_layer_finding_and_remedy() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_a_narrow_terminal_gets_shorter_lines_and_every_finding() -> None:
+    fields = {"predicted_gain": 0.236, "update_ratio": 1e-8, "parameters": 16_512, "shape": (None, 128)}
+    diagnosis = judge(measured(geometric(0.236), {"activation": "sigmoid"}, **fields))
+    text = render(diagnosis, 44)
+    assert max(map(len, text.splitlines())) <= 44
+    flowing = " ".join(text.split())
+    assert all(finding.sentence in flowing for finding in diagnosis.findings)
+    assert "layer_09  1.00e+00" in text
+
+
 def test_rendering_shows_what_was_not_measured_as_a_dash() -> None:
     line = next(line for line in render(judge(measured([None, 1.0, 1.0]))).splitlines() if line.startswith("layer_01"))
     assert line.split()[1:] == ["-"]

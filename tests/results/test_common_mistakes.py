@@ -84,6 +84,16 @@ MISTAKES: dict[str, Mistake] = {
     "labels from 1 to 3 for three units": Mistake(
         "labels", lambda: (classifier(), X, CLASSES + 1), lambda: (classifier(), X, CLASSES)
     ),
+    "class numbers for a loss of one-hot labels": Mistake(
+        "labels",
+        lambda: (net(3, "softmax", "categorical_crossentropy"), X, CLASSES),
+        lambda: (net(3, "softmax", "categorical_crossentropy"), X, np.eye(3, dtype=np.float32)[CLASSES]),
+    ),
+    "one label for three outputs": Mistake(
+        "labels",
+        lambda: (net(3, None, "mse", rate=0.02), X, TARGETS[:, 0]),
+        lambda: (net(1, None, "mse", rate=0.02), X, TARGETS[:, 0]),
+    ),
     "labels of -1 and 1 for binary cross-entropy": Mistake(
         "labels",
         lambda: (net(1, "sigmoid", "binary_crossentropy"), X, 2 * BINARY - 1),

@@ -65,7 +65,7 @@ def test_nothing_of_the_model_and_its_optimizer_changes() -> None:
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "hard_sigmoid", "softsign"])
 def test_batch_normalization_is_measured_in_training_mode(activation: str) -> None:
     """In inference mode a new normalization is the identity, and nine such layers would be judged as vanishing."""
     assert not errors(diagnose(compiled(*normalized(8, activation)), X, Y))
@@ -205,6 +205,13 @@ def test_frozen_layers_are_named_and_left_out_of_the_fit() -> None:
     assert "frozen" in kinds(diagnosis)
     assert "vanishing" not in errors(diagnosis)
     assert [layer.trainable for layer in diagnosis.layers] == [False] * 5 + [True] * 3
+
+
+def test_a_model_that_is_frozen_as_a_whole_is_an_error() -> None:
+    model = compiled(*dense(2, "relu"))
+    model.trainable = False
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    assert errors(diagnose(model, X, Y)) == {"frozen"}
 
 
 def test_a_model_in_float64() -> None:
