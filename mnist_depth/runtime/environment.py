@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Any
 
 from mnist_depth.version import __version__
 
-CONTAINERS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
-"""Control groups, version 2 and 1: folder, what a container may use, what it uses, and what of that is only cache."""
+GROUP_OF_PROCESS = Path("/proc/self/cgroup")
+
+GROUPS = {
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Control groups, version 2 and 1, by the controller that GROUP_OF_PROCESS names: folder, what a group may use, what it
+uses, and what of that is only cache."""
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "tensorboard")
 
@@ -28,16 +32,32 @@ def cores() -> int:
 
 
 def available_memory() -> float:
-    """Bytes that processes started now can use: of the machine, or of the container that this one runs in."""
+    """Bytes that processes started now can use: of the machine, or of the container or job that this one runs in."""
     import psutil
 
     free = float(psutil.virtual_memory().available)
-    for folder, limit, used, reclaimable in CONTAINERS:
+    for folder, (limit, used, reclaimable) in _groups():
         with contextlib.suppress(OSError, ValueError, KeyError):
-            allowed, taken = (int(Path(folder, name).read_text(encoding="ascii")) for name in (limit, used))
-            lines = Path(folder, "memory.stat").read_text(encoding="ascii").splitlines()
+            allowed, taken = (int((folder / name).read_text(encoding="ascii")) for name in (limit, used))
+            lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
             free = min(free, allowed - taken + int(dict(map(str.split, lines))[reclaimable]))
     return max(0.0, free)
+
+
+def _groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """The control groups that limit this process, with the names of their files: each group is limited by those above.
+
+    In a container its own group is the top of the tree; a job of Slurm or systemd is in a group below it.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in GROUP_OF_PROCESS.read_text(encoding="utf-8").splitlines():
+            _, controllers, name = line.split(":", 2)
+            for controller in GROUPS.keys() & set(controllers.split(",")):
+                top, *files = GROUPS[controller]
+                own = Path(top, name.lstrip("/"))
+                for folder in (own, *own.parents):
+                    if folder.is_relative_to(top):
+                        yield folder, (files[0], files[1], files[2])
 
 
 @cache

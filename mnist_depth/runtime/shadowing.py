@@ -1,4 +1,4 @@
-"""Find files in the current folder that shadow modules of Python or of the libraries.
+"""Find files in the current folder or on PYTHONPATH that shadow modules of Python or of the libraries.
 
 `python -m` searches the current folder first, so that a homework called `random.py` replaces Python's `random` in
 every library. This module, and what is imported before its check has run, imports only what the interpreter has
@@ -11,37 +11,58 @@ import os
 import sys
 from importlib.machinery import PathFinder, all_suffixes
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 UNUSED = {"antigravity", "idlelib", "lib2to3", "pydoc_data", "test", "this", "tkinter", "turtle", "turtledemo"}
 """Modules of Python that no library imports; a file with such a name is harmless."""
 
 
 def hiding_file() -> str | None:
-    """The path of the first file, or folder, of the current folder that hides a module which is needed; None if none.
+    """The path of the first file, or folder, that hides a module which is needed; None if none.
+
+    A folder of PYTHONPATH may hold libraries on purpose, but none of Python's own modules.
 
     Workers are started with `python -m` too, so that a program that does not search the current folder itself keeps
     its workers from doing it, by a variable that Python knows from 3.11 on.
     """
     try:
-        folder = os.getcwd()
+        current = os.getcwd()
     except OSError:  # the folder was removed
-        return None
-    if not _is_searched(folder):
+        current = ""
+    if current and not _is_searched(current):
         os.environ["PYTHONSAFEPATH"] = "1"
-        if sys.version_info >= (3, 11):
-            return None
-    candidates = {name: entry for entry in sorted(os.listdir(folder)) if (name := _module_name(folder, entry))}
-    for needed in (_python_modules, _library_modules):
-        hidden = [name for name in candidates if not _is_loaded_from_elsewhere(name, folder)]
-        hidden = [name for name in hidden if _exists_elsewhere(name, folder)]
-        for name in hidden and sorted(needed().intersection(hidden)):
+        current = current if sys.version_info < (3, 11) else ""
+    listed = "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
+    if current and (found := _hiding_in(current, _python_modules, _library_modules)):
+        return found
+    hiding = (_hiding_in(folder, _python_modules) for folder in listed.split(os.pathsep) if folder)
+    return next(filter(None, hiding), None)
+
+
+def _hiding_in(folder: str, *needed: Callable[[], set[str]]) -> str | None:
+    """The first path in this folder that hides one of the needed modules."""
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    candidates = {name: entry for entry in entries if (name := _module_name(folder, entry))}
+    hidden = [name for name in candidates if not _is_loaded_from_elsewhere(name, folder)]
+    hidden = [name for name in hidden if _exists_elsewhere(name, folder)]
+    for modules in needed:
+        for name in hidden and sorted(modules().intersection(hidden)):
             return os.path.join(folder, candidates[name])
     return None
 
 
 def advice(file: str) -> str:
     """What is wrong with such a file and what to do."""
-    name = os.path.basename(file).split(".")[0]
-    return f"Python would import {file} in place of the module {name}; rename it, or run from another folder"
+    folder, entry = os.path.split(file)
+    otherwise = (
+        f"take {folder} from PYTHONPATH" if folder in os.environ.get("PYTHONPATH", "") else "run from another folder"
+    )
+    return f"Python would import {file} in place of the module {entry.split('.')[0]}; rename it, or {otherwise}"
 
 
 def _is_searched(folder: str) -> bool:

@@ -27,6 +27,24 @@ def test_without_affinity_all_processors_count(monkeypatch: pytest.MonkeyPatch) 
     assert environment.cores() == 1
 
 
+@pytest.mark.parametrize("limited", ["own", "above"])
+@pytest.mark.parametrize(("controller", "line"), [("", "0::/jobs/job_7"), ("memory", "4:cpu,memory:/jobs/job_7")])
+def test_the_memory_of_a_job_is_what_its_group_and_those_above_leave(
+    controller: str, line: str, limited: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, limit, used, reclaimable = environment.GROUPS[controller]
+    unlimited = 1 << 62
+    for folder, allowed in ((tmp_path / "jobs", "above"), (tmp_path / "jobs" / "job_7", "own")):
+        folder.mkdir()
+        (folder / limit).write_text(f"{3_000_000 if allowed == limited else unlimited}\n")
+        (folder / used).write_text("1000000\n")
+        (folder / "memory.stat").write_text(f"anon 7\n{reclaimable} 200000\n")
+    (tmp_path / "cgroup").write_text(f"1:name=systemd:/\n{line}\n")
+    monkeypatch.setattr(environment, "GROUP_OF_PROCESS", tmp_path / "cgroup")
+    monkeypatch.setitem(environment.GROUPS, controller, (str(tmp_path), limit, used, reclaimable))
+    assert environment.available_memory() == 3_000_000 - 1_000_000 + 200_000
+
+
 def test_commands_run_on_a_system_without_affinity(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(MACOS)
     words = ["train", "--dataset=digits", "--dry_run", f"--logdir={tmp_path / 'logs'}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 SHADOW = "raise SystemExit('imported from the current folder')"
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """A command that imports the command line and no TensorFlow, given in `folder`."""
-    command = [sys.executable, *(words or ("-m", "mnist_depth")), "list", "engines"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    command, environment = [sys.executable, "-m", "mnist_depth", "list", "engines"], {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,21 @@ def test_packages_and_compiled_modules_hide_too(entry: str, tmp_path: Path) -> N
     done = run(tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert str(tmp_path / entry.split("/")[0]) in done.stderr
+
+
+def test_a_folder_of_pythonpath_may_hold_libraries_but_none_of_pythons_modules(tmp_path: Path) -> None:
+    listed, current = tmp_path / "listed", tmp_path / "current"
+    listed.mkdir()
+    current.mkdir()
+    (listed / "rich.py").write_text("")
+    assert run(current, PYTHONPATH=str(listed)).returncode == 0
+    (listed / "random.py").write_text(SHADOW)
+    done = run(current, PYTHONPATH=str(listed))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"mnist_depth: Python would import {listed}/random.py in place of the module random; "
+        f"rename it, or take {listed} from PYTHONPATH\n"
+    )
 
 
 def test_files_that_hide_nothing_which_is_needed_are_left_alone(tmp_path: Path) -> None:
