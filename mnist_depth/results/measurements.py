@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from mnist_depth.results.keras_errors import cause_of
 from mnist_depth.results.model_measurements import Progress, from_model
 from mnist_depth.runtime.environment import available_memory
 from mnist_depth.runtime.stderr import silenced
+
+KINDS = "biufUS"
+"""Kinds of NumPy arrays that a model may take: numbers, and texts for models that split them into words."""
 
 Moment = Literal["start", "end"]
 
@@ -158,6 +162,8 @@ def from_files(model_path: Path, data_path: Path, progress: Progress | None = No
 def load_batch(path: Path) -> tuple[Any, Any]:
     try:
         check_archive(path, available_memory())
+        if not zipfile.is_zipfile(path):
+            raise UserError(f"{path} is not an .npz file; write one with numpy.savez(path, x=inputs, y=labels)")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             missing = [key for key in ("x", "y") if key not in stored]
             if missing:
@@ -169,6 +175,9 @@ def load_batch(path: Path) -> tuple[Any, Any]:
         raise
     except Exception as error:  # zipfile, NumPy and the operating system raise different errors
         raise UserError(f"{path} is not a readable .npz file of plain arrays ({cause_of(error)})") from None
+    for name, array in (("x", x), ("y", y)):
+        if array.dtype.kind not in KINDS:
+            raise UserError(f"{path}: {name} holds {array.dtype}, not numbers; convert it first")
     if x.ndim == 0 or y.ndim == 0 or not len(x) or len(x) != len(y):
         raise UserError(f"{path}: x {x.shape} and y {y.shape} must hold the same number of examples, at least one")
     return x, y

@@ -108,7 +108,8 @@ class ModelMeasurer:
             except Exception as error:  # the model is user code
                 raise UserError(f"the model cannot be measured on this batch ({cause_of(error)})") from error
         if caught:
-            self._reason = f" ({cause_of(caught[0].message)})"
+            # Keras may warn of other things before the probe says why there are no gradients.
+            self._reason = f" ({cause_of(caught[-1].message)})"
         return measured
 
     # Trial steps

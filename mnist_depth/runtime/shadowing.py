@@ -59,9 +59,8 @@ def _hiding_in(folder: str, *needed: Callable[[], set[str]]) -> str | None:
 def advice(file: str) -> str:
     """What is wrong with such a file and what to do."""
     folder, entry = os.path.split(file)
-    otherwise = (
-        f"take {folder} from PYTHONPATH" if folder in os.environ.get("PYTHONPATH", "") else "run from another folder"
-    )
+    is_listed = folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    otherwise = f"take {folder} from PYTHONPATH" if is_listed else "run from another folder"
     return f"Python would import {file} in place of the module {entry.split('.')[0]}; rename it, or {otherwise}"
 
 
