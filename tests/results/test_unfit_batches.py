@@ -17,13 +17,8 @@ Y = np.arange(16) % 3
 ONE_HOT = np.eye(3, dtype=np.float32)[Y]
 
 BATCHES: dict[str, tuple[str, Any, Any, str]] = {
-    "labels out of range": ("sparse", X, Y + 3, "label value of 5 which is outside the valid range of [0, 3)"),
-    "negative labels": ("sparse", X, Y - 1, "label value of -1 which is outside the valid range of [0, 3)"),
     "texts as labels": ("sparse", X, Y.astype(str), "Cast string to float is not supported)"),
-    "one-hot with a sparse loss": ("sparse", X, ONE_HOT, "the labels are one-hot: give y.argmax(axis=1)"),
     "two labels each": ("sparse", X, ONE_HOT[:, :2], "target.shape=(16, 2), output.shape=(16, 3)"),
-    "classes for a one-hot loss": ("categorical", X, Y, "target.shape=(16,), output.shape=(16, 3))"),
-    "too many classes": ("categorical", X, np.eye(5)[Y], "target.shape=(16, 5), output.shape=(16, 3))"),
     "too few features": ("sparse", X[:, :3], Y, "to have value 4, but received input with shape (16, 3)"),
     "no features": ("sparse", X[:, 0], Y, "Expected shape (None, 4), but input has incompatible shape (16,)"),
     "objects": ("sparse", X.astype(object), Y, "Object arrays cannot be loaded"),
@@ -33,6 +28,14 @@ BATCHES: dict[str, tuple[str, Any, Any, str]] = {
     "no examples": ("sparse", X[:0], Y[:0], "must hold the same number of examples, at least one"),
     "a single number": ("sparse", X[0, 0], Y[0], "must hold the same number of examples, at least one"),
     "fewer labels": ("sparse", X, Y[:5], "x (16, 4) and y (5,) must hold the same number"),
+}
+
+LABELS: dict[str, tuple[str, Any]] = {
+    "out of range": ("sparse", Y + 3),
+    "negative": ("sparse", Y - 1),
+    "one-hot with a sparse loss": ("sparse", ONE_HOT),
+    "classes for a one-hot loss": ("categorical", Y),
+    "too many classes": ("categorical", np.eye(5)[Y]),
 }
 
 
@@ -57,6 +60,18 @@ def test_a_batch_that_does_not_fit_is_refused_with_the_cause(batch: str, models:
     assert cause in last
     assert "{{" not in last
     assert "Op:" not in last
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_that_do_not_fit_the_loss_are_an_error_of_the_diagnosis(
+    labels: str, models: Path, tmp_path: Path
+) -> None:
+    model, y = LABELS[labels]
+    np.savez(tmp_path / "batch.npz", x=X, y=y)
+    ended = call("diagnose", str(models / f"{model}.keras"), f"--data={tmp_path / 'batch.npz'}", "--exit_code")
+    assert ended.code == 1
+    assert ended.out.startswith("LABELS: ")
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps({"x": 1}), b"\x93NUMPY\x01\x00"])
