@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,7 @@ def _run(argv: Sequence[str]) -> int:
     if "--version" in argv[1:]:
         print(f"mnist_depth {__version__}")
         return 0
+    _check_current_folder()
     values, words = flags.parse(argv)
     name, *rest = words or ["study"]
     name = spelling.known(name, commands.COMMANDS)
@@ -40,6 +42,14 @@ def _run(argv: Sequence[str]) -> int:
         raise unknown("command", name, commands.COMMANDS)
     commands.check_flags(name, values)
     return commands.COMMANDS[name].run(rest, values)
+
+
+def _check_current_folder() -> None:
+    """Raise UserError where it was removed, as by a job that cleans up: no relative path has a meaning there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the current folder was removed; change to another one") from None
 
 
 def _ended_by(error: BaseException) -> int:

@@ -90,6 +90,14 @@ def test_an_unknown_user_without_a_home_on_a_read_only_system(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
+def test_a_current_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    line = f"mkdir gone; cd gone; rmdir ../gone; {' '.join(TRAIN)} 1 --logdir={tmp_path / 'logs'}"
+    done = run(["bash", "-c", line], tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"mnist_depth: the current folder was removed; change to another one\n"
+    assert [*tmp_path.iterdir()] == []
+
+
 def _anyone_in_group(group: int) -> bool:
     listed = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True).stdout
     return any(state[0] != "Z" for state in listed.split())
