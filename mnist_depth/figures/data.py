@@ -44,14 +44,14 @@ QUANTITIES: dict[str, Quantity] = {
     "probe_gradient_norm": Quantity("gradient norm of the kernel, fixed batch", of_kernel=True),
     "gradient_norm": Quantity("gradient norm of the kernel, as applied", of_kernel=True),
     "update_ratio": Quantity("update / weight", of_kernel=True),
-    "activation_std": Quantity("activation spread", logarithmic=False),
+    "activation_std": Quantity("activation spread"),
     "activation_std_across_samples": Quantity("activation spread across samples"),
     "activation_mean": Quantity("activation mean", logarithmic=False),
     "saturated_share": Quantity("saturated share", logarithmic=False),
     "dead_share": Quantity("dead share", logarithmic=False),
     "zero_share": Quantity("share of zeros", logarithmic=False),
     "activation_gradient_norm": Quantity("gradient norm of the activations"),
-    "pre_activation_std": Quantity("pre-activation spread", logarithmic=False),
+    "pre_activation_std": Quantity("pre-activation spread"),
     "weight_norm": Quantity("weight norm", of_kernel=True),
 }
 """The quantities that figures can show, most informative first."""

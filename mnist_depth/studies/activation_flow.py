@@ -64,7 +64,7 @@ STUDY = Study(
         "A layer multiplies the spread of its input by the weights' standard deviation times the square root "
         "of fan_in, and ReLU halves the square of what is left. Below 1 signals fade, above it they saturate."
     ),
-    view={"quantity": "activation_std", "color": "initializer"},
+    view={"quantity": "activation_std", "color": "initializer", "step": "0"},
     source=f"{SCRATCH}; {GLOROT_2010}; {HE_2015}",
     variants=[
         Variant({"dataset": "gaussian", "depth": 6, "width": 100, "epochs": 1, **variant.fields})

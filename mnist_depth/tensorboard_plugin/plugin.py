@@ -102,6 +102,7 @@ class DepthPlugin(base_plugin.TBPlugin):
         quantities = [name for name in QUANTITIES if any(name in training.quantities for training in trainings)]
         return {
             "version": self._source.version(*where),
+            "language": translation.language(),
             "texts": {name: translation.translate(text) for name, text in TEXTS.items()},
             "all": count,
             "shown": len(trainings),

@@ -79,7 +79,7 @@ def test_every_study_names_its_runs_once(name: str, dataset: str) -> None:
 
 def test_the_link_of_a_study_chooses_what_the_depth_tab_offers() -> None:
     for study in STUDIES.values():
-        assert set(study.view) <= {"view", "quantity", "color"}
+        assert set(study.view) <= {"view", "quantity", "color", "step"}
         assert study.view.get("quantity", PREDICTED) in QUANTITIES
         assert study.view.get("color", "activation") in FIELDS
 

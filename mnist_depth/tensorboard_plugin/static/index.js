@@ -71,7 +71,6 @@ function first(choices) {
 // Building the page
 
 function build() {
-  document.documentElement.lang = 'en';
   part.bar = make('div', {class: 'bar', role: 'toolbar'});
   part.views = make('div', {class: 'views', role: 'tablist'});
   part.filter = make('input', {type: 'search', id: 'filter'});
@@ -107,6 +106,7 @@ function build() {
 
 function fillBar() {
   const texts = offered.texts;
+  document.documentElement.lang = offered.language;
   part.views.replaceChildren(
     ...VIEWS.map((view) => {
       const chosen = view === state.view;

@@ -16,7 +16,7 @@ export function themed(layout, element) {
   };
   if (element.clientWidth < 500) {
     result.legend = {...layout.legend, orientation: 'h', y: -0.2};
-    result.margin = {...layout.margin, l: 50};
+    result.margin = {...layout.margin, l: 64};
   }
   for (const name of Object.keys(layout).filter((one) => /^[xy]axis\d*$/.test(one))) {
     result[name] = {...layout[name], gridcolor: grid, linecolor: grid};
