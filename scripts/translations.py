@@ -55,6 +55,8 @@ def data() -> Iterator[tuple[str, str]]:
             yield rule.remedy.evidence, "diagnosis: remedies"
     for kind in (HEALTHY, *KINDS):
         yield kind, "diagnosis: kinds"
+    for text in {text for kind in KINDS.values() for text in (kind.severity, kind.source, kind.remedy)}:
+        yield text, "diagnosis: kinds"
     titles = [*(one.title for one in QUANTITIES.values()), *(title for title, _ in SUBJECTS.values()), *CURVES, *SPLITS]
     for text in [*TEXTS.values(), *titles]:
         yield text, "Depth tab"

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Message
 from babel.messages.mofile import write_mo
+from rich.cells import cell_len
 
 from mnist_depth import translation
 from mnist_depth.cli.usage import usage
 from mnist_depth.config import RunConfig
+from mnist_depth.records import read_run
+from mnist_depth.results.diagnosis import render_run
 from mnist_depth.results.overview import Story
 from mnist_depth.results.report import write_report
 from mnist_depth.tensorboard_plugin.texts import TEXTS
@@ -109,3 +112,14 @@ def test_help_is_korean_where_it_is_asked_for() -> None:
         assert len(flags_of) >= 5
         assert all(re.search("[가-힣]", line) for line in flags_of)
     assert usage(["--language=en"]).startswith("usage:")
+
+
+def test_a_diagnosis_in_the_terminal_is_korean_and_fits(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, RunConfig(activation="sigmoid"), gain=0.236)
+    translation.activate("ko")
+    lines = render_run(read_run(folder)).splitlines()
+    assert lines[0] == "학습 전"
+    assert max(map(cell_len, lines)) <= 100
+    words = [line for line in lines if line and not line.startswith("layer_")]
+    assert len(words) > 10
+    assert not [line for line in words if re.search(r"[a-z]{3,} [a-z]{3,}", line)], "English words in a row"

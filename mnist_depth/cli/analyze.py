@@ -115,7 +115,7 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
 
 
 def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
-    from mnist_depth.results.diagnosis import judge, render
+    from mnist_depth.results.diagnosis import judge, localized, render
     from mnist_depth.results.measurements import load_batch, load_model
     from mnist_depth.results.model_measurements import from_model
     from mnist_depth.runtime.stderr import silenced
@@ -127,7 +127,7 @@ def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
         model = load_model(path)
     source = f"{path.name} on the {len(x)} examples of {Path(values.data).name}"
     found = judge(from_model(model, x, y, source=source, progress=_progress))
-    print(render(found, terminal_width()))
+    print(render(found, terminal_width(), localized))
     if values.repair:
         _repair(model, x, y, found, Path(values.repair))
     return found

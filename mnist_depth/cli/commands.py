@@ -59,7 +59,7 @@ COMMANDS: dict[str, Command] = {
         "PATH",
         "what is wrong, what to change: a folder or a .keras file",
         analyze.diagnose,
-        (flags.BATCH,),
+        (flags.BATCH, flags.SHOWING),
     ),
     "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
     "board": Command(

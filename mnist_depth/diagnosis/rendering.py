@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 
 from mnist_depth.diagnosis.finding import Diagnosis, Finding
 from mnist_depth.diagnosis.measurements import Layer
+from mnist_depth.diagnosis.message import Message
+
+Say = Callable[[str], str]
+"""Translates a text, which may be a Message."""
 
 TEXT_WIDTH = 100
+
+MIN_TEXT = 10
+"""Columns of text beside an indent, however narrow the terminal is."""
 
 
 def summary_line(diagnosis: Diagnosis) -> str:
@@ -19,64 +26,96 @@ def summary_line(diagnosis: Diagnosis) -> str:
     return f"{diagnosis.verdict.upper()}: {diagnosis.sentence}{more}"
 
 
-def render(diagnosis: Diagnosis, width: int | None = None) -> str:
+def render(diagnosis: Diagnosis, width: int | None = None, say: Say = str) -> str:
     """The whole diagnosis: verdict, one line per layer, findings with what to change, remedies with their evidence.
 
-    In a terminal of `width` columns text is wrapped there and the table leaves out columns; without it neither.
+    In a terminal of `width` columns text is wrapped there and the table leaves out columns; without it neither. `say`
+    translates every text.
     """
     columns = min(width or TEXT_WIDTH, TEXT_WIDTH)
-    lines = _wrapped("", f"{diagnosis.verdict.upper()}: {diagnosis.sentence}.", columns)
-    loss = "" if diagnosis.loss is None else f" Loss: {diagnosis.loss:.4g}."
-    measured = f"Measured: {diagnosis.source}.{loss}"
+    lines = _wrapped("", f"{say(diagnosis.verdict).upper()}: {_sentence(say(diagnosis.sentence))}", columns)
+    loss = "" if diagnosis.loss is None else " " + say(Message("Loss: {loss:.4g}.", loss=diagnosis.loss))
+    measured = say(Message("Measured: {source}.", source=diagnosis.source)) + loss
     lines += [measured] if width is None else _wrapped("", measured, columns)
     if diagnosis.layers:
-        lines += ["", *_table(diagnosis, width), ""]
-        lines += _wrapped("", f"gradient: norm of the {diagnosis.quantity}", columns)
-    lines += [line for note in diagnosis.notes for line in _wrapped("- ", note, columns)]
+        norm = Message("gradient: norm of the {quantity}", quantity=Message(diagnosis.quantity))
+        lines += ["", *_table(diagnosis, width, say), "", *_wrapped("", say(norm), columns)]
+    lines += [line for note in diagnosis.notes for line in _wrapped("- ", say(note), columns)]
     for finding in diagnosis.findings:
-        lines += ["", *_finding(finding, columns)]
+        lines += ["", *_finding(finding, columns, say)]
     if diagnosis.remedies:
-        lines += ["", "What helps, most effective first:"]
+        lines += ["", say(Message("What helps, most effective first:"))]
     for number, remedy in enumerate(diagnosis.remedies, start=1):
-        lines += _wrapped(f"{number}. ", f"{remedy.action}: {remedy.evidence}. Study: {remedy.study}", columns)
+        study = say(Message("Study: {name}", name=remedy.study))
+        lines += _wrapped(f"{number}. ", f"{say(remedy.action)}: {_sentence(say(remedy.evidence))} {study}", columns)
     return "\n".join(lines)
 
 
-def _finding(finding: Finding, width: int) -> list[str]:
-    threshold = "" if finding.threshold is None else f" Threshold: {finding.threshold:g}."
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}."
+
+
+WHY, CHANGE = Message("Why:"), Message("Change:")
+
+
+def _finding(finding: Finding, width: int, say: Say) -> list[str]:
+    limit = "" if finding.threshold is None else Message(" Threshold: {threshold:g}.", threshold=finding.threshold)
+    head = f"{say(finding.severity).upper()} "
     return [
-        *_wrapped(f"{finding.severity.upper()} ", f"{finding.kind}: {finding.sentence}.{threshold}", width),
-        *_wrapped("  Why: ", f"{finding.source}.", width),
-        *_wrapped("  Change: ", f"{finding.remedy}.", width),
+        *_wrapped(head, f"{say(finding.kind)}: {_sentence(say(finding.sentence))}{say(limit)}", width),
+        *_wrapped(f"  {say(WHY)} ", _sentence(say(finding.source)), width),
+        *_wrapped(f"  {say(CHANGE)} ", _sentence(say(finding.remedy)), width),
     ]
 
 
+def cells(text: str) -> int:
+    """Columns of a terminal that a text takes: Korean letters take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
 def _wrapped(head: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head))
+    """Lines of at most `width` columns, broken between words, long words anywhere; indented by the head's width."""
+    lines, indent, is_empty = [head], " " * cells(head), True
+    width = max(width, len(indent) + MIN_TEXT)
+    for word in text.split():
+        if not is_empty and cells(lines[-1]) + 1 + cells(word) > width:
+            lines.append(indent)
+            is_empty = True
+        lines[-1] += word if is_empty else f" {word}"
+        is_empty = False
+        while cells(lines[-1]) > width:
+            fitting = next(end for end in range(len(lines[-1]), 0, -1) if cells(lines[-1][:end]) <= width)
+            lines[-1:] = [lines[-1][:fitting], indent + lines[-1][fitting:]]
+    return lines
 
 
-HEADERS = ("layer", "shape", "parameters", "gradient", "saturated", "dead", "update/weight", "theory gain")
-
+HEADERS = (
+    Message("layer"),
+    Message("shape"),
+    Message("parameters"),
+    Message("gradient"),
+    Message("saturated"),
+    Message("dead"),
+    Message("update/weight"),
+    Message("theory gain"),
+)
 
 LEAST_NEEDED = ("shape", "parameters", "theory gain", "update/weight", "dead", "saturated")
 """The columns that a narrow terminal does without, the first one first."""
 
 
-def _table(diagnosis: Diagnosis, width: int | None) -> Iterable[str]:
+def _table(diagnosis: Diagnosis, width: int | None, say: Say) -> Iterable[str]:
     """Columns as wide as their longest cell; those in which nothing was measured are left out."""
     rows = [_row(layer, value) for layer, value in zip(diagnosis.layers, diagnosis.gradients, strict=True)]
     kept = [i for i in range(len(HEADERS)) if i in (0, 3) or any(row[i] != "-" for row in rows)]
-    longest = [max(len(line[i]) for line in (HEADERS, *rows)) for i in range(len(HEADERS))]
+    table = [[say(name) for name in HEADERS], *rows]
+    longest = [max(cells(line[i]) for line in table) for i in range(len(HEADERS))]
     for name in LEAST_NEEDED:
         if width is not None and sum(longest[i] + 2 for i in kept) - 2 > width:
             kept = [i for i in kept if HEADERS[i] != name]
-    cells, widths = [[line[i] for i in kept] for line in (HEADERS, *rows)], [longest[i] for i in kept]
-    for line in cells:
-        first, *others = (
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        yield "  ".join([first, *others]).rstrip()
+    for line in table:
+        padded = [(line[i], " " * (longest[i] - cells(line[i]))) for i in kept]
+        yield "  ".join(["".join(padded[0]), *(gap + text for text, gap in padded[1:])]).rstrip()
 
 
 def _row(layer: Layer, gradient: float | None) -> Sequence[str]:

@@ -39,7 +39,8 @@ def render_pair(start: Diagnosis, end: Diagnosis, width: int | None = None) -> s
     """Two moments of one training, for a terminal of `width` columns; remedies that help both are printed once."""
     if start.remedies == end.remedies:
         start = replace(start, remedies=())
-    return f"BEFORE TRAINING\n{render(start, width)}\n\nAFTER TRAINING\n{render(end, width)}"
+    before, after = translate("before training").upper(), translate("after training").upper()
+    return f"{before}\n{render(start, width, localized)}\n\n{after}\n{render(end, width, localized)}"
 
 
 def localized(text: str) -> str:
