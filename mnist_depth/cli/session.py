@@ -12,6 +12,7 @@ from typing import Any
 
 from mnist_depth import datasets, records
 from mnist_depth.board.links import depth_tab, local
+from mnist_depth.board.server import check_port
 from mnist_depth.cli import flags, output, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
@@ -35,6 +36,7 @@ class Session:
     """
 
     def __init__(self, study: str, values: flags.FlagValues, **changes: Any) -> None:
+        check_port(values.port)
         given = {spec.name: values[spec.name].value for spec in fields(sweep.Options) if spec.name in values}
         logdir = Path(values.logdir)
         folder = folder_name(study, logdir) if study in STUDIES else study

@@ -92,6 +92,7 @@ def test_a_suggestion_is_printed_before_a_dataset_is_looked_for(
         (["train", "--dataset=imagenet"], "valid: mnist"),
         (["train", "--dropout=1"], "dropout"),
         (["train", "extra"], "'extra'"),
+        (["train", "--port=99999"], "port 99999 is not between 0 and 65535"),
         (["list", "nothing"], "valid: studies"),
         (["study", "--engine=slurm"], "engine"),
         (["study", "--workers=0"], "workers"),

@@ -32,6 +32,11 @@ def fit(trained: Any, *callbacks: Any, epochs: int = 2, initial_epoch: int = 0) 
     trained.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **options)
 
 
+def test_an_address_is_no_folder() -> None:
+    with pytest.raises(ValueError, match="takes a folder of this machine, not the address gs://bucket/logs; mount it"):
+        gauge("gs://bucket/logs")
+
+
 def series(folder: Path | str, tag: str, split: str = "train") -> list[tuple[int, float]]:
     lines = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
     return [(line["step"], line["scalars"][tag]) for line in lines if line["run"] == split and tag in line["scalars"]]
