@@ -193,7 +193,7 @@ def test_files_that_are_missing_or_of_another_kind(saved: Path, batch: Path, tmp
 def test_damaged_files(saved: Path, batch: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.npz").write_bytes(content)
     (tmp_path / "bad.keras").write_bytes(content)
-    with pytest.raises(UserError, match=r"bad\.npz is not a readable"):
+    with pytest.raises(UserError, match=r"bad\.npz is not an \.npz file"):
         from_files(saved, tmp_path / "bad.npz")
     with pytest.raises(UserError, match=r"Keras cannot load .*bad\.keras"):
         from_files(tmp_path / "bad.keras", batch)
