@@ -76,7 +76,22 @@ def _layer(values: Mapping[str, float], layer: Mapping[str, Any], gradients: Seq
         activation=activation,
         nonfinite_weights=any(share > 0 for share in _of_kernels(values, "weight_nonfinite_share", name)),
         **numbers,
+        **through_time(values, name),
     )
+
+
+def through_time(values: Mapping[str, float], name: str) -> dict[str, Any]:
+    """Fields of a recurrent layer: of several parts, such as two directions, those of the part furthest from one."""
+    found = [
+        (gain, values.get(tag.replace("time_gain", "time_steps", 1)))
+        for tag, gain in values.items()
+        if tag == f"time_gain/{name}" or tag.startswith(f"time_gain/{name}/")
+    ]
+    known = [(gain, int(steps)) for gain, steps in found if steps and not math.isnan(gain)]
+    if not known:
+        return {}
+    gain, steps = max(known, key=lambda one: one[1] * abs(math.log(one[0])) if 0 < one[0] < math.inf else math.inf)
+    return {"time_gain": gain, "time_steps": steps}
 
 
 def _of_kernels(values: Mapping[str, float], quantity: str, name: str) -> list[float]:

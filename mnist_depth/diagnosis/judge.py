@@ -36,6 +36,8 @@ OVERRULED = (
 )
 """Kinds that explain why a network does not learn: where the trial steps learn, they are warnings."""
 
+EXPLANATIONS = ("vanishes through time",)
+"""Kinds that may well be harmless, but are errors where the loss does not fall."""
 
 BESIDE_NOT_FINITE = (
     "not finite",
@@ -85,6 +87,8 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
         findings = [
             replace(f, severity="warning") if f.kind in OVERRULED and f.severity == "error" else f for f in findings
         ]
+    if any(finding.kind == "loss not falling" and finding.severity == "error" for finding in findings):
+        findings = [replace(f, severity="error") if f.kind in EXPLANATIONS else f for f in findings]
     order = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), order[finding.kind])))
 

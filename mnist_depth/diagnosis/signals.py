@@ -16,6 +16,9 @@ RECTIFIERS = ("relu", "relu6")
 GATED = ("LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 """Recurrent layers whose gates learn to keep the gradient: at the start of training it may well vanish."""
 
+LITTLE_THROUGH_TIME = 1e-3
+"""Factor of the gradient over all time steps below which it is noted; it explains a loss that does not fall."""
+
 MIN_SATURATED_LAYERS = 0.5
 """Share of the bounded layers that must be saturated before the network counts as saturated."""
 
@@ -148,6 +151,7 @@ def _through_time(layer: Layer) -> Iterator[Finding]:
     )
     if total > threshold("explodes through time"):
         yield find("explodes through time", words, layer=layer.name, figure=total)
-    elif total < threshold("vanishes through time"):
-        severity = "note" if layer.kind in GATED else "warning"
+    elif total < LITTLE_THROUGH_TIME:
+        usual = layer.kind in GATED or total >= threshold("vanishes through time")
+        severity = "note" if usual else "warning"
         yield find("vanishes through time", words, layer=layer.name, figure=total, severity=severity)

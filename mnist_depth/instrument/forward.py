@@ -16,14 +16,14 @@ Loss = Callable[[Any, Any], Any]
 """loss(y_true, y_pred)."""
 
 
-def _accepts(function: Callable[..., Any], argument: str) -> bool:
+def accepts(function: Callable[..., Any], argument: str) -> bool:
     parameters = inspect.signature(function).parameters.values()
     return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def predict(model: keras.Model, x: Any, training: bool) -> Any:
     """The model's outputs."""
-    return model(x, training=training) if _accepts(model.call, "training") else model(x)
+    return model(x, training=training) if accepts(model.call, "training") else model(x)
 
 
 def loss_of(
@@ -35,7 +35,7 @@ def loss_of(
             return tf.add_n([tf.reduce_mean(loss(y, predicted)), *model.losses])
         if not getattr(model, "compiled", False):
             raise ValueError("the model is not compiled; compile it or give loss=")
-        extra = {"training": training} if _accepts(model.compute_loss, "training") else {}
+        extra = {"training": training} if accepts(model.compute_loss, "training") else {}
         return model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=sample_weight, **extra)
     except Exception as error:  # a loss of the user's may raise anything
         warnings.warn(

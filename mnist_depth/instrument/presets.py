@@ -19,7 +19,14 @@ class Preset:
     histogram_schedule: Schedule
 
 
-LIGHT = ("gradient_norm", "activation_std", "activation_std_across_samples", "pre_activation_gradient_norm")
+LIGHT = (
+    "gradient_norm",
+    "activation_std",
+    "activation_std_across_samples",
+    "pre_activation_gradient_norm",
+    "time_gain",
+    "time_steps",
+)
 
 STANDARD = (
     "gradient_norm",
@@ -32,6 +39,8 @@ STANDARD = (
     "zero_share",
     "dead_share",
     "pre_activation_gradient_norm",
+    "time_gain",
+    "time_steps",
 )
 
 

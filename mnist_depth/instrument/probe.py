@@ -27,6 +27,7 @@ from mnist_depth.instrument.limits import limits
 from mnist_depth.instrument.probe_batch import as_tensors
 from mnist_depth.instrument.state_guard import plain_variables, random_streams, unchanged, written_variables
 from mnist_depth.instrument.statistics import LAYER_SUBJECTS, STATISTICS, choose, evaluate
+from mnist_depth.instrument.time_gradient import catching_sequences, time_subjects
 from mnist_depth.instrument.training_loss import why_unknown
 
 PROBE = "probe_"
@@ -228,7 +229,8 @@ class Probe:
             penalized = [variable for variable in variables.values() if variable.regularizer is not None]
             state = [(variable, tf.convert_to_tensor(variable.value)) for variable in penalized]
             scope = keras.StatelessScope(state, collect_losses=True)
-            with scope, catching(self._chosen_layers(), tape.watch) as found:
+            layers = self._chosen_layers()
+            with scope, catching(layers, tape.watch) as found, catching_sequences(self._recurrent(layers)) as sequences:
                 predicted = predict(self.model, x, self._training)
                 loss = self._loss_of(x, y, predicted, sample_weight)
             scale = _loss_scale(self.model)
@@ -242,7 +244,8 @@ class Probe:
         self._order = {name: place for place, name in enumerate([*of_layers, *variables])}
         if loss is not None and self._gradients:
             self._warn_of_missing([name for name, of in of_variables.items() if "gradient" not in of])
-        return self._evaluate(loss, of_layers, of_variables), self._wanted(of_layers, of_variables)
+        of_time = time_subjects(sequences)
+        return self._evaluate(loss, of_layers, of_time, of_variables), self._wanted(of_layers, of_time, of_variables)
 
     def _loss_of(self, x: Any, y: Any, predicted: Any, sample_weight: Any) -> Any:
         if not self._gradients:
@@ -273,12 +276,25 @@ class Probe:
             if self._variables is None or re.search(self._variables, name)
         }
 
-    def _evaluate(self, loss: Any, of_layers: dict[str, Any], of_variables: dict[str, Any]) -> tf.Tensor:
+    def _recurrent(self, chosen: Mapping[str, keras.Layer]) -> dict[str, keras.Layer]:
+        """The layers that match, and those inside them, if gradients through time are wanted."""
+        if "time_gain" not in self._of_layers and "time_gradient" not in self._arrays:
+            return {}
+        return {
+            name: layer
+            for name, layer in names.all_layers(self.model).items()
+            if any(name == outer or name.startswith(f"{outer}/") for outer in chosen)
+        }
+
+    def _evaluate(
+        self, loss: Any, of_layers: dict[str, Any], of_time: dict[str, Any], of_variables: dict[str, Any]
+    ) -> tf.Tensor:
         layer_tags, layer_values = evaluate(self._of_layers, of_layers)
+        time_tags, time_values = evaluate(self._of_layers, of_time)
         variable_tags, variable_values = evaluate(self._of_variables, of_variables)
         losses = [] if loss is None else [tf.reshape(loss, [1])]
-        self._tags = ["probe_loss"] * len(losses) + layer_tags + self._own_tags(variable_tags)
-        groups = [*losses, layer_values, variable_values]
+        self._tags = ["probe_loss"] * len(losses) + layer_tags + time_tags + self._own_tags(variable_tags)
+        groups = [*losses, layer_values, time_values, variable_values]
         widest = tf.float64 if any(group.dtype == tf.float64 for group in groups) else tf.float32
         return tf.concat([tf.cast(group, widest) for group in groups], axis=0)
 

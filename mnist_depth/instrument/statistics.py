@@ -140,6 +140,17 @@ def ratio(arrays: Arrays, reference: Arrays) -> tf.Tensor:
     return tf.math.divide_no_nan(size, tf.where(size == 0, tf.zeros_like(size), norm(reference)))
 
 
+def time_gain(arrays: Arrays) -> tf.Tensor:
+    """Geometric mean of the factor per step toward the first, from the logarithms of norms, [arrays, steps]."""
+    steps = tf.cast(tf.maximum(tf.shape(arrays.flat)[1] - 1, 1), arrays.dtype)
+    return tf.exp((arrays.flat[:, 0] - arrays.flat[:, -1]) / steps)
+
+
+def time_steps(arrays: Arrays) -> tf.Tensor:
+    """Length of a sequence."""
+    return tf.cast(tf.fill(tf.shape(arrays.flat)[:1], tf.shape(arrays.flat)[1]), arrays.dtype)
+
+
 @dataclass(frozen=True)
 class Statistic:
     """One number of one subject; skipped if `subject` or any tensor in `beside` is missing."""
@@ -185,11 +196,13 @@ STATISTICS: dict[str, Statistic] = {
     "pre_activation_mean": Statistic("pre_activation", mean),
     "pre_activation_std": Statistic("pre_activation", std),
     "pre_activation_gradient_norm": Statistic("pre_activation_gradient", norm),
+    "time_gain": Statistic("time_gradient", time_gain),
+    "time_steps": Statistic("time_gradient", time_steps),
 }
 """Adding a statistic is adding one line here."""
 
 VARIABLE_SUBJECTS = ("gradient", "weight", "update")
-LAYER_SUBJECTS = ("activation", "activation_gradient", "pre_activation", "pre_activation_gradient")
+LAYER_SUBJECTS = ("activation", "activation_gradient", "pre_activation", "pre_activation_gradient", "time_gradient")
 
 Subjects = Mapping[str, Mapping[str, Any]]
 """Layer or variable -> subject -> tensor; the subject `limits` is no tensor but three numbers."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mnist_depth.diagnosis import Layer, Measurements
-from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS
+from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS, through_time
 
 OF_OUTPUTS = {field: quantity for field, quantity in OF_LAYERS.items() if field != "pre_activation_gradient"}
 
@@ -47,6 +47,7 @@ def model_layers(model: Any, measured: Any) -> tuple[Layer, ...]:
             nonfinite_weights=any(broken.get(variable, 0.0) > 0 for variable in kernels),
             is_output=name == last,
             **numbers,
+            **through_time(measured.scalars, name),
         )
         found.append(_without_softmax(layer))
     return tuple(found)
@@ -149,17 +150,3 @@ def with_movement(model: Any, measured: Measurements, steps: Any) -> Measurement
                 layer = replace(layer, identical_share=identical_share(after[0]))
         layers.append(layer)
     return replace(measured, layers=tuple(layers))
-
-
-def with_time(model: Any, layers: tuple[Layer, ...], x: Any) -> tuple[Layer, ...]:
-    from mnist_depth.instrument import names
-    from mnist_depth.instrument.probe_batch import as_tensors
-    from mnist_depth.results.recurrent import time_gains
-
-    gains = time_gains(model, names.outer_layers(model), as_tensors((x,))[0])
-    found = []
-    for layer in layers:
-        own = [gain for name, gain in gains.items() if name == layer.name or name.startswith(f"{layer.name}/")]
-        worst = max(own, key=lambda gain: abs(math.log(gain[0])), default=None)
-        found.append(layer if worst is None else replace(layer, time_gain=worst[0], time_steps=worst[1]))
-    return tuple(found)

@@ -21,11 +21,11 @@ from mnist_depth.diagnosis.trials import reference_loss, removed
 from mnist_depth.errors import UserError
 from mnist_depth.results import batch_facts
 from mnist_depth.results.keras_errors import cause_of
-from mnist_depth.results.model_layers import model_layers, with_movement, with_time
+from mnist_depth.results.model_layers import model_layers, with_movement
 from mnist_depth.results.model_outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
 from mnist_depth.results.model_traits import model_traits
 
-STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values())
+STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values(), "time_gain", "time_steps")
 
 LARGE = 500_000
 """Parameters from which on trial steps are few and at the model's own learning rate only."""
@@ -79,7 +79,7 @@ class ModelMeasurer:
         output = output_and_loss(model, layers, x, y, self._given_loss)
         found = Measurements(
             source=name,
-            layers=with_time(model, layers, x),
+            layers=layers,
             loss=measured.scalars.get("probe_loss"),
             traits=model_traits(model),
             constant_loss=batch_facts.constant_loss(output, y),

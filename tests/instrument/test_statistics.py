@@ -42,6 +42,8 @@ ORACLES: dict[str, Callable[..., float]] = {
     "nonfinite_share": lambda x: float((~np.isfinite(x)).mean()),
     "dead_share": naive_dead_share,
     "saturated_share": lambda x, _: float(((np.abs(x - 1) < 0.1) | (np.abs(x + 1) < 0.1)).mean()),
+    "time_gain": lambda x: float(np.exp(x.ravel()[0] - x.ravel()[-1]) ** (1 / (x.size - 1))),
+    "time_steps": lambda x: float(x.size),
     "ratio": lambda x, reference: float(np.sqrt((x**2).sum()) / np.sqrt((reference**2).sum())),
 }
 
