@@ -14,7 +14,7 @@ HEALTHY = "healthy"
 
 
 class Remedy(NamedTuple):
-    """One thing to do, why it should work, and the study that shows how much."""
+    """One thing to do, why it should work, and the study that shows how much, empty for none."""
 
     action: str
     evidence: str

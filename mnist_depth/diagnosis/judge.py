@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain
@@ -73,7 +73,7 @@ def judge(measured: Measurements) -> Diagnosis:
         ratio=ratio,
         findings=findings,
         notes=(*_notes(gain, predicted, quantity), *_unseen(measured)),
-        remedies=remedies([finding.kind for finding in findings if finding.severity == "error"], measured.traits),
+        remedies=remedies(_to_remedy(findings), measured.traits),
         loss=measured.loss,
     )
 
@@ -91,6 +91,14 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
         findings = [replace(f, severity="error") if f.kind in EXPLANATIONS else f for f in findings]
     order = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), order[finding.kind])))
+
+
+def _to_remedy(findings: Sequence[Finding]) -> list[str]:
+    """The kinds of errors; of warnings too where nothing but the loss is wrong, as they may explain it."""
+    errors = [finding.kind for finding in findings if finding.severity == "error"]
+    if set(errors) != {"loss not falling"}:
+        return errors
+    return [finding.kind for finding in findings if finding.severity == "warning"] + errors
 
 
 def _sentence(verdict: str, findings: Iterable[Finding], ratio: float | None) -> str:

@@ -58,17 +58,26 @@ def _always(traits: Traits) -> bool:
     return True
 
 
+def _has_hidden(traits: Traits) -> bool:
+    """Whether layers other than recurrent ones lie before the output."""
+    return traits.get("hidden") != "none"
+
+
+def _simple_cell(traits: Traits) -> bool:
+    return traits.get("recurrent") == "simple"
+
+
 BATCH_NORM = _Rule(
     Remedy(
         "batch normalization before every activation",
         "keeps the pre-activations where the slope is large, whatever the initial scale (Ioffe & Szegedy 2015)",
         "batch_norm",
     ),
-    _without("batch_norm", "none"),
+    lambda traits: _has_hidden(traits) and _without("batch_norm", "none")(traits),
 )
 RESIDUAL = _Rule(
     Remedy("residual wiring", "the identity path passes the gradient on by a factor of one (He et al. 2016)", "lego"),
-    _without("wiring", "plain"),
+    lambda traits: _has_hidden(traits) and _without("wiring", "plain")(traits),
 )
 HE = Remedy(
     "He initialization (variance 2 / fan_in)",
@@ -86,7 +95,7 @@ RELU = _Rule(
         "slope one where it is active, and a gain of one per layer; sigmoid's slope is at most 1/4",
         "depth9",
     ),
-    _saturating,
+    lambda traits: _has_hidden(traits) and _saturating(traits),
 )
 LEAKY = _Rule(
     Remedy(
@@ -94,7 +103,9 @@ LEAKY = _Rule(
         "its slope is nowhere zero, so units recover (Maas et al. 2013)",
         "activations",
     ),
-    lambda traits: _base(traits, "activation") in ("", "relu") and _base(traits, "initializer") != "zeros",
+    lambda traits: (
+        _has_hidden(traits) and _base(traits, "activation") in ("", "relu") and _base(traits, "initializer") != "zeros"
+    ),
 )
 RANDOM_WEIGHTS = _Rule(
     Remedy(
@@ -125,7 +136,7 @@ GAIN_4 = _Rule(
         "makes up for the slope of 1/4 at zero (Glorot & Bengio 2010); gain 1 does not help",
         "rescues",
     ),
-    _sigmoid,
+    lambda traits: _has_hidden(traits) and _sigmoid(traits),
 )
 PRETRAINING = _Rule(
     Remedy(
@@ -133,7 +144,71 @@ PRETRAINING = _Rule(
         "starts where every layer tells inputs apart (Hinton et al. 2006)",
         "dbn",
     ),
-    lambda traits: _sigmoid(traits) and _without("pretraining", "none")(traits),
+    lambda traits: _has_hidden(traits) and _sigmoid(traits) and _without("pretraining", "none")(traits),
+)
+
+GATES = _Rule(
+    Remedy(
+        "LSTM or GRU in place of the simple recurrent layer",
+        "a gate that stays open passes the gradient on by a factor near one (Hochreiter & Schmidhuber 1997)",
+        "lego",
+    ),
+    _simple_cell,
+)
+OPEN_GATES = _Rule(
+    Remedy(
+        "a bias of the forget gate (LSTM) or update gate (GRU) near the logarithm of the sequence's length",
+        "the gate starts open for that many steps (chrono initialization, Tallec & Ollivier 2018)",
+        "",
+    ),
+    lambda traits: traits.get("recurrent") == "gated",
+)
+ORTHOGONAL_CELL = _Rule(
+    Remedy(
+        "an orthogonal recurrent kernel, or the identity with ReLU",
+        "its eigenvalues have size one, so that no power of it grows or shrinks (Le et al. 2015)",
+        "",
+    ),
+    _without("recurrent_initializer", ""),
+)
+CLIPPING = _Rule(
+    Remedy(
+        "clipping by norm: the optimizer's global_clipnorm=1",
+        "bounds the step where the gradient explodes (Pascanu et al. 2013)",
+        "",
+    ),
+    _without("clipping", ""),
+)
+SHORTER = _Rule(
+    Remedy(
+        "shorter sequences: cut, subsample or pool them before the recurrent layer",
+        "the factor per step is applied once for each step that is left",
+        "",
+    ),
+    _always,
+)
+EVERY_STEP = _Rule(
+    Remedy(
+        "attention, or pooling over the outputs of all steps (return_sequences=True)",
+        "gives every step a direct path to the output (Bahdanau et al. 2015)",
+        "",
+    ),
+    _without("attention", ""),
+)
+OTHER_RATE = _Rule(
+    Remedy("a learning rate ten times larger, then ten times smaller", "it is the most frequent cause", "search"),
+    _always,
+)
+CHECK_DATA = _Rule(
+    Remedy(
+        "train on 32 examples alone: their loss must go to zero",
+        "if it does not, inputs and labels do not belong together, or output and loss do not",
+        "",
+    ),
+    _always,
+)
+MORE_UPDATES = _Rule(
+    Remedy("more updates", "some networks rest on a plateau before they learn", "learning_speed"), _always
 )
 
 EXPLODING = (
@@ -162,7 +237,11 @@ RULES: dict[str, tuple[_Rule, ...]] = {
     "learning rate too high": (LOWER_RATE,),
     "learning rate too low": (HIGHER_RATE,),
     "not learning": (RELU, BATCH_NORM, RESIDUAL, ADAM),
-    "loss not falling": (RELU, BATCH_NORM, RESIDUAL, ADAM),
+    "vanishes through time": (GATES, OPEN_GATES, ORTHOGONAL_CELL, EVERY_STEP, SHORTER),
+    "explodes through time": (CLIPPING, ORTHOGONAL_CELL, GATES, SHORTER),
+    "dead units": (LEAKY, LOWER_RATE),
+    "signal collapses": (BATCH_NORM, RESIDUAL),
+    "loss not falling": (OTHER_RATE, CHECK_DATA, MORE_UPDATES),
 }
 """Kind of finding -> its remedies, most effective first. Kinds without an entry carry their remedy in `KINDS`."""
 

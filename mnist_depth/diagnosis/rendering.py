@@ -46,8 +46,8 @@ def render(diagnosis: Diagnosis, width: int | None = None, say: Say = str) -> st
     if diagnosis.remedies:
         lines += ["", say(Message("What helps, most effective first:"))]
     for number, remedy in enumerate(diagnosis.remedies, start=1):
-        study = say(Message("Study: {name}", name=remedy.study))
-        lines += _wrapped(f"{number}. ", f"{say(remedy.action)}: {_sentence(say(remedy.evidence))} {study}", columns)
+        study = f" {say(Message('Study: {name}', name=remedy.study))}" if remedy.study else ""
+        lines += _wrapped(f"{number}. ", f"{say(remedy.action)}: {_sentence(say(remedy.evidence))}{study}", columns)
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from mnist_depth.diagnosis.constant_loss import References
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.loss_reference import LossReference
+from mnist_depth.instrument.traits import model_traits
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
 """What to do with findings: print them at the end of training, stop at an error, ignore them, or call a function."""
@@ -37,6 +38,7 @@ class Judge:
         self._losses: list[float] = []
         self._reported: set[str] = set()
         self._reference: LossReference | None = None
+        self._traits: dict[str, str] = {}
         self._resumes = False
         self.diagnosis: Diagnosis | None = None
 
@@ -44,9 +46,10 @@ class Judge:
     def is_on(self) -> bool:
         return self._on_finding != "ignore"
 
-    def begin(self, reference: LossReference, step: int) -> None:
-        """Note what the loss is compared with; `step` is the number of updates before this `fit`."""
-        self._reference = reference
+    def begin(self, model: Any, batch: Any, step: int) -> None:
+        """Note what the model has and what its loss on a batch is compared with, after `step` updates."""
+        self._reference = LossReference(model, batch)
+        self._traits = model_traits(model)
         self._resumes = step > 0 and not self._losses
 
     def references(self) -> dict[str, Any]:
@@ -97,6 +100,7 @@ class Judge:
                 layers=measured,
                 loss=loss,
                 diverged=diverged,
+                traits=self._traits,
                 probe_loss=scalars.get("probe_loss"),
                 history=history,
                 updates=step,

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_depth.instrument import names
+from mnist_depth.instrument.traits import model_traits
 from mnist_depth.instrument.writers.events import EventWriter
 from mnist_depth.instrument.writers.jsonl import JsonLinesWriter
 from mnist_depth.instrument.writers.multi import MultiWriter
@@ -181,6 +182,7 @@ def describe(model: keras.Model, optimizer: Any, steps_per_epoch: int | None) ->
         "learning_rate": learning_rate(optimizer),
         "loss": _name_of(getattr(model, "loss", None)),
         "steps_per_epoch": steps_per_epoch,
+        "traits": model_traits(model),
         "environment": {
             "python": platform.python_version(),
             "keras": keras.version(),

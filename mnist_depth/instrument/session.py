@@ -15,7 +15,6 @@ from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.gauge_folder import describe, learning_rate
 from mnist_depth.instrument.gauge_probe import GaugeProbe
 from mnist_depth.instrument.graph import conceptual_graph
-from mnist_depth.instrument.loss_reference import LossReference
 from mnist_depth.instrument.optimizers import held_optimizers, innermost, is_loss_scaled
 from mnist_depth.instrument.placement import Placement
 from mnist_depth.instrument.probe import PROBE, Measurement
@@ -78,7 +77,7 @@ class Session:
             self._updates = self._make_updates()
         if self._updates is not None:
             self._updates.begin(self.clock, fit)
-        self.judge.begin(LossReference(model, self._probe.batch), self.clock.step)
+        self.judge.begin(model, self._probe.batch, self.clock.step)
         if self.settings.hparams:
             self.recording.write("write_hparams", self.settings.hparams)
         if is_new and not left:

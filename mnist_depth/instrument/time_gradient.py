@@ -98,7 +98,7 @@ def log_norms(sequence: Sequence) -> tf.Tensor:
         found = tape.gradient(
             following, states, output_gradients=gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return _normalized(found, carried[1])
+        return _normalized(list(found), carried[1])
 
     directions = [
         tf.cast(tf.random.stateless_normal(tf.shape(state), seed=(0, index)), state.dtype)
@@ -108,7 +108,7 @@ def log_norms(sequence: Sequence) -> tf.Tensor:
     return logs
 
 
-def _normalized(gradients: list[tf.Tensor], log: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+def _normalized(gradients: list[Any], log: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients of norm one, and the logarithm of their norm added to the sum so far."""
     size = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
     unit = tf.where(size > 0, size, 1.0)

@@ -19,6 +19,7 @@ from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.errors import UserError
 from mnist_depth.files import check_archive
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
+from mnist_depth.registry import split_name
 from mnist_depth.results.keras_errors import cause_of
 from mnist_depth.results.model_measurements import Progress, from_model
 from mnist_depth.runtime.environment import available_memory
@@ -58,7 +59,7 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         loss=_loss(record, moment),
         history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
         diverged=moment == "end" and record.status == "diverged",
-        traits=_traits(record, layers),
+        traits=_traits(record),
         updates=0 if moment == "start" else max(1, _updates(record)),
         probe_loss=_last(record, "probe_loss") if moment == "end" else None,
         constant_loss=constant,
@@ -104,18 +105,20 @@ def _source(record: TrainingRecord, step: int) -> Message:
     return Message("{name}, seed {seed}, step {step}", name=record.name, seed=record.seed, step=step)
 
 
-def _traits(record: TrainingRecord, layers: Sequence[Layer]) -> dict[str, str]:
+def _traits(record: TrainingRecord) -> dict[str, str]:
+    """What the network has already: from a run's config, or as the gauge saw it."""
     if isinstance(record, RunRecord):
-        return {name: getattr(record.config, name) for name in PLAIN_TRAITS}
-    activations = [layer.activation for layer in layers if layer.activation and not layer.is_output]
-    kinds = [layer.get("class") for layer in _described(record)]
-    found = {
-        "activation": max(activations, key=activations.count) if activations else "",
-        "batch_norm": "used" if "BatchNormalization" in kinds else "",
-        "wiring": "residual" if "Add" in kinds else "",
-        "optimizer": str(record.fields.get("optimizer") or "").lower(),
-    }
-    return {name: value for name, value in found.items() if value}
+        return {name: getattr(record.config, name) for name in PLAIN_TRAITS} | _cell_traits(record.config)
+    traits = record.metadata.get("traits") if isinstance(record, GaugeRecord) else None
+    return {str(name): str(value) for name, value in traits.items()} if isinstance(traits, dict) else {}
+
+
+def _cell_traits(config: RunConfig) -> dict[str, str]:
+    """Of a run with recurrent layers, which have no other hidden layers beside them."""
+    wiring, arguments = split_name(config.wiring)
+    if wiring != "recurrent":
+        return {}
+    return {"hidden": "none", "recurrent": "simple" if arguments in ([], ["simple"]) else "gated"}
 
 
 def _loss(record: TrainingRecord, moment: Moment) -> float | None:

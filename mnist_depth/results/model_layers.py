@@ -11,6 +11,7 @@ import numpy as np
 
 from mnist_depth.diagnosis import Layer, Measurements
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS, through_time
+from mnist_depth.instrument.traits import activation_name
 
 OF_OUTPUTS = {field: quantity for field, quantity in OF_LAYERS.items() if field != "pre_activation_gradient"}
 
@@ -77,13 +78,6 @@ def _shape(layer: Any) -> tuple[int | None, ...]:
     except (AttributeError, ValueError):  # a layer of a subclassed model, or one that is called several times
         return ()
     return tuple(shape) if isinstance(shape, tuple) else ()
-
-
-def activation_name(layer: Any) -> str:
-    """The activation of a layer in Keras' words; empty for none or a linear one."""
-    known = ACTIVATION_LAYERS.get(type(layer).__name__, "")
-    name = known or getattr(getattr(layer, "activation", None), "__name__", "")
-    return "" if name == "linear" else name
 
 
 def _without_softmax(layer: Layer) -> Layer:

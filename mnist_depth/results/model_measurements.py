@@ -19,11 +19,11 @@ from mnist_depth.diagnosis import Measurements, Message, Trial, judge, next_fact
 from mnist_depth.diagnosis.from_tags import OF_LAYERS
 from mnist_depth.diagnosis.trials import reference_loss, removed
 from mnist_depth.errors import UserError
+from mnist_depth.instrument.traits import model_traits
 from mnist_depth.results import batch_facts
 from mnist_depth.results.keras_errors import cause_of
 from mnist_depth.results.model_layers import model_layers, with_movement
 from mnist_depth.results.model_outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
-from mnist_depth.results.model_traits import model_traits
 
 STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values(), "time_gain", "time_steps")
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mnist_depth.diagnosis import Layer, Output
+from mnist_depth.instrument.traits import activation_name
 from mnist_depth.results import batch_facts
-from mnist_depth.results.model_layers import activation_name
 
 
 def is_one_hot(y: Any) -> bool:

@@ -66,7 +66,10 @@ def remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
         (
             {
                 "title": _("What to try against {verdict} gradients, most effective first:", verdict=_(verdict)),
-                "lines": [f"{_(remedy.action)}: {_(remedy.evidence)} ({study} {remedy.study})" for remedy in known],
+                "lines": [
+                    f"{_(remedy.action)}: {_(remedy.evidence)}" + (f" ({study} {remedy.study})" if remedy.study else "")
+                    for remedy in known
+                ],
             },
             _named(labels[verdict]),
         )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS
+from mnist_depth.instrument.traits import activation_name
 from mnist_depth.results.lsuv import weight_layers
-from mnist_depth.results.model_layers import activation_name
 
 LINEAR_TAILED = ("relu", "leaky_relu", "elu", "selu", "swish", "silu", "gelu", "mish")
 """Activations that do not saturate for large inputs; all others are replaced."""

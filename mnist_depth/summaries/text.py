@@ -56,7 +56,11 @@ def verdict(diagnosis: Diagnosis, say: Callable[[str], str] = str) -> str:
         parts.append(_escape(say(figures)))
     if diagnosis.remedies:
         first = diagnosis.remedies[0]
-        advice = Message("Try first: {action} (study {study}).", action=Message(first.action), study=first.study)
+        action = Message(first.action)
+        if first.study:
+            advice = Message("Try first: {action} (study {study}).", action=action, study=first.study)
+        else:
+            advice = Message("Try first: {action}.", action=action)
         parts.append(_escape(say(advice)))
     return "\n\n".join(parts)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mnist_depth.diagnosis import KINDS, Diagnosis, judge
+from dataclasses import replace
+
+from mnist_depth.diagnosis import KINDS, Diagnosis, Layer, Measurements, judge
 from mnist_depth.diagnosis.remedies import RULES
 from mnist_depth.studies import STUDIES
 
@@ -46,7 +48,53 @@ def test_healthy_network_needs_nothing() -> None:
 
 
 def test_every_remedy_names_a_study_that_exists() -> None:
-    assert {rule.remedy.study for rules in RULES.values() for rule in rules} <= set(STUDIES)
+    assert {rule.remedy.study for rules in RULES.values() for rule in rules} <= {"", *STUDIES}
+
+
+def test_a_loss_that_does_not_fall_is_offered_rates_and_checks_before_structure() -> None:
+    stuck = replace(measured(geometric(1.0)), loss=0.69, constant_loss=0.69, updates=500)
+    assert [remedy.action for remedy in judge(stuck).remedies] == [
+        "a learning rate ten times larger, then ten times smaller",
+        "train on 32 examples alone: their loss must go to zero",
+        "more updates",
+    ]
+
+
+def test_warnings_beside_a_loss_that_does_not_fall_are_offered_first() -> None:
+    stuck = replace(measured(geometric(1.0), dead_share=0.5), loss=0.69, constant_loss=0.69, updates=500)
+    assert judge(stuck).remedies[0].action.startswith("a leaky rectifier")
+
+
+def actions(gain: float, traits: dict[str, str]) -> str:
+    """The remedies of a recurrent layer over 100 steps whose loss does not fall."""
+    layers = (Layer("rnn", 1.0, time_gain=gain, time_steps=100), Layer("out", 1.0, is_output=True))
+    stuck = Measurements("fabricated", layers, traits=traits, loss=0.69, constant_loss=0.69, updates=500)
+    diagnosis = judge(stuck)
+    assert diagnosis.verdict.endswith("through time")
+    return "; ".join(remedy.action for remedy in diagnosis.remedies)
+
+
+def test_recurrent_networks_are_offered_what_suits_them() -> None:
+    simple = actions(0.9, {"hidden": "none", "recurrent": "simple", "recurrent_initializer": "orthogonal"})
+    gated = actions(0.7, {"hidden": "none", "recurrent": "gated", "attention": "used"})
+    exploding = actions(1.3, {"hidden": "none", "recurrent": "simple"})
+    for offered in (simple, gated, exploding):
+        assert "hidden layers" not in offered
+        assert "batch normalization" not in offered
+        assert "residual" not in offered
+        assert "shorter sequences" in offered
+    assert "LSTM or GRU" in simple
+    assert "orthogonal" not in simple
+    assert "LSTM or GRU" not in gated
+    assert "forget gate" in gated
+    assert "attention" not in gated
+    assert exploding.startswith("clipping")
+
+
+def test_a_recurrent_layer_that_learns_is_not_an_error() -> None:
+    layers = (Layer("rnn", 1.0, time_gain=0.7, time_steps=100), Layer("out", 1.0, is_output=True))
+    diagnosis = judge(Measurements("fabricated", layers, loss=0.1, constant_loss=0.69, updates=500))
+    assert not diagnosis.has_errors
 
 
 def test_remedies_belong_to_kinds() -> None:

@@ -21,14 +21,14 @@ Y = (X[:, -1, :1] > 0).astype("float32")
 GAIN = 0.5
 
 
-def linear(cell: Any = layers.SimpleRNN, **options: Any) -> Any:
+def linear(kind: Any = layers.SimpleRNN, **options: Any) -> Any:
     """A cell that multiplies the gradient by GAIN in every step, exactly: its recurrent kernel is orthogonal."""
-    return cell(4, activation="linear", recurrent_initializer=keras.initializers.Orthogonal(GAIN, seed=1), **options)
+    return kind(4, activation="linear", recurrent_initializer=keras.initializers.Orthogonal(GAIN, seed=1), **options)
 
 
 def network(*parts: Any, **options: Any) -> Any:
-    inputs = options or {"shape": (STEPS, 3)}
-    model = keras.Sequential([keras.Input(**inputs), *parts, layers.Dense(1, "sigmoid")])
+    inputs: dict[str, Any] = options or {"shape": (STEPS, 3)}
+    model: Any = keras.Sequential([keras.Input(**inputs), *parts, layers.Flatten(), layers.Dense(1, "sigmoid")])
     model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy", jit_compile=False)
     return model
 
@@ -47,8 +47,9 @@ def gains(model: Any, x: Any = X) -> dict[str, float]:
         lambda: [linear(return_sequences=True), linear()],
         lambda: [layers.Bidirectional(linear())],
         lambda: [layers.RNN(linear(layers.SimpleRNNCell))],
+        lambda: [layers.Reshape((2, 6, 3)), layers.TimeDistributed(linear())],
     ],
-    ids=["simple", "backwards", "stacked", "bidirectional", "cell"],
+    ids=["simple", "backwards", "stacked", "bidirectional", "cell", "inside a layer"],
 )
 def test_the_factor_of_a_linear_cell_is_known(parts: Callable[[], list[Any]]) -> None:
     found = gains(network(*parts()))
@@ -86,20 +87,19 @@ def test_a_cell_with_slopes_against_the_product_of_its_jacobians() -> None:
     [
         lambda: network(layers.LSTM(4, stateful=True), batch_shape=(16, STEPS, 3)),
         lambda: network(layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)])),
-        lambda: network(layers.Reshape((2, 6, 3)), layers.TimeDistributed(layers.GRU(3)), layers.LSTM(4)),
     ],
-    ids=["stateful", "stacked cells", "inside a layer"],
+    ids=["stateful", "stacked cells"],
 )
 def test_training_is_the_same_with_the_gauge(model: Callable[[], Any]) -> None:
     trained = []
-    for callbacks in ([], [DepthGauge(writer := MemoryWriter(), (X, Y), schedule=every_steps(1), graph=False)]):
+    writer = MemoryWriter()
+    for callbacks in ([], [DepthGauge(writer, (X, Y), schedule=every_steps(1), graph=False)]):
         keras.utils.set_random_seed(3)
         network_ = model()
-        network_.fit(X, Y, batch_size=16, epochs=2, verbose=0, callbacks=callbacks)
+        network_.fit(X, Y, batch_size=16, epochs=1, verbose=0, callbacks=callbacks)
         trained.append(network_)
     assert_same(*trained)
-    tags = {tag for scalars in writer.scalars.values() for tag in scalars if tag.startswith("time_gain/")}
-    assert tags
+    assert any(tag.startswith("time_gain/") for tag in writer.scalars)
 
 
 def test_long_sequences_of_a_small_gain_do_not_underflow() -> None:

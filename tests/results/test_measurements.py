@@ -16,10 +16,10 @@ import pytest
 from mnist_depth.config import RunConfig
 from mnist_depth.diagnosis import judge, layer_numbers, render
 from mnist_depth.errors import UserError
+from mnist_depth.instrument.traits import model_traits
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import diagnose
 from mnist_depth.results.measurements import from_files, from_training
-from mnist_depth.results.model_traits import model_traits
 
 from .fabricated_runs import write_run
 
