@@ -12,6 +12,7 @@ from mnist_depth.diagnosis.constant_loss import References
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.loss_reference import LossReference
+from mnist_depth.instrument.optimizers import held_optimizers
 from mnist_depth.instrument.traits import model_traits
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
@@ -39,7 +40,7 @@ class Judge:
         self._reported: set[str] = set()
         self._reference: LossReference | None = None
         self._traits: dict[str, str] = {}
-        self._resumes = False
+        self._may_be_flat = False
         self.diagnosis: Diagnosis | None = None
 
     @property
@@ -50,7 +51,8 @@ class Judge:
         """Note what the model has and what its loss on a batch is compared with, after `step` updates."""
         self._reference = LossReference(model, batch)
         self._traits = model_traits(model)
-        self._resumes = step > 0 and not self._losses
+        # A training that resumes may have converged before, and the losses of adversaries need not fall.
+        self._may_be_flat = (step > 0 and not self._losses) or len(held_optimizers(model)) > 1
 
     def references(self) -> dict[str, Any]:
         """What the loss is compared with at present, for the gauge's folder; empty where that is not known."""
@@ -92,8 +94,7 @@ class Judge:
         loss = scalars.get("loss", scalars.get("probe_loss"))
         diverged = loss is not None and not math.isfinite(loss)
         references = self._references()
-        # A training that resumes may have converged before: without a reference, a flat loss shows nothing.
-        history = () if self._resumes and references is None else tuple(self._losses)
+        history = () if self._may_be_flat and references is None else tuple(self._losses)
         return judge(
             Measurements(
                 source=f"this training at step {step}",

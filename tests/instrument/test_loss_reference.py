@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mnist_depth.instrument import DepthGauge, MemoryWriter
+from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.loss_reference import LossReference
 
 keras: Any = importlib.import_module("keras")
@@ -114,3 +115,27 @@ def test_a_training_that_converged_before_is_no_failure() -> None:
     assert second.diagnosis is not None
     assert first.diagnosis.verdict == "loss not falling"
     assert second.diagnosis.verdict == "healthy"
+
+
+class Adversaries(OwnStep):
+    """Two optimizers, and a loss that does not fall."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.others = [keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)]
+
+
+def test_the_losses_of_adversaries_need_not_fall() -> None:
+    verdicts = []
+    for kind in (OwnStep, Adversaries):
+        inputs = keras.Input((4,))
+        model = kind(inputs=inputs, outputs=keras.layers.Dense(1)(inputs))
+        model.compile("sgd", "mse", run_eagerly=True)
+        judge = Judge("warn")
+        judge.begin(model, None, 0)
+        for _ in range(6):
+            judge.after_epoch({"loss": 0.69}, list, 1)
+        judge.after_training({"loss": 0.69, "gradient_norm/out/kernel": 1.0}, lambda: [{"name": "out"}], 6, None)
+        assert judge.diagnosis is not None
+        verdicts.append(judge.diagnosis.verdict)
+    assert verdicts == ["loss not falling", "healthy"]
