@@ -42,11 +42,6 @@ class StepClock:
         """Updates that were applied before the optimizers began to count."""
         return self._offset
 
-    @property
-    def makes_single_updates(self) -> bool:
-        """Whether every batch of `fit` is known to be one update, so that the step can be predicted."""
-        return self.rate == 1 and not any(o.gradient_accumulation_steps for o in self._optimizers)
-
     def count(self) -> int:
         """The step now, without moving the clock."""
         return self.step if self.counts_batches else self._offset + self._iterations()
