@@ -39,10 +39,14 @@ def save(picture: Picture, folder: Path) -> None:
     white = '<rect width="100%" height="100%" fill="white"/>'
     try:
         (folder / f"{picture.name}.svg").write_text(f"{head}>{white}{rest}", encoding="utf-8")
-        metadata = {"Title": picture.caption, "Description": picture.alt}
-        picture.figure.savefig(folder / f"{picture.name}.png", dpi=160, facecolor="white", metadata=metadata)
-        undated = {"Title": picture.caption, "CreationDate": None}
-        picture.figure.savefig(folder / f"{picture.name}.pdf", facecolor="white", metadata=undated)
+        for kind, options in (
+            ("png", {"dpi": 160, "metadata": {"Title": picture.caption, "Description": picture.alt}}),
+            ("pdf", {"metadata": {"Title": picture.caption, "CreationDate": None}}),
+        ):
+            # Through memory, because Matplotlib's PDF writer raises AttributeError where a disk is full.
+            stream = io.BytesIO()
+            picture.figure.savefig(stream, format=kind, facecolor="white", **options)
+            (folder / f"{picture.name}.{kind}").write_bytes(stream.getvalue())
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
 

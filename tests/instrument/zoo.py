@@ -24,6 +24,8 @@ class Specimen(NamedTuple):
     """Those with an activation of their own, and so with a pre-activation."""
     bounded: tuple[str, ...] = ()
     """Those whose activation is bounded on both sides."""
+    recurrent: tuple[str, ...] = ()
+    """Those whose gradient at each time step is measured."""
 
 
 def _random() -> np.random.Generator:
@@ -204,13 +206,19 @@ def attention(**options: Any) -> Specimen:
 def recurrent(**options: Any) -> Specimen:
     """Cells run in loops whose tensors must not leak; one layer returns its state too."""
     inputs = keras.Input((5, 3))
-    x = layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True), name="both")(inputs)
+    x = layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True, name="cell"), name="both")(inputs)
     x = layers.TimeDistributed(layers.Dense(4, "tanh"), name="each")(x)
     x = layers.LSTM(4, return_state=True, name="lstm")(x)
     model = keras.Model(inputs, layers.Dense(4, name="out")(x[0]))
     names = ("both", "each", "lstm", "lstm/output_2", "lstm/output_3", "out")
     return Specimen(
-        _compiled(model, **options), _random().normal(size=(SAMPLES, 5, 3)), _classes(), None, names, ("out",)
+        _compiled(model, **options),
+        _random().normal(size=(SAMPLES, 5, 3)),
+        _classes(),
+        None,
+        names,
+        ("out",),
+        recurrent=("both/forward_cell", "both/backward_cell", "lstm"),
     )
 
 

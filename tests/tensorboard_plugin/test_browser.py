@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -87,6 +88,15 @@ def tab(browser: Browser, board: Board) -> Iterator[Tab]:
     yield opened
     assert browser.console_errors() == []
     browser.driver.switch_to.default_content()
+
+
+@contextmanager
+def served(browser: Browser, folder: Path, **options: Any) -> Iterator[Board]:
+    """A board for one test; the page leaves it before it ends, because a page without its server logs errors."""
+    with start_board(folder, **options) as board:
+        yield board
+        browser.driver.switch_to.default_content()
+        browser.driver.get("about:blank")
 
 
 def mean_at(runs: list[RunRecord], activation: str, place: int) -> list[float]:
@@ -187,7 +197,7 @@ def test_the_link_to_the_graph_chooses_its_run(browser: Browser, tmp_path: Path)
     for name in ("a_first", "wanted"):
         _write(tmp_path / name, "one", 1, 0.5)
         replace_events(tmp_path / name, "graph", [Event(graph_def=graph.SerializeToString(), wall_time=time.time())])
-    with start_board(tmp_path) as graphs:
+    with served(browser, tmp_path) as graphs:
         opened = Tab(browser, depth_tab("wanted", graphs.url))
         browser.wait(lambda: list(opened.lines()) == ["wanted"], "the run")
         opened.driver.find_element(By.LINK_TEXT, "Graph").click()
@@ -264,7 +274,7 @@ def test_no_training_is_said_in_words(tab: Tab, tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_said_in_words_and_the_first_run_appears(browser: Browser, tmp_path: Path) -> None:
-    with start_board(tmp_path, reload_interval=1) as live:
+    with served(browser, tmp_path, reload_interval=1) as live:
         opened = Tab(browser, depth_tab("", live.url))
         browser.wait(lambda: "python -m mnist_depth" in opened.text(".message"), "what to do")
         _write(tmp_path / "live", "one", 1, 0.5)
@@ -274,20 +284,18 @@ def test_an_empty_folder_is_said_in_words_and_the_first_run_appears(browser: Bro
         browser.wait(lambda: opened.lines().get("live") == [0.25, 0.25], "the second point")
         assert opened.text("#moment") == "step 9"
         assert browser.console_errors() == []
-    browser.driver.switch_to.default_content()
 
 
 def test_fifty_runs_have_fifty_lines_and_cards(browser: Browser, tmp_path: Path) -> None:
     for number in range(50):
         _write(tmp_path / f"run_{number}", "one", 1, 1.0 + number)
-    with start_board(tmp_path) as many:
+    with served(browser, tmp_path) as many:
         opened = Tab(browser, depth_tab("", many.url))
         browser.wait(lambda: opened.text(".count") == "50 of 50 trainings", "all runs")
         browser.wait(lambda: len(opened.lines()) == 50, "all lines")
         assert opened.lines()["run_7"] == pytest.approx([8.0, 8.0])
         assert len(opened.driver.find_elements(By.CSS_SELECTOR, ".card")) == 50
         assert browser.console_errors() == []
-    browser.driver.switch_to.default_content()
 
 
 def _write(folder: Path, name: str, step: int, value: float) -> None:

@@ -6,15 +6,17 @@ export function isDark() {
 
 export function themed(layout, element) {
   const [ink, grid] = isDark() ? ['#e4e6ea', '#45484d'] : ['#24292f', '#dfe3e8'];
+  // A hidden tab has no size; the figure keeps the one that it had.
+  const width = element.clientWidth || layout.width;
   const result = {
     ...layout,
-    width: element.clientWidth,
-    height: element.clientHeight,
+    width,
+    height: element.clientHeight || layout.height,
     paper_bgcolor: 'rgba(0,0,0,0)',
     plot_bgcolor: 'rgba(0,0,0,0)',
     font: {color: ink, size: 12, family: 'Roboto, Helvetica, Arial, sans-serif'},
   };
-  if (element.clientWidth < 500) {
+  if (width < 500) {
     result.legend = {...layout.legend, orientation: 'h', y: -0.2};
     result.margin = {...layout.margin, l: 64};
   }
