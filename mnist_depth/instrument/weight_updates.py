@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -42,7 +43,8 @@ class WeightUpdates:
         self._step_before = 0
         self._tags: list[str] = []
         self._measured: list[Measured] = []
-        self._function = tf.function(lambda before, after: self._evaluate(before, after), autograph=False)
+        # A partial, as TensorFlow counts traces per code object: many gauges in one process would cause a warning.
+        self._function = tf.function(partial(self._evaluate), autograph=False)
 
     def is_for(self, model: keras.Model, optimizers: Sequence[Any]) -> bool:
         trainable = {id(variable) for variable in model.trainable_variables}
