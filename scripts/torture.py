@@ -35,7 +35,7 @@ from tests.outcomes import outcomes_below
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = "depth9"
-FLAGS = {"dataset": "digits", "depth": 2, "width": 8, "epochs": 6, "seeds": 2, "workers": 2}
+FLAGS = {"dataset": "digits", "depth": 2, "width": 8, "epochs": 6, "seeds": 2, "workers": 2, "save_weights": "true"}
 VICTIMS = ("a worker", "the command", "everything")
 DISK_MEGABYTES, FILLER = 120, "filler"
 FAILING = (".lock", ".tmp", "metrics.jsonl", "tfevents", "weights.weights.h5")
