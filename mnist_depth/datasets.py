@@ -23,6 +23,7 @@ from mnist_depth.errors import UserError, first_line, last_line
 from mnist_depth.files import local_path, open_regular, replacing
 from mnist_depth.registry import Entry, lookup
 from mnist_depth.runtime.stderr import silenced
+from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,14 +125,15 @@ def load(name: str, data_dir: str | None = None, train_examples: int = 0) -> Dat
 def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
     """MNIST if it is prepared or can be downloaded, otherwise digits; and one line that says which and why."""
     if _prepared("mnist", data_dir):
-        return "mnist", f"Dataset: mnist, prepared in {_tfds_dir(data_dir)}."
+        return "mnist", _("Dataset: mnist, prepared in {folder}.", folder=_tfds_dir(data_dir))
     if problem := _fetch("mnist", data_dir):
-        reason = f"because mnist is not prepared and {problem}"
-        return (
-            "digits",
-            f"Dataset: digits, the 1,797 images inside scikit-learn, {reason} (--data_dir names its folder).",
+        line = _(
+            "Dataset: digits, the 1,797 images inside scikit-learn, because mnist is not prepared and {problem} "
+            "(--data_dir names its folder).",
+            problem=problem,
         )
-    return "mnist", f"Dataset: mnist, fetched into {_tfds_dir(data_dir)}."
+        return "digits", line
+    return "mnist", _("Dataset: mnist, fetched into {folder}.", folder=_tfds_dir(data_dir))
 
 
 def _tfds_dir(data_dir: str | None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mnist_depth.cli import flags
+from mnist_depth.cli import flags, output
 from mnist_depth.cli.session import Session
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
@@ -48,7 +48,8 @@ def search_study(name: str, settings: searches.SearchSettings, values: flags.Fla
             print(_("Best validation accuracy of this round: {best:.2%}", best=max(scores)), flush=True)
         return session.results[-1]
 
-    print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
+    title = _("Study {name}: {question}", name=name, question=_(chosen.question))
+    print(output.paragraph(title, output.terminal_width()), flush=True)
     trials = searches.search(base, searches.Space(drawn, choices), settings, session.options, train_round)
     for place, trial in enumerate(trials[: values.best], 1):
         print(trial.line(place, [name for name in choices if name not in searches.ALWAYS_SHOWN]))

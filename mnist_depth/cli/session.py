@@ -52,7 +52,7 @@ class Session:
         if self._values.dataset not in (None, "auto"):
             return self._values.dataset
         name, line = datasets.resolve_auto(self.options.data_dir)
-        print(line, flush=True)
+        print(output.paragraph(line, output.terminal_width()), flush=True)
         return name
 
     def show_plan(self, configs: Sequence[RunConfig]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_depth.cli import flags, spelling
+from mnist_depth.cli import flags, output, spelling
 from mnist_depth.cli.search import search_study
 from mnist_depth.cli.session import ANY_DATASET, Session
 from mnist_depth.config import RunConfig
@@ -36,7 +36,8 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     configs = configs_on(session.dataset() if chosen.needs_dataset else ANY_DATASET)
     if values.dry_run:
         return session.show_plan(configs)
-    print(_("Study {name}: {question}", name=name, question=_(chosen.question)), flush=True)
+    title = _("Study {name}: {question}", name=name, question=_(chosen.question))
+    print(output.paragraph(title, output.terminal_width()), flush=True)
     runs = session.train(configs)
     with session.tolerating_write_errors():
         session.conclude(chosen, runs)

@@ -94,9 +94,11 @@ def tab(browser: Browser, board: Board) -> Iterator[Tab]:
 def served(browser: Browser, folder: Path, **options: Any) -> Iterator[Board]:
     """A board for one test; the page leaves it before it ends, because a page without its server logs errors."""
     with start_board(folder, **options) as board:
-        yield board
-        browser.driver.switch_to.default_content()
-        browser.driver.get("about:blank")
+        try:
+            yield board
+        finally:
+            browser.driver.switch_to.default_content()
+            browser.driver.get("about:blank")
 
 
 def mean_at(runs: list[RunRecord], activation: str, place: int) -> list[float]:
