@@ -57,25 +57,25 @@ ABBREVIATIONS = {
 """Short forms for names that would be too long."""
 
 
-def room(study: str) -> int:
+def max_length(study: str) -> int:
     """How many characters the slugs in a study's folder may have, with seeds of two digits.
 
-    >>> room("depth9"), room("depth9/" * 9)
+    >>> max_length("depth9"), max_length("depth9/" * 9)
     (24, 16)
     """
     return max(MIN_ROOM, MAX_NAME - len(f"{study}//seed_00"))
 
 
-DEFAULT_ROOM = room("train")
+DEFAULT_LENGTH = max_length("train")
 
 
 def slug(
     config: RunConfig,
     variants: Configs = (),
-    room: int = DEFAULT_ROOM,
+    length: int = DEFAULT_LENGTH,
     short: Mapping[str, str] = ABBREVIATIONS,
 ) -> str:
-    """A name for everything but the seed, different for every config, of at most `room` characters.
+    """A name for everything but the seed, different for every config, of at most `length` characters.
 
     `variants` are the configs of the study. The name leaves out what the most similar of them shares with the config,
     and defaults. Without variants it shows the activation and what is not the default. Names that are too long are
@@ -85,14 +85,14 @@ def slug(
     is_exact = all(float(f"{value:g}") == value for value in _values(config, shown) if isinstance(value, float))
     for abbreviations in ({}, short):
         name = "-".join(_word(config, field, abbreviations, digits=6) for field in shown)
-        if len(name) <= room and is_exact:
+        if len(name) <= length and is_exact:
             return name
-    return _hashed(config, [_word(config, field, short, digits=3) for field in shown], room)
+    return _hashed(config, [_word(config, field, short, digits=3) for field in shown], length)
 
 
 def slug_0_2(config: RunConfig) -> str:
     """The name that early versions of 0.2 gave, under which their finished runs are found again."""
-    return slug(config, room=32, short={})
+    return slug(config, length=32, short={})
 
 
 def slug_0_1(config: RunConfig) -> str:
@@ -188,12 +188,12 @@ def _word(config: RunConfig, name: str, short: Mapping[str, str], digits: int) -
     return _tag(config, name) + text.replace(":", "=").replace(",", "+")
 
 
-def _hashed(config: RunConfig, words: Sequence[str], room: int) -> str:
+def _hashed(config: RunConfig, words: Sequence[str], length: int) -> str:
     """The words that fit, in their order, and a hash of all fields but the seed."""
     values = {name: value for name, value in config.to_dict().items() if name != "seed"}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
     kept = [base64.b32encode(digest).decode().lower()[:HASH]]
     for word in words:
-        if len("-".join([*kept, word])) <= room:
+        if len("-".join([*kept, word])) <= length:
             kept.insert(-1, word)
     return "-".join(kept)

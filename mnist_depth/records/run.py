@@ -38,7 +38,11 @@ def run_folder(logdir: Path, study: str, config: RunConfig, slug: str = "") -> P
     Without a slug the name shows what is not the default. A run that an earlier version finished stays in the folder
     which that version gave it. The logdir itself may be a link.
     """
-    slugs = (slug or naming.slug(config, room=naming.room(study)), naming.slug_0_2(config), naming.slug_0_1(config))
+    slugs = (
+        slug or naming.slug(config, length=naming.max_length(study)),
+        naming.slug_0_2(config),
+        naming.slug_0_1(config),
+    )
     folder, *earlier = (logdir / study / name / f"seed_{config.seed}" for name in slugs)
     if not (folder / CONFIG).exists():
         folder = next((old for old in earlier if (old / DONE).exists()), folder)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mnist_depth.config import RunConfig
-from mnist_depth.naming import room, slug
+from mnist_depth.naming import max_length, slug
 from mnist_depth.studies import (
     activation_flow,
     activation_init_grid,
@@ -67,4 +67,4 @@ def run_slug(folder: str, config: RunConfig) -> str:
     """The name of a run in a folder of the logdir, which may be that of a study."""
     if name := study_in(folder):
         return STUDIES[name].slug(config, STUDIES[name].folder or name)
-    return slug(config, room=room(folder))
+    return slug(config, length=max_length(folder))

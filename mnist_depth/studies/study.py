@@ -166,7 +166,7 @@ class Study:
 
     def slug(self, config: RunConfig, folder: str) -> str:
         """The name of a run in the study's folder: what differs within the study, and from it."""
-        return naming.slug(config, self._named_variants(config.dataset), naming.room(folder))
+        return naming.slug(config, self._named_variants(config.dataset), naming.max_length(folder))
 
     def _named_variants(self, dataset: str) -> tuple[RunConfig, ...]:
         """The config of every variant of the full study; a dataset that the user chose is left to the name."""

@@ -357,13 +357,13 @@ def test_a_resumed_training_has_one_graph(tmp_path: Path) -> None:
 class Full(MemoryWriter):
     """Has no space left after some scalars."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, writes_left: int) -> None:
         super().__init__()
-        self.room = room
+        self.writes_left = writes_left
 
     def write_scalars(self, step: int, scalars: Any) -> None:
-        self.room -= 1
-        if self.room < 0:
+        self.writes_left -= 1
+        if self.writes_left < 0:
             raise OSError(28, "No space left on device", "metrics.jsonl")
         super().write_scalars(step, scalars)
 
