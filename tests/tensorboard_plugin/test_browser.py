@@ -212,6 +212,25 @@ def test_the_link_to_the_graph_chooses_its_run(browser: Browser, tmp_path: Path)
         assert browser.console_errors() == []
 
 
+@pytest.mark.parametrize("tags", [{}, {"loss": 0.7}, {"loss": 0.7, "accuracy": 0.5}])
+def test_a_training_without_some_curves_is_drawn_at_any_size(
+    browser: Browser, tmp_path: Path, tags: dict[str, float]
+) -> None:
+    _write(tmp_path / "partial", "one", 1, 0.5)
+    if tags:
+        replace_events(tmp_path / "partial", "two", [scalars(step, tags, time.time()) for step in (1, 2)])
+    with served(browser, tmp_path) as board:
+        opened = Tab(browser, depth_tab("partial", board.url))
+        marked = "return (document.getElementById('curves').layout?.shapes || []).map(one => one.xref)"
+        axes = ["x", "x2"][: len(tags)]
+        browser.wait(lambda: opened.lines() and opened.driver.execute_script(marked) == axes, "the marks")
+        fits = "const one = document.getElementById('curves'); return one.layout.height === one.clientHeight"
+        for height in (700, 900):
+            browser.driver.set_window_size(1440, height)
+            browser.wait(lambda: opened.driver.execute_script(fits), "a figure of the new size")
+        assert browser.console_errors() == []
+
+
 def test_distributions_have_a_ridge_per_layer_and_configuration(tab: Tab) -> None:
     tab.find("distributions").click()
     tab.browser.wait(lambda: len(tab.drawn()) == 18, "ridges")

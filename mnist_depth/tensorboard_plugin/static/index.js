@@ -296,7 +296,10 @@ function mark() {
     type: 'line', xref: axis, yref: 'paper', x0: at.step, x1: at.step, y0: 0, y1: 1,
     line: {width: 1, color: 'rgba(128,128,128,0.8)'},
   });
-  if (part.curves.data) Plotly.relayout(part.curves, {shapes: at ? [line('x'), line('x2')] : []});
+  if (!part.curves.data) return;
+  // A line on an axis that no curve uses (a training without accuracy) makes plotly draw that axis at NaN.
+  const axes = new Set(part.curves.data.map((trace) => trace.xaxis || 'x'));
+  Plotly.relayout(part.curves, {shapes: at ? [...axes].map(line) : []});
 }
 
 function togglePlay() {

@@ -6,12 +6,11 @@ export function isDark() {
 
 export function themed(layout, element) {
   const [ink, grid] = isDark() ? ['#e4e6ea', '#45484d'] : ['#24292f', '#dfe3e8'];
-  // A hidden tab has no size; the figure keeps the one that it had, or takes one until it is shown and resized.
-  const width = element.clientWidth || layout.width || 700;
+  const width = element.clientWidth;
   const result = {
     ...layout,
     width,
-    height: element.clientHeight || layout.height || 450,
+    height: element.clientHeight,
     paper_bgcolor: 'rgba(0,0,0,0)',
     plot_bgcolor: 'rgba(0,0,0,0)',
     font: {color: ink, size: 12, family: 'Roboto, Helvetica, Arial, sans-serif'},
