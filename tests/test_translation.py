@@ -18,8 +18,9 @@ from mnist_depth.cli.usage import usage
 from mnist_depth.config import RunConfig
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
-from mnist_depth.results.overview import Story
-from mnist_depth.results.report import write_report
+from mnist_depth.results.groups import read_runs
+from mnist_depth.results.overview import Overview, Story
+from mnist_depth.results.page import draw_figures, render
 from mnist_depth.tensorboard_plugin.texts import TEXTS
 from scripts import translations
 from tests.results.fabricated_runs import headline, write_run
@@ -96,7 +97,8 @@ def test_a_report_is_korean_throughout(tmp_path: Path) -> None:
     root = headline(tmp_path, seeds=[0], depth=3)
     write_run(tmp_path, RunConfig(activation="tanh", depth=3), status="diverged")
     translation.activate("ko")
-    text = write_report(root, story=Story("depth9", answers=[("x", "not comparable", "y")])).read_text(encoding="utf-8")
+    overview = Overview(read_runs(root)[0], Story("depth9", answers=[("x", "not comparable", "y")]))
+    text = render(overview, draw_figures(overview), [], 0, "")
     assert '<html lang="ko">' in text
     for part in ("결과", "비교할 수 없음", "테스트 정확도", "에포크", "층별 기울기", "발산", "학습 전"):
         assert part in text

@@ -1,5 +1,6 @@
-"""Figures of trainings: `data` makes plain numbers, `style` chooses colors and names, `interactive` draws with plotly,
-`static` with matplotlib, and `draw` has one call per figure, which this package exports.
+"""Figures of trainings: `data` holds the measurements, `arrangement` puts them on common axes, `style` chooses colors and
+names, `interactive` and `traces` draw with plotly, `static` with matplotlib, and `draw` has one call per figure, which
+this package exports.
 """
 
 from __future__ import annotations

@@ -78,8 +78,13 @@ def decades(ends: Sequence[float]) -> int:
 
 
 def axis_name(name: str, number: int) -> str:
-    """`xaxis`, `xaxis2`, ...: plotly's name of the axis of a panel."""
+    """`xaxis`, `xaxis2`, ... or `x`, `x2`, ...: plotly's name of the axis of a panel."""
     return name if number == 1 else f"{name}{number}"
+
+
+def panel_axes(number: int) -> Figure:
+    """The entries of a trace that put it on the axes of a panel."""
+    return {"xaxis": axis_name("x", number), "yaxis": axis_name("y", number)}
 
 
 def panel(layout: Figure, number: int, count: int, title: str = "", rows: bool = False) -> None:
@@ -88,9 +93,9 @@ def panel(layout: Figure, number: int, count: int, title: str = "", rows: bool =
     size = (1 - gap * (count - 1)) / count
     start = (number - 1) * (size + gap)
     span = [start, start + size] if not rows else [max(0.0, 1 - start - size), 1 - start]
-    anchor_x, anchor_y = ("x" if number == 1 else f"x{number}"), ("y" if number == 1 else f"y{number}")
-    layout[axis_name("xaxis", number)] = {"domain": [0, 1] if rows else span, "anchor": anchor_y, "zeroline": False}
-    layout[axis_name("yaxis", number)] = {"domain": span if rows else [0, 1], "anchor": anchor_x, "zeroline": False}
+    across, along = ([0, 1], span) if rows else (span, [0, 1])
+    layout[axis_name("xaxis", number)] = {"domain": across, "anchor": axis_name("y", number), "zeroline": False}
+    layout[axis_name("yaxis", number)] = {"domain": along, "anchor": axis_name("x", number), "zeroline": False}
     if title:
         text = _wrapped(title, MAX_TITLE // count)
         note = {"text": text, "showarrow": False, "xref": "paper", "yref": "paper", "x": sum(span) / 2, "y": 1.0}

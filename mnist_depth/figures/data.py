@@ -1,14 +1,14 @@
-"""The numbers behind every figure: what was measured of some trainings, arranged by layer, step and split.
+"""What figures are drawn from: the quantities that they show, and `Training`, the measurements of one training.
 
 Nothing here knows where a training was read from: run folders (`from_record`) and TensorBoard's event files
-(`tensorboard_plugin.data`) both become `Training`s.
+(`tensorboard_plugin.data`) both become `Training`s. `arrangement` puts several of them on common axes.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -20,9 +20,6 @@ Floats = NDArray[np.float64]
 
 KERNEL = r"(kernel|embeddings)"
 """The variables that carry a signal from layer to layer; biases and averages do not."""
-
-MAX_MOMENTS = 60
-"""Positions of the slider over the steps."""
 
 MAX_DRAWN = 1e300
 """Larger numbers are left out of curves."""
@@ -138,6 +135,12 @@ class Training:
                 counts[tag.partition("/")[0]] = counts.get(tag.partition("/")[0], 0) + 1
         return [name for name in QUANTITIES if counts.get(name, 0) > 1]
 
+    def histograms_of(self, subject: str) -> dict[str, Mapping[int, Bars]]:
+        """Layer -> step -> histogram of a subject, of the layers that have any."""
+        ending = "/kernel" if SUBJECTS[subject][1] else ""
+        tags = {layer: f"{subject}/{layer}{ending}" for layer in self.layers}
+        return {layer: self.histograms[tag] for layer, tag in tags.items() if tag in self.histograms}
+
     def of_layer(self, quantity: str, layer: str) -> Series:
         """The points of one quantity of one layer; none where it was not measured."""
         endings = ("/kernel", "/embeddings") if QUANTITIES[quantity].of_kernel else ("",)
@@ -171,164 +174,6 @@ def layer_of(tag: str) -> str | None:
 def natural(name: str) -> list[tuple[int, str]]:
     """Sort `conv_10` behind `conv_9`."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One quantity against the layer, at every moment."""
-
-    quantity: str
-    layers: list[str]
-    """The common axis of all trainings."""
-    steps: list[int]
-    """Moments, rising."""
-    values: list[Floats]
-    """Of every training: [moments, layers]; nan where nothing was measured nearby."""
-    predicted: list[Floats | None]
-    """Of every training: theory's [layers], in units of what was measured of the last layer at the start."""
-
-
-def profile(trainings: Sequence[Training], quantity: str) -> Profile:
-    """A quantity of all trainings on one axis of layers and one of steps."""
-    points = _points_by_layer(trainings, quantity)
-    return _profile_at(trainings, quantity, points, _moments_of(points))
-
-
-def snapshot(trainings: Sequence[Training], quantity: str, step: int | None = None) -> Profile:
-    """The profile at the moment nearest to a step, default the last one; no moment where nothing was measured."""
-    points = _points_by_layer(trainings, quantity)
-    steps = _moments_of(points)
-    if step is not None and steps:
-        steps = [min(steps, key=lambda one: abs(one - step))]
-    return _profile_at(trainings, quantity, points, steps[-1:])
-
-
-def _points_by_layer(trainings: Sequence[Training], quantity: str) -> list[list[Series]]:
-    """Of every training: the points of every common layer."""
-    layers = common_layers(trainings)
-    return [[training.of_layer(quantity, layer) for layer in layers] for training in trainings]
-
-
-def _moments_of(points: Sequence[Sequence[Series]]) -> list[int]:
-    return moments(series for of_training in points for series in of_training)
-
-
-def _profile_at(
-    trainings: Sequence[Training], quantity: str, points: Sequence[Sequence[Series]], steps: list[int]
-) -> Profile:
-    layers = common_layers(trainings)
-    values = [
-        np.array([[series.near(step) for series in of_training] for step in steps], float).reshape(-1, len(layers))
-        for of_training in points
-    ]
-    predicted = [
-        _scaled(training, training.predicted.get(quantity), of_training, layers)
-        for training, of_training in zip(trainings, points, strict=True)
-    ]
-    return Profile(quantity, layers, steps, values, predicted)
-
-
-def common_layers(trainings: Iterable[Training]) -> list[str]:
-    """The layers of all trainings on one axis: those of the deepest model in its order, then all others."""
-    layers: list[str] = []
-    for training in sorted(trainings, key=lambda one: -len(one.layers)):
-        layers += [layer for layer in training.layers if layer not in layers]
-    return layers
-
-
-def moments(series: Iterable[Series]) -> list[int]:
-    """At most MAX_MOMENTS of the steps at which something was measured, the first and the last among them."""
-    found = [one.steps for one in series if len(one.steps)]
-    steps = np.unique(np.concatenate(found)) if found else np.empty(0)
-    if len(steps) > MAX_MOMENTS:
-        wanted = np.linspace(steps[0], steps[-1], MAX_MOMENTS)
-        after = np.clip(np.searchsorted(steps, wanted), 1, len(steps) - 1)
-        nearer = np.where(wanted - steps[after - 1] <= steps[after] - wanted, after - 1, after)
-        steps = steps[np.unique(nearer)]
-    return [int(step) for step in steps]
-
-
-def _scaled(
-    training: Training, theory: Floats | None, measured: Sequence[Series], layers: Sequence[str]
-) -> Floats | None:
-    """Theory at the places of a training's layers, equal to the first measurement of the last layer."""
-    own = [layers.index(layer) for layer in training.layers]
-    if theory is None or len(theory) != len(own) or not len(measured[own[-1]].values) or not theory[-1]:
-        return None
-    scale = measured[own[-1]].values[0] / theory[-1]
-    if not math.isfinite(scale):
-        return None
-    result = np.full(len(layers), math.nan)
-    result[own] = np.asarray(theory) * scale
-    return result
-
-
-def over_seeds(values: Floats, logarithmic: bool) -> tuple[Floats, Floats, Floats]:
-    """Mean, least and most over the seeds: `values` is [seeds, moments, layers]. Geometric mean on a log axis.
-
-    Where a seed has no positive value, which has no logarithm, the mean is the arithmetic one.
-    """
-    with np.errstate(all="ignore"):
-        some = np.isfinite(values).any(axis=0)
-        count = np.isfinite(values).sum(axis=0)
-        mean = np.where(some, np.nansum(values, axis=0) / np.maximum(count, 1), math.nan)
-        if logarithmic:
-            geometric = np.exp(np.nansum(np.log(values), axis=0) / np.maximum(count, 1))
-            mean = np.where(np.nan_to_num(values, nan=1.0).min(axis=0) > 0, np.where(some, geometric, math.nan), mean)
-        least = np.where(some, np.nanmin(np.where(np.isnan(values), np.inf, values), axis=0), math.nan)
-        most = np.where(some, np.nanmax(np.where(np.isnan(values), -np.inf, values), axis=0), math.nan)
-    return mean, least, most
-
-
-@dataclass(frozen=True)
-class LayerByStep:
-    """One quantity of one training: `values` [layers, steps]."""
-
-    name: str
-    layers: list[str]
-    steps: list[int]
-    values: Floats
-
-
-def layer_by_step(training: Training, quantity: str) -> LayerByStep:
-    """A quantity over layers and training."""
-    alone = profile([training], quantity)
-    return LayerByStep(training.name, alone.layers, alone.steps, alone.values[0].T)
-
-
-@dataclass(frozen=True)
-class Distributions:
-    """Histograms of one subject of one training: `bars[moment][layer]`, None where there is none."""
-
-    name: str
-    layers: list[str]
-    steps: list[int]
-    bars: list[list[Bars | None]]
-
-
-def distributions(training: Training, subject: str) -> Distributions:
-    """The histograms of all layers, at every step at which some were taken."""
-    of_kernel = SUBJECTS[subject][1]
-    tags = {name: f"{subject}/{name}{'/kernel' if of_kernel else ''}" for name in training.layers}
-    found = {name: training.histograms[tag] for name, tag in tags.items() if tag in training.histograms}
-    steps = sorted({step for by_step in found.values() for step in by_step})
-    bars = [[by_step.get(step) for by_step in found.values()] for step in steps]
-    return Distributions(training.name, list(found), steps, bars)
-
-
-def mean_curve(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
-    """Steps, mean, least and most over some seeds' curves, at every step that one of them has.
-
-    Values that are not finite, or so large that the margins of axes would overflow, are left out.
-    """
-    points = np.concatenate([np.empty((0, 2)), *(np.transpose([one.steps, one.values]) for one in series)])
-    points = points[np.abs(points[:, 1]) < MAX_DRAWN]
-    values = points[:, 1]
-    steps, where, counts = np.unique(points[:, 0], return_inverse=True, return_counts=True)
-    least, most = np.full(len(steps), np.inf), np.full(len(steps), -np.inf)
-    np.minimum.at(least, where, values)
-    np.maximum.at(most, where, values)
-    return steps, np.bincount(where, values) / counts, least, most
 
 
 def epoch_of(step: float, steps_per_epoch: int) -> int | None:

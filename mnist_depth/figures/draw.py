@@ -14,6 +14,7 @@ import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.errors import UserError, unknown
+from mnist_depth.figures.arrangement import MAX_MAPS, color_limits, layer_by_step
 from mnist_depth.figures.axes import common_epoch, moment_title
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training
 from mnist_depth.figures.grids import border_of, grid_of
@@ -76,20 +77,15 @@ def by_step(
     from mnist_depth.figures.canvas import WIDTH, canvas
     from mnist_depth.figures.static_grids import color_bar
 
-    groups = lines(trainings, color_by)[: static.MAX_MAPS]
-    firsts = [trainings[line.members[0]] for line in groups]
-    finite = np.concatenate(
-        [values[np.isfinite(values)] for one in firsts if (values := static.map_values(one, quantity)).size]
-    )
-    limits = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    groups = lines(trainings, color_by)[:MAX_MAPS]
+    tables = [layer_by_step(trainings[line.members[0]], quantity) for line in groups]
+    limits = color_limits(tables)
     figure, axes = canvas(len(groups), width=WIDTH * max(1.0, len(groups) / 2))
     meshes = [
-        static.draw_map(ax, training, quantity, limits, line.label)
-        for ax, line, training in zip(axes, groups, firsts, strict=True)
+        static.draw_map(ax, table, limits, line.label) for ax, line, table in zip(axes, groups, tables, strict=True)
     ]
-    title = _(QUANTITIES[quantity].title)
     axes[0].set_ylabel(_("layer (1 is next to the input)"))
-    color_bar(figure, meshes[0], axes, f"log10 {title}" if QUANTITIES[quantity].logarithmic else title)
+    color_bar(figure, meshes[0], axes, tables[0].color_title)
     return figure
 
 
@@ -109,7 +105,7 @@ def distributions(
     if subject not in SUBJECTS:
         raise unknown("subject", subject, SUBJECTS)
     trainings = _trainings(source, histograms=True)
-    if not any(tag.startswith(f"{subject}/") for training in trainings for tag in training.histograms):
+    if not any(training.histograms_of(subject) for training in trainings):
         raise UserError(f"no histogram of {subject} was recorded; use the instruments `standard` or `full`")
     if _is_interactive(interactive, ax):
         from mnist_depth.figures import interactive as plotly

@@ -14,21 +14,17 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-from mnist_depth.figures.canvas import styled
-from mnist_depth.figures.data import (
-    MAX_DRAWN,
-    QUANTITIES,
-    SUBJECTS,
-    Bars,
-    Floats,
+from mnist_depth.figures.arrangement import (
+    LayerByStep,
     Profile,
-    Training,
     distributions,
-    layer_by_step,
     mean_curve,
+    outline,
     over_seeds,
     snapshot,
 )
+from mnist_depth.figures.canvas import styled
+from mnist_depth.figures.data import MAX_DRAWN, QUANTITIES, SUBJECTS, Floats, Training
 from mnist_depth.figures.grids import cell_edges
 from mnist_depth.figures.style import Line
 from mnist_depth.translation import translate as _
@@ -51,9 +47,6 @@ MARKERS = {
 
 DASHES = {"train": "-", "validation": ":", "test": "--"}
 
-MAX_MAPS = 6
-"""Heat maps side by side."""
-
 MAX_POINTS = 240
 """Points of a curve that a chart of this size can show; longer ones are averaged over neighbors."""
 
@@ -68,9 +61,6 @@ MAX_LAYER_NAMES = 20
 
 MAX_NAME = 16
 """Letters of a layer's name on an axis."""
-
-RIDGE = 0.9
-"""Height of the tallest bar of a histogram, as a share of the distance between two layers."""
 
 
 # Profile
@@ -107,7 +97,7 @@ def draw_profile(
         if len(line.members) > 1:
             band = known & (most < MAX_DRAWN)
             axes.fill_between(places[band], least[band], most[band], color=line.color, alpha=0.2, linewidth=0)
-        theory = next((found.predicted[place] for place in line.members if found.predicted[place] is not None), None)
+        theory = found.theory_of(line)
         if theory is not None and with_theory:
             label = _("{label}, theory", label=line.label)
             # A prediction of 0, from kernels of zeros, has no place on a logarithmic axis.
@@ -142,13 +132,12 @@ def _plain_decades(axis: Axis) -> None:
 
 
 @styled
-def draw_map(axes: Axes, training: Training, quantity: str, limits: tuple[float, float], title: str) -> Any:
-    """A quantity of one training over step (across) and layer (up); log10 of those that span decades."""
-    found, values = layer_by_step(training, quantity), map_values(training, quantity)
+def draw_map(axes: Axes, found: LayerByStep, limits: tuple[float, float], title: str) -> Any:
+    """A quantity of one training over step (across) and layer (up)."""
     mesh = axes.pcolormesh(
         cell_edges(np.asarray(found.steps, float)),
         np.arange(len(found.layers) + 1) + 0.5,
-        np.ma.masked_invalid(values),
+        np.ma.masked_invalid(found.colors),
         cmap="viridis",
         vmin=limits[0],
         vmax=limits[1],
@@ -159,15 +148,6 @@ def draw_map(axes: Axes, training: Training, quantity: str, limits: tuple[float,
     axes.set_title(title, fontsize="medium")
     axes.set_yticks(*_layer_ticks(found.layers))
     return mesh
-
-
-def map_values(training: Training, quantity: str) -> Floats:
-    """[layers, steps]: what `draw_map` colors."""
-    values = layer_by_step(training, quantity).values
-    if not QUANTITIES[quantity].logarithmic:
-        return values
-    with np.errstate(all="ignore"):
-        return np.where(values > 0, np.log10(values), math.nan)
 
 
 # Distributions
@@ -187,21 +167,13 @@ def draw_distributions(
         layers = max(layers, found.layers, key=len)
         for place, bars in enumerate(found.bars[at], 1):
             if bars is not None and bars.counts.sum():
-                x, y = outline(bars)
-                axes.fill_between(x, place, place + RIDGE * y, color=line.color, alpha=0.35, linewidth=0)
+                x, heights = outline(bars)
+                axes.fill_between(x, place, place + heights, color=line.color, alpha=0.35, linewidth=0)
                 label = line.label if place == 1 else None
-                axes.plot(x, place + RIDGE * y, color=line.color, linewidth=0.8, label=label)
+                axes.plot(x, place + heights, color=line.color, linewidth=0.8, label=label)
     axes.set_xlabel(_(SUBJECTS[subject][0]))
     axes.set_ylabel(_("layer (1 is next to the input)"))
     axes.set_yticks(*_layer_ticks(layers))
-
-
-def outline(bars: Bars) -> tuple[Floats, Floats]:
-    """The outline of a histogram from left to right, its highest density 1."""
-    density = bars.counts / np.diff(bars.edges)
-    heights = np.repeat(density / density.max(), 2)
-    x = np.concatenate([[bars.edges[0]], np.repeat(bars.edges[1:-1], 2), [bars.edges[-1]]])
-    return x, heights
 
 
 # Curves

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mnist_depth.figures.data import Floats, Profile, Training, distributions, over_seeds
+from mnist_depth.figures.arrangement import Profile, distributions, over_seeds
+from mnist_depth.figures.data import Floats, Training
 from mnist_depth.figures.grids import Grid
 from mnist_depth.figures.style import Line
 from mnist_depth.translation import translate as _
@@ -35,7 +36,7 @@ def of_profile(title: str, drawn: Profile, lines: Sequence[Line], *, with_theory
     for line in lines:
         values = np.array([drawn.values[place] for place in line.members])
         mean = over_seeds(values, logarithmic=True)[0][0]
-        theory = next((drawn.predicted[place] for place in line.members if drawn.predicted[place] is not None), None)
+        theory = drawn.theory_of(line)
         covered = covered or (with_theory and theory is not None)
         described.append(_of_line(line.label, mean, theory if with_theory else None))
     alt = _("Chart with a log scale, {title}: {values}.", title=title, values="; ".join(described))

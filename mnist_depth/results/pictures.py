@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 
 from mnist_depth import theory
 from mnist_depth.errors import UserError
-from mnist_depth.figures import data
 from mnist_depth.figures.canvas import INK, canvas, legend_below, styled
 from mnist_depth.figures.data import QUANTITIES
 from mnist_depth.figures.grids import Grid, border_of, by_size, grid_of
@@ -119,9 +118,7 @@ def distributions(groups: Sequence[Group], shown: Shown) -> list[Picture]:
     pictures = []
     for name, subjects in SUBJECTS.items():
         for subject, title in subjects:
-            having = [
-                line for line in shown.lines if data.distributions(shown.trainings[line.members[0]], subject).steps
-            ]
+            having = [line for line in shown.lines if shown.trainings[line.members[0]].histograms_of(subject)]
             labels = {line.label for line in having}
             chosen = representatives([group for group in groups if group.label in labels], MAX_RIDGES)
             lines = [line for line in having if line.label in {group.label for group in chosen}]

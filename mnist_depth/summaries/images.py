@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mnist_depth.figures.data import QUANTITIES, Profile
+from mnist_depth.figures.arrangement import Profile
+from mnist_depth.figures.data import QUANTITIES
 from mnist_depth.figures.style import Line
 from mnist_depth.summaries.pictures import DRAWABLE, Pixels
 

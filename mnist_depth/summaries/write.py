@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mnist_depth.config import layer_name
 from mnist_depth.errors import UserError
-from mnist_depth.figures.data import Training, profile
+from mnist_depth.figures.arrangement import profile
+from mnist_depth.figures.data import Training
 from mnist_depth.figures.style import lines
 from mnist_depth.figures.trainings import PREDICTED, from_record
 from mnist_depth.files import lock, open_lock

@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_depth.figures.data import (
+from mnist_depth.figures.arrangement import (
     MAX_MOMENTS,
-    Series,
-    Training,
     common_layers,
     distributions,
-    epoch_of,
     layer_by_step,
     moments,
     profile,
 )
+from mnist_depth.figures.data import Series, Training, epoch_of
 from mnist_depth.figures.trainings import PREDICTED, from_record
 
 from ..summaries.fabricated import STEPS, STEPS_PER_EPOCH, make_run, steps_and_values

@@ -11,14 +11,8 @@ import numpy as np
 import pytest
 
 from mnist_depth.figures.data import Training
-from mnist_depth.figures.interactive import (
-    THEORY,
-    curves_figure,
-    distributions_figure,
-    figure,
-    map_figure,
-    profile_figure,
-)
+from mnist_depth.figures.interactive import curves_figure, distributions_figure, figure, map_figure, profile_figure
+from mnist_depth.figures.traces import THEORY
 from mnist_depth.figures.trainings import PREDICTED, from_record
 
 from ..summaries.fabricated import STEPS, make_run, steps_and_values

@@ -12,8 +12,9 @@ import pytest
 from matplotlib.axes import Axes
 
 from mnist_depth.errors import UserError
+from mnist_depth.figures.arrangement import mean_curve
 from mnist_depth.figures.canvas import PrintFigure, canvas
-from mnist_depth.figures.data import Series, Training, mean_curve
+from mnist_depth.figures.data import Series, Training
 from mnist_depth.figures.static import MARKERS, MAX_POINTS, draw_curves, thin
 from mnist_depth.figures.style import MARKERS as PLOTLY_MARKERS
 from mnist_depth.figures.style import lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,9 @@ from matplotlib.colors import to_hex
 from mnist_depth.config import RunConfig
 from mnist_depth.results import pictures
 from mnist_depth.results.groups import Group, group_runs, read_runs
+from mnist_depth.results.overview import Overview, Story
+from mnist_depth.results.page import draw_figures, render
 from mnist_depth.results.rendering import Picture
-from mnist_depth.results.report import write_report
 from mnist_depth.results.shown import MAX_LINES, shown_of
 from mnist_depth.studies import STUDIES
 
@@ -47,8 +47,9 @@ def test_all_lines_of_a_chart_are_distinguishable() -> None:
         assert len({line.marker for line in shown.lines}) == MAX_LINES, "for print in black and white"
 
 
-def figure_names(report: Path) -> set[str]:
-    return {path.stem for path in (report.parent / "figures").glob("*.svg")}
+def pictures_of(folder: Path) -> dict[str, Picture]:
+    """The charts of a report on the runs of a folder, by name, before they are written."""
+    return {picture.name: picture for picture in draw_figures(Overview(read_runs(folder)[0], Story())).all}
 
 
 def test_two_varying_fields_give_a_heat_map(tmp_path: Path) -> None:
@@ -56,20 +57,16 @@ def test_two_varying_fields_give_a_heat_map(tmp_path: Path) -> None:
         for initializer in ("zeros", "he_normal", "normal_1"):
             config = RunConfig(activation=activation, initializer=initializer, depth=3)
             write_run(tmp_path, config, study="grid", accuracy=0.9 if initializer == "he_normal" else 0.1)
-    report = write_report(tmp_path / "grid")
-    assert "grid" in figure_names(report)
-    text = report.read_text(encoding="utf-8")
-    assert "largest 90 (relu, he_normal)" in text
-    assert "theory × 0;" not in text
+    drawn = pictures_of(tmp_path / "grid")
+    assert "largest 90 (relu, he_normal)" in drawn["grid"].alt
+    assert "theory × 0;" not in "".join(picture.alt for picture in drawn.values())
 
 
 def test_a_learning_rate_that_follows_the_optimizer_is_no_axis(tmp_path: Path) -> None:
     for optimizer in ("sgd", "adam"):
         for depth in (2, 3):
             write_run(tmp_path, RunConfig(optimizer=optimizer, depth=depth), study="grid")
-    report = write_report(tmp_path / "grid")
-    assert "grid" in figure_names(report)
-    assert "Best test accuracy over depth and optimizer" in report.read_text(encoding="utf-8")
+    assert pictures_of(tmp_path / "grid")["grid"].caption == "Best test accuracy over depth and optimizer"
 
 
 def test_initial_scale_against_depth_is_a_phase_diagram_for_each_activation(tmp_path: Path) -> None:
@@ -78,29 +75,31 @@ def test_initial_scale_against_depth_is_a_phase_diagram_for_each_activation(tmp_
             for sigma in (0.5, 1.0, 10.0):
                 config = RunConfig(activation=activation, depth=depth, initializer=f"mean_field:{sigma}")
                 write_run(tmp_path, config, study="phase", accuracy=0.9 if sigma == 1 else 0.1)
-    report = write_report(tmp_path / "phase")
-    assert {"phase_diagram_tanh", "phase_diagram_relu"} <= figure_names(report)
-    text = report.read_text(encoding="utf-8")
-    assert "largest 90 (depth 3, sigma_w 1), smallest 10 (depth 3, sigma_w 0.5)" in text
-    assert text.count("6 xi, is largest at sigma_w 1") == 2
+    drawn = pictures_of(tmp_path / "phase")
+    for activation in ("tanh", "relu"):
+        alt = drawn[f"phase_diagram_{activation}"].alt
+        assert "largest 90 (depth 3, sigma_w 1), smallest 10 (depth 3, sigma_w 0.5)" in alt
+        assert "6 xi, is largest at sigma_w 1" in alt
 
 
 def test_trials_of_a_random_search_are_no_grid(tmp_path: Path) -> None:
     for trial in range(1, 6):
         config = RunConfig(depth=2, learning_rate=trial / 100, weight_decay=trial / 1e5)
         write_run(tmp_path, config, study="search", accuracy=trial / 10)
-    assert not {name for name in figure_names(write_report(tmp_path / "search")) if name.startswith("grid")}
+    drawn = pictures_of(tmp_path / "search")
+    assert drawn
+    assert not [name for name in drawn if name.startswith("grid")]
 
 
 def test_more_configurations_than_a_chart_can_show_are_sampled_and_told(tmp_path: Path) -> None:
     for depth in range(1, 21):
         write_run(tmp_path, RunConfig(depth=depth), study="many", accuracy=depth / 40)
-    text = write_report(tmp_path / "many").read_text(encoding="utf-8")
-    assert "The charts show 12 of the 20 configurations" in text
-    legend = re.search(r"Line chart of test accuracy[^:]*: ([^\"]*)", text)
-    assert legend is not None
-    assert "depth 1 ends at 2.5" in legend.group(1)
-    assert "depth 20 ends at 50" in legend.group(1)
+    overview = Overview(read_runs(tmp_path / "many")[0], Story())
+    drawn = draw_figures(overview)
+    assert "The charts show 12 of the 20 configurations" in render(overview, drawn, [], 0, "")
+    legend = next(picture.alt for picture in drawn.all if picture.name == "test_accuracy")
+    assert "depth 1 ends at 2.5" in legend
+    assert "depth 20 ends at 50" in legend
 
 
 def test_one_color_scale_for_all_maps_of_a_study(tmp_path: Path) -> None:

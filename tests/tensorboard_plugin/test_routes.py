@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mnist_depth.board.server import Board, start_board
-from mnist_depth.figures.interactive import THEORY
+from mnist_depth.figures.traces import THEORY
 from mnist_depth.records import RunRecord
 from mnist_depth.summaries.events import replace_events, scalars
 from mnist_depth.tensorboard_plugin.data import split_of
