@@ -36,42 +36,6 @@ ALLOWED_SKIPS = (
 )
 """Regular expressions of the reasons that CI accepts: they depend on the machine, not on what CI has to install."""
 
-SLOW = (
-    "board/test_browser.py",
-    "board/test_remote.py",
-    "board/test_server.py",
-    "cli/test_main.py",
-    "fuzzing",
-    "instrument/test_callback.py",
-    "instrument/test_example.py",
-    "instrument/test_graph.py",
-    "instrument/test_lifetime.py",
-    "instrument/test_limits.py",
-    "instrument/test_nonfinite.py",
-    "instrument/test_optimizer_hook.py",
-    "instrument/test_probe.py",
-    "instrument/test_strategy.py",
-    "networks/test_gates.py",
-    "networks/test_optimizers.py",
-    "networks/test_pretraining.py",
-    "networks/test_registries.py",
-    "networks/test_wirings.py",
-    "results/test_model_measurements.py",
-    "results/test_report.py",
-    "results/test_report_browser.py",
-    "runtime",
-    "sweeps/test_cost.py",
-    "sweeps/test_search.py",
-    "sweeps/test_sweep.py",
-    "tensorboard_plugin/test_browser.py",
-    "test_datasets.py",
-    "test_readme.py",
-    "test_torture.py",
-    "test_wheel.py",
-    "training",
-)
-"""Files and folders of tests that train, start other programs or open a browser: all of them are marked `slow`."""
-
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -84,15 +48,6 @@ def _refuse_skip(report: Report) -> Report:
             report.outcome = "failed"
             report.longrepr = f"skipped, which {NO_SKIP} forbids: {reason}"
     return report
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of SLOW."""
-    folder = Path(__file__).parent
-    slow = [folder / name for name in SLOW]
-    for item in items:
-        if any(item.path == path or path in item.path.parents for path in slow):
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -58,6 +58,7 @@ def test_what_is_not_valid_is_refused_before_anything_starts(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "train").write_text("in the way")
     with pytest.raises(UserError, match="train"):

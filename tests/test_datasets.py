@@ -13,6 +13,8 @@ import pytest
 from mnist_depth import datasets
 from mnist_depth.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -36,6 +36,7 @@ def test_layers_and_variables_carry_their_depth() -> None:
     assert [variable.path for variable in model.variables] == [*hidden, "layer_03/kernel", "layer_03/bias"]
 
 
+@pytest.mark.slow
 def test_names_are_padded_for_the_deepest_network() -> None:
     names = [layer.name for layer in weight_layers(models.build(RunConfig(depth=100, width=1)))]
     assert names == [f"layer_{index:03d}" for index in range(1, 101)]
@@ -128,6 +129,7 @@ def test_gate_loss_and_accuracy_take_logits() -> None:
     assert float(metric.result()) == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

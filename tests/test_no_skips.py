@@ -53,6 +53,7 @@ def test_hidden_chromium_fails_every_browser_test() -> None:
     assert sum(found.values()) >= 10
 
 
+@pytest.mark.slow
 def test_skips_of_fixtures_and_bodies_fail_unless_their_reason_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "test_cases.py").write_text(CASES, encoding="utf-8")
     cases: list[str | Path] = ["-p", "tests.conftest", tmp_path]
@@ -60,6 +61,7 @@ def test_skips_of_fixtures_and_bodies_fail_unless_their_reason_is_allowed(tmp_pa
     assert _outcomes(cases, MNIST_DEPTH_NO_SKIP="1") == (1, {"failed": 1, "error": 1, "skipped": 1, "xfailed": 1})
 
 
+@pytest.mark.slow
 def test_a_file_that_skips_itself_fails(tmp_path: Path) -> None:
     (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n", encoding="utf-8")
     cases: list[str | Path] = ["-p", "tests.conftest", tmp_path]

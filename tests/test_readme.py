@@ -24,6 +24,8 @@ from mnist_depth.cli import flags
 from tests.board.boards import write_run as write_events
 from tests.results.fabricated_runs import headline
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "README.ko.md", "docs/studies.md", "CONTRIBUTING.md")
 PROGRAM = ("python", "-m", "mnist_depth")

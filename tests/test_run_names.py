@@ -57,6 +57,7 @@ def test_settings_of_the_user_are_in_the_name() -> None:
     assert run_slug("depth9", config) == "sigmoid-drop0.1-adam"
 
 
+@pytest.mark.slow
 def test_no_two_settings_of_a_study_share_a_name() -> None:
     generator = random.Random(0)
     for name, study in STUDIES.items():

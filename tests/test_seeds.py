@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mnist_depth.seeds import derive
 
@@ -18,6 +19,7 @@ def test_seed_name_and_index_tell_streams_apart() -> None:
     assert len(found) == 30 * 3 * 30
 
 
+@pytest.mark.slow
 def test_neighboring_seeds_are_not_correlated() -> None:
     bits = np.array([[derive(seed, "kernel") >> bit & 1 for bit in range(31)] for seed in range(4_000)], float)
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.04  # 5 standard deviations of a fair coin

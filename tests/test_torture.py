@@ -11,6 +11,8 @@ import pytest
 
 from scripts import torture
 
+pytestmark = pytest.mark.slow
+
 
 def _cannot_mount(folder: Path) -> str:
     """Why a tmpfs cannot be mounted here; nothing where it can."""

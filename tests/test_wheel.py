@@ -15,6 +15,8 @@ import pytest
 
 from mnist_depth.version import __version__
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("mnist_depth", "tests", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,4 +1,4 @@
-"""Figures of trainings: `data` holds the measurements, `arrangement` puts them on common axes, `style` chooses colors and
+"""Figures of trainings: `data` holds measurements, `arrangement` puts them on common axes, `style` chooses colors and
 names, `interactive` and `traces` draw with plotly, `static` with matplotlib, and `draw` has one call per figure, which
 this package exports.
 """

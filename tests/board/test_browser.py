@@ -20,6 +20,7 @@ from .boards import RUN
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(reason_to_skip() is not None, reason=reason_to_skip() or ""),
+    pytest.mark.slow,
 ]
 
 

@@ -26,7 +26,7 @@ from mnist_depth.errors import UserError
 from .boards import RUN, children, eventually, processes_on, write_run
 from .sshd import run_sshd
 
-pytestmark = pytest.mark.ssh
+pytestmark = [pytest.mark.ssh, pytest.mark.slow]
 
 PYTHON = sys.executable
 SCRIPT = Path(__file__).parents[2] / "scripts" / "remote_board"

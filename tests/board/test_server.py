@@ -20,6 +20,8 @@ from mnist_depth.errors import UserError
 
 from .boards import RUN, eventually, processes_on
 
+pytestmark = pytest.mark.slow
+
 
 def get(board: Board, path: str) -> Any:
     with urllib.request.urlopen(board.url + path, timeout=30) as answer:

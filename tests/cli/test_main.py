@@ -15,6 +15,8 @@ from mnist_depth.config import FIELDS
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps import sweep, worker
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--dataset=digits", "--depth=2", "--width=8", "--epochs=2", "--quiet"]
 
 

@@ -20,6 +20,8 @@ from mnist_depth.summaries import text
 
 from .hostile import FLOATS, INTEGERS, NASTY, NOT_FINITE, is_one_line, reproducible, texts, tried, typed, usual
 
+pytestmark = pytest.mark.slow
+
 DEEP: Any = json.loads("[" * 400 + "]" * 400)
 ODD = [None, True, False, [], {}, [1, [2]], {"a": {"b": None}}, DEEP, *INTEGERS, *FLOATS, *NOT_FINITE, *NASTY]
 odd = st.sampled_from(ODD)

@@ -35,6 +35,8 @@ from mnist_depth.training.run import train_run
 from ..board.boards import eventually
 from .hostile import call, is_one_line, reproducible, tried
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--dataset=xor", "--depth=2", "--width=4", "--epochs=3", "--weight_decay=1e-4")
 CONFIG = RunConfig(dataset="xor", depth=2, width=4, epochs=3, weight_decay=1e-4)
 UNFINISHED = replace(CONFIG, seed=1)

@@ -25,6 +25,8 @@ from mnist_depth.sweeps import sweep
 
 from .hostile import INTEGERS, NASTY, call, reproducible, texts, typed, usual
 
+pytestmark = pytest.mark.slow
+
 FLAGS = flags.define()
 MULTIPLIED = ("seeds", "trials", "rounds")
 """Flags of which each unit costs time."""

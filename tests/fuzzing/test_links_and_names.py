@@ -16,6 +16,8 @@ from mnist_depth.training.run import train_run
 
 from .hostile import call
 
+pytestmark = pytest.mark.slow
+
 CONFIG = RunConfig(dataset="xor", depth=2, width=4, epochs=3)
 LINE = ("train", "--dataset=xor", "--depth=2", "--width=4", "--epochs=3", "--quiet")
 STUDY, SLUG, SEED = 0, 1, 2

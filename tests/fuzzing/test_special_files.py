@@ -26,6 +26,8 @@ from mnist_depth.sweeps import sweep
 from ..results.fabricated_runs import write_run
 from .hostile import call
 
+pytestmark = pytest.mark.slow
+
 CONFIG = RunConfig(dataset="xor", depth=2, width=4, epochs=3)
 LINE = ("train", "--dataset=xor", "--depth=2", "--width=4", "--epochs=3", "--quiet")
 SECONDS = 60

@@ -26,6 +26,8 @@ from mnist_depth.instrument.names import trainable_variables
 from mnist_depth.instrument.step_clock import StepClock
 from tests.instrument.zoo import SAMPLES, ZOO, Specimen, specimen
 
+pytestmark = pytest.mark.slow
+
 BATCH, EPOCHS = 8, 2
 PER_EPOCH = SAMPLES // BATCH
 LAST = EPOCHS * PER_EPOCH

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_depth.examples import keras_fit
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_example_to_copy(tmp_path: Path) -> None:

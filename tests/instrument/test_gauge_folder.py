@@ -15,6 +15,8 @@ import pytest
 from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
 from tests.instrument.twins import STEPS, X, Y, dense, network
 
+pytestmark = pytest.mark.slow
+
 SCHEDULE = every_steps(2)
 
 

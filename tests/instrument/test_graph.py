@@ -14,6 +14,8 @@ from mnist_depth.instrument.graph import conceptual_graph, op_graph
 from mnist_depth.instrument.names import outer_layers, variables
 from tests.instrument.zoo import ZOO, specimen
 
+pytestmark = pytest.mark.slow
+
 
 def _boxes(graph: Any) -> set[str]:
     return {node.name.rpartition("/")[0] for node in graph.node}

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(3)
 X, Y = RANDOM.normal(size=(24, 6)).astype("float32"), RANDOM.integers(0, 3, 24).astype("int32")
 STEPS = [1, 2, 3]

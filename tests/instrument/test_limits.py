@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from mnist_depth.instrument.limits import limits
 
+pytestmark = pytest.mark.slow
+
 ACTIVATIONS: Any = keras.activations
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from mnist_depth.instrument.nonfinite import first_nonfinite
 
+pytestmark = pytest.mark.slow
+
 IN_ORDER = [
     "activation_std/layer_01",
     "pre_activation_mean/layer_02",

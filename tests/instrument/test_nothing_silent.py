@@ -12,6 +12,8 @@ import tensorflow as tf
 from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps, measure
 from tests.instrument.twins import STEPS, X, Y, assert_same, dense, messages_of, network, train
 
+pytestmark = pytest.mark.slow
+
 
 def gauge(probe: Any = (X, Y), **options: Any) -> tuple[DepthGauge, MemoryWriter]:
     writer = MemoryWriter()

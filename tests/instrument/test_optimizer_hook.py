@@ -17,6 +17,8 @@ from mnist_depth.instrument.hooked_training import attach, detach, hooks_of
 from mnist_depth.instrument.names import trainable_variables
 from mnist_depth.instrument.optimizer_hook import CAPACITY, OptimizerHook
 
+pytestmark = pytest.mark.slow
+
 STEPS, BATCH, FEATURES = 6, 5, 4
 X = np.random.default_rng(0).normal(size=(STEPS * BATCH, FEATURES)).astype(np.float32)
 Y = np.random.default_rng(1).integers(0, 3, STEPS * BATCH)

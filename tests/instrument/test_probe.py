@@ -19,6 +19,8 @@ from mnist_depth.instrument.probe import Measurement, Probe
 from mnist_depth.instrument.statistics import LAYER_SUBJECTS
 from tests.instrument.zoo import ZOO, Specimen, specimen
 
+pytestmark = pytest.mark.slow
+
 ARRAYS = ("gradient", "weight", *LAYER_SUBJECTS)
 
 

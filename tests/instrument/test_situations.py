@@ -19,6 +19,8 @@ from mnist_depth.instrument import DepthGauge, JsonLinesWriter, MemoryWriter, Mu
 from mnist_depth.instrument.notice import notice_if_slow
 from tests.instrument.twins import STEPS, X, Y, assert_same, dense, messages_of, network, train
 
+pytestmark = pytest.mark.slow
+
 
 def gauge(probe: Any = (X, Y), **options: Any) -> tuple[DepthGauge, MemoryWriter]:
     writer = MemoryWriter()

@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_mirrored_strategy_on_two_logical_devices() -> None:
     """In a process of its own, because logical devices must be made before TensorFlow starts."""

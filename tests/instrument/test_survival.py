@@ -14,6 +14,8 @@ from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
 from mnist_depth.instrument.error_text import cause
 from tests.instrument.twins import STEPS, X, Y, assert_same, dense, messages_of, network, train
 
+pytestmark = pytest.mark.slow
+
 
 def gauge(probe: Any = (X, Y), **options: Any) -> tuple[DepthGauge, MemoryWriter]:
     writer = MemoryWriter()

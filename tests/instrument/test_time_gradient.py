@@ -82,6 +82,7 @@ def test_a_cell_with_slopes_against_the_product_of_its_jacobians() -> None:
     assert gain == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [
@@ -108,6 +109,7 @@ def test_long_sequences_of_a_small_gain_do_not_underflow() -> None:
     assert gain == pytest.approx(GAIN, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_verdict_on_a_long_memory_is_that_it_vanishes_through_time() -> None:
     """The label is in the first of 60 steps: the loss stays at that of a constant prediction."""
     keras.utils.set_random_seed(0)

@@ -73,6 +73,7 @@ GAUGES: dict[str, Callable[[], DepthGauge]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "gauge"),
     [*itertools.product((Noise, Generator), GAUGES), (Drop, "applied"), (Latent, "both"), (Counter, "both")],
@@ -130,6 +131,7 @@ class Recompile(keras.callbacks.Callback):
             model.make_train_function(force=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gauge", GAUGES)
 @pytest.mark.parametrize("gauge_first", [False, True])
 @pytest.mark.filterwarnings("ignore:the probe is traced anew")

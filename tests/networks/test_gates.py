@@ -12,6 +12,8 @@ from mnist_depth.config import RunConfig
 from mnist_depth.plan import Plan
 from mnist_depth.training import loop
 
+pytestmark = pytest.mark.slow
+
 
 def _learn(**fields: Any) -> tuple[float, float]:
     """Loss and accuracy after training on all four inputs at once."""

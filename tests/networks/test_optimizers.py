@@ -14,6 +14,8 @@ from mnist_depth.config import RunConfig
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
 from mnist_depth.networks.radam import RAdam
 
+pytestmark = pytest.mark.slow
+
 
 def _algorithm_2(start: np.ndarray, gradients: list[np.ndarray], rate: float, beta_2: float) -> list[np.ndarray]:
     """Liu et al. 2019, algorithm 2, line by line in float64."""

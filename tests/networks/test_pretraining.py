@@ -19,6 +19,8 @@ from mnist_depth.networks.pretraining.rbm import RBM
 from mnist_depth.networks.weight_layer import weight_layers
 from mnist_depth.registry import lookup
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def digits() -> np.ndarray:

@@ -12,6 +12,8 @@ from mnist_depth.config import REGISTRIES, RunConfig
 from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
 from mnist_depth.registry import lookup
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {"dataset": "digits", "depth": 4, "width": 12, "pretraining_epochs": 1}
 NEEDS: dict[tuple[str, str], dict[str, Any]] = {("pretraining", "dbn"): {"activation": "sigmoid"}}
 """What a choice cannot be without."""

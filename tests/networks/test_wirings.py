@@ -13,6 +13,8 @@ from mnist_depth.config import RunConfig
 from mnist_depth.instrument import MemoryWriter
 from mnist_depth.networks import recurrence
 
+pytestmark = pytest.mark.slow
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 784), np.uint8)
 PIXELS = IMAGES / np.float32(255)
 LABELS = np.arange(6, dtype=np.int32)

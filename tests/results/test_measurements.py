@@ -57,6 +57,7 @@ def glorot(index: int) -> Any:
     return keras.initializers.GlorotNormal(seed=index)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "initializer", "verdicts"),
     [
@@ -159,12 +160,14 @@ def batch(tmp_path: Path) -> Path:
     return tmp_path / "batch.npz"
 
 
+@pytest.mark.slow
 def test_a_saved_model_and_batch(saved: Path, batch: Path) -> None:
     diagnosis = judge(from_files(saved, batch))
     assert diagnosis.verdict == "vanishing"
     assert "Measured: model.keras on the 64 examples of batch.npz." in render(diagnosis)
 
 
+@pytest.mark.slow
 def test_a_saved_network_of_this_package_loads_with_its_own_layers(batch: Path, tmp_path: Path) -> None:
     config = RunConfig(depth=4, width=16, activation="maxout:3", batch_norm="before", wiring="residual:2")
     code = (

@@ -13,6 +13,8 @@ from mnist_depth.results.diagnosis import diagnose
 from mnist_depth.results.model_measurements import from_model
 from mnist_depth.results.trial_steps import minibatches
 
+pytestmark = pytest.mark.slow
+
 keras: Any = importlib.import_module("keras")
 layers = keras.layers
 

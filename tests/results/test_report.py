@@ -22,6 +22,8 @@ from mnist_depth.results.report import write_report
 from .conftest import STORY
 from .fabricated_runs import headline, write_run
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_page_tells_question_answer_and_origin(text: str) -> None:
     for part in (

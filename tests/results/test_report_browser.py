@@ -28,6 +28,7 @@ DRIVER = shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="chromium and chromedriver are not installed"),
+    pytest.mark.slow,
 ]
 
 SIZES = {"desktop": (1280, 900), "phone": (360, 780)}

@@ -11,6 +11,8 @@ import pytest
 
 from mnist_depth.runtime import environment
 
+pytestmark = pytest.mark.slow
+
 MACOS = "import os; del os.sched_getaffinity"
 
 

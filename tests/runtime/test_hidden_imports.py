@@ -10,6 +10,8 @@ import pytest
 
 from mnist_depth.runtime.hidden_imports import KERAS_EXTRAS, without
 
+pytestmark = pytest.mark.slow
+
 KERAS = f"""
 import sys
 from mnist_depth.runtime.hidden_imports import without

@@ -11,6 +11,8 @@ import pytest
 
 from mnist_depth.runtime import settings
 
+pytestmark = pytest.mark.slow
+
 PAGE_FAULTS_OF_20_ALLOCATIONS = """
 import ctypes, os
 from pathlib import Path

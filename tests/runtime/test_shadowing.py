@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SHADOW = "raise SystemExit('imported from the current folder')"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from mnist_depth.runtime import settings
 
+pytestmark = pytest.mark.slow
+
 LISTENING = """
 import sys, time
 from mnist_depth.runtime import signals

@@ -11,6 +11,8 @@ import pytest
 
 from mnist_depth.runtime import streams
 
+pytestmark = pytest.mark.slow
+
 COMMAND = f"{sys.executable} -m mnist_depth"
 
 

@@ -76,6 +76,7 @@ def test_damaged_measurements_are_one_clear_line(tmp_path: Path) -> None:
         write_run(read_run(record.folder))
 
 
+@pytest.mark.slow
 def test_two_processes_take_turns(tmp_path: Path) -> None:
     for seed in range(3):
         make_run(tmp_path, seed=seed)

@@ -18,6 +18,8 @@ from mnist_depth.sweeps.sweep import Options
 from mnist_depth.training.options import INSTRUMENTS, RunOptions
 from mnist_depth.training.run import train_run
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_machine_is_measured_once_and_quickly() -> None:
     cost.measured_rate.cache_clear()

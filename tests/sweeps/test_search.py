@@ -17,6 +17,8 @@ from mnist_depth.errors import UserError
 from mnist_depth.sweeps import sweep
 from mnist_depth.sweeps.search import DEFAULT_SPACE, KEPT_SHARE, SearchSettings, Space, Trial, ranked, search
 
+pytestmark = pytest.mark.slow
+
 BASE: dict[str, Any] = {"dataset": "digits", "depth": 2, "width": 8, "epochs": 9}
 PEAK = -3.0
 """The decimal exponent of the best learning rate."""

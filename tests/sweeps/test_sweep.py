@@ -25,6 +25,8 @@ from mnist_depth.sweeps import sweep, worker
 from mnist_depth.sweeps.backends import backend
 from tests.outcomes import outcome_of
 
+pytestmark = pytest.mark.slow
+
 GATES = [
     RunConfig(dataset="xor", depth=2, width=2, epochs=400, optimizer="sgd", seed=seed, activation=activation)
     for seed in (0, 1)

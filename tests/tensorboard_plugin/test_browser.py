@@ -27,6 +27,7 @@ from .conftest import HOSTILE
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(reason_to_skip() is not None, reason=reason_to_skip() or ""),
+    pytest.mark.slow,
 ]
 
 QUANTITY = "pre_activation_gradient_norm"

@@ -120,6 +120,7 @@ def _gain_errors(name, sigma_w, seeds=5, phi=None):
     return measured / np.array([row.gain for row in rows[:-1]]) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sigma_w"),
     [
@@ -135,6 +136,7 @@ def test_predicted_gain_is_the_measured_one(name, sigma_w):
     assert np.abs(errors).max() <= 0.06
 
 
+@pytest.mark.slow
 def test_predicted_gain_of_maxout_is_the_measured_one():
     errors = _gain_errors("maxout", 0.9, seeds=2, phi=theory.TABLE["linear"]._replace(pieces=3))
     assert abs(math.expm1(np.log1p(errors).mean())) <= 0.02

@@ -13,6 +13,8 @@ import pytest
 from mnist_depth.errors import UserError
 from mnist_depth.training.checkpoint import FILE, Checkpoint
 
+pytestmark = pytest.mark.slow
+
 X, Y = np.random.default_rng(0).normal(size=(32, 4)), np.arange(32) % 3
 
 

@@ -13,6 +13,8 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.training import evaluate
 
+pytestmark = pytest.mark.slow
+
 
 def _run(folder: Path, config: RunConfig, status: str = "finished") -> Path:
     folder.mkdir()

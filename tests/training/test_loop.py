@@ -15,6 +15,8 @@ from mnist_depth.datasets import Split
 from mnist_depth.plan import Plan
 from mnist_depth.training import loop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def digits() -> datasets.Dataset:

@@ -21,6 +21,8 @@ from mnist_depth.training.options import INSTRUMENTS, RunOptions
 from mnist_depth.training.run import train_run
 from tests.outcomes import outcome_of, outcomes_below
 
+pytestmark = pytest.mark.slow
+
 STEPS_PER_EPOCH = 13
 """1,350 training digits in batches of 100."""
 
