@@ -122,6 +122,8 @@ def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
 
     if not values.data:
         raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
+    if values.repair:
+        _check_target(Path(values.repair))
     x, y = load_batch(Path(values.data))
     with silenced():
         model = load_model(path)
@@ -133,14 +135,17 @@ def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
     return found
 
 
-def _repair(model: Any, x: Any, y: Any, found: Diagnosis, target: Path) -> None:
-    """Write a repaired model; raises UserError where `target` cannot be one."""
-    from mnist_depth.results.repair import repair
-
+def _check_target(target: Path) -> None:
+    """Raises UserError where a repaired model cannot be written; before it is measured, which takes a while."""
     if target.suffix != ".keras":
         raise UserError(f"--repair={target} must end in .keras")
     if target.exists():
         raise UserError(f"{target} exists already; name another file")
+
+
+def _repair(model: Any, x: Any, y: Any, found: Diagnosis, target: Path) -> None:
+    from mnist_depth.results.repair import repair
+
     repaired = repair(model, x, y, before=found)
     print(f"\nREPAIR\n{repaired.text}")
     if repaired.changes:

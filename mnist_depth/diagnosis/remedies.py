@@ -115,6 +115,14 @@ RANDOM_WEIGHTS = _Rule(
     ),
     lambda traits: _base(traits, "initializer") in ("", "zeros", "normal_0_01"),
 )
+HIDDEN_LAYER = _Rule(
+    Remedy(
+        "a hidden layer with ReLU before the output",
+        "a single weight layer separates classes by hyperplanes only (Minsky & Papert 1969)",
+        "",
+    ),
+    lambda traits: not _has_hidden(traits) and "recurrent" not in traits,
+)
 SMALLER_SCALE = _Rule(
     Remedy("a smaller initial scale", "the gain per layer is proportional to it", "phase_diagram"),
     lambda traits: not _fixed_scale(traits),
@@ -236,12 +244,12 @@ RULES: dict[str, tuple[_Rule, ...]] = {
     "saturated": (_Rule(HE, _fixed_scale), RELU, BATCH_NORM, SMALLER_SCALE),
     "learning rate too high": (LOWER_RATE,),
     "learning rate too low": (HIGHER_RATE,),
-    "not learning": (RELU, BATCH_NORM, RESIDUAL, ADAM),
+    "not learning": (HIDDEN_LAYER, RELU, BATCH_NORM, RESIDUAL, ADAM),
     "vanishes through time": (GATES, OPEN_GATES, ORTHOGONAL_CELL, EVERY_STEP, SHORTER),
     "explodes through time": (CLIPPING, ORTHOGONAL_CELL, GATES, SHORTER),
     "dead units": (LEAKY, LOWER_RATE),
     "signal collapses": (BATCH_NORM, RESIDUAL),
-    "loss not falling": (OTHER_RATE, CHECK_DATA, MORE_UPDATES),
+    "loss not falling": (OTHER_RATE, HIDDEN_LAYER, CHECK_DATA, MORE_UPDATES),
 }
 """Kind of finding -> its remedies, most effective first. Kinds without an entry carry their remedy in `KINDS`."""
 

@@ -6,14 +6,15 @@ A trial takes steps on minibatches as training does, so its loss is a short fore
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 
 from mnist_depth.diagnosis.finding import Finding
-from mnist_depth.diagnosis.kinds import find
+from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Measurements, Trial
 from mnist_depth.diagnosis.message import Message
 
-LEARNED = 0.12
+LEARNED = 0.15
 """Part of the reference loss that trial steps at the own rate must remove. Source: the benchmark."""
 
 HELPS = 0.2
@@ -27,6 +28,12 @@ HALF = 0.5
 
 SLOW, ON_ITS_WAY = 10.0, 0.2
 """A network that removes this part of its start loss, and more at a rate of up to SLOW times its own, is only slow."""
+
+FAR = 2.0
+"""A loss above this multiple of the reference after the trial steps is not on its way. Source: the benchmark."""
+
+STEADY = 3.0
+"""Standard errors by which a loss must fall from the first to the last quarter of a trial to fall steadily."""
 
 TINY_UPDATE = 1e-4
 """||update|| / ||weights|| below which, in every layer, a learning rate is too low if the loss does not fall."""
@@ -57,10 +64,14 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def removed(trial: Trial, reference: float) -> float:
-    """Part of the reference loss that is gone in the last quarter of a trial; -inf where that is not finite."""
+def removed(trial: Trial, reference: float, lowest: float = 0.0) -> float:
+    """Part of the way from the reference down to the lowest loss that the last quarter of a trial has covered.
+
+    `lowest` is above zero for soft labels; a reference below it is measured by its own size. -inf where not finite.
+    """
     last = _mean(trial.losses[-max(1, len(trial.losses) // 4) :])
-    return (reference - last) / abs(reference) if reference and math.isfinite(last) else -math.inf
+    way = reference - lowest if reference > lowest else abs(reference)
+    return (reference - last) / way if way and math.isfinite(last) else -math.inf
 
 
 def learning_factors(measured: Measurements) -> list[float]:
@@ -68,7 +79,7 @@ def learning_factors(measured: Measurements) -> list[float]:
     reference = reference_loss(measured)
     if reference is None:
         return []
-    return sorted(t.factor for t in measured.trials if t.factor != 1 and removed(t, reference) >= HELPS)
+    return sorted(t.factor for t in measured.trials if t.factor != 1 and _share(measured, t, reference) >= HELPS)
 
 
 def trial_learns(measured: Measurements) -> bool | None:
@@ -76,7 +87,11 @@ def trial_learns(measured: Measurements) -> bool | None:
     reference = reference_loss(measured)
     if not measured.trials or reference is None:
         return None
-    return removed(measured.trials[0], reference) >= LEARNED
+    return _share(measured, measured.trials[0], reference) >= LEARNED
+
+
+def _share(measured: Measurements, trial: Trial, reference: float) -> float:
+    return removed(trial, reference, measured.lowest_loss)
 
 
 def next_factor(measured: Measurements) -> float | None:
@@ -122,7 +137,8 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
         lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HALF]
     if lower:
         yield find("learning rate too high", _other_rate(steps, max(lower)), figure=max(lower))
-    elif higher and min(higher) <= SLOW and (fall := removed(first, _start(measured) or 0.0)) >= ON_ITS_WAY:
+    elif higher and min(higher) <= SLOW and _is_on_its_way(measured, first):
+        fall = removed(first, _start(measured) or 0.0)
         words = Message(
             "{steps} steps on the batch lower the loss by {fall:.0%}; with a learning rate of {factor:g} times this "
             "it falls further",
@@ -150,6 +166,27 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
             steps=steps,
         )
         yield find("not learning", words, figure=0.0)
+
+
+def _is_on_its_way(measured: Measurements, first: Trial) -> bool:
+    """Whether the network learns at its own rate, only not within the trial steps."""
+    if removed(first, reference_loss(measured) or 0.0) < 1 - FAR:
+        return False
+    if removed(first, _start(measured) or 0.0) >= ON_ITS_WAY:
+        return True
+    # A new head on frozen features is usually trained in many small steps: what counts is that they lead down.
+    is_head = any(not layer.trainable for layer in measured.layers)
+    return is_head and _largest_update(measured) >= threshold("update size") and _falls_steadily(first)
+
+
+def _falls_steadily(trial: Trial) -> bool:
+    """Whether the loss falls from the first to the last quarter by more than the noise of the minibatches."""
+    count = len(trial.losses) // 4
+    first, last = trial.losses[:count], trial.losses[-count:]
+    if not all(map(math.isfinite, (*first, *last))):
+        return False
+    noise = math.sqrt((statistics.pvariance(first) + statistics.pvariance(last)) / count)
+    return _mean(first) - _mean(last) > STEADY * noise
 
 
 def _explodes(trial: Trial) -> Message:

@@ -41,6 +41,7 @@ def model_traits(model: keras.Model) -> dict[str, str]:
     kinds = [type(layer).__name__ for layer in layers]
     hidden = [name for name in map(activation_name, plain) if name not in ("", "softmax")]
     weighted = [layer for layer in plain if hasattr(layer, "kernel_initializer")]
+    multiplying = [layer for layer in plain if layer in weighted or _has_matrix(layer)]
     initializers = [type(layer.kernel_initializer).__name__ for layer in weighted]
     optimizer = getattr(model, "optimizer", None)
     traits = {
@@ -53,7 +54,7 @@ def model_traits(model: keras.Model) -> dict[str, str]:
         "attention": "used" if any("Attention" in kind for kind in kinds) else None,
         "recurrent": _recurrent(kinds) if recurrent else None,
         "recurrent_initializer": "orthogonal" if recurrent and all(map(_is_orthogonal, recurrent)) else None,
-        "hidden": "none" if recurrent and len(weighted) < 2 else None,
+        "hidden": "none" if len(multiplying) < 2 else None,
     }
     return {name: value for name, value in traits.items() if value}
 
@@ -63,6 +64,11 @@ def activation_name(layer: Any) -> str:
     known = ACTIVATION_LAYERS.get(type(layer).__name__, "")
     name = known or getattr(getattr(layer, "activation", None), "__name__", "")
     return "" if name == "linear" else name
+
+
+def _has_matrix(layer: Any) -> bool:
+    """Whether a layer of the user's own multiplies by weights."""
+    return type(layer).__name__ != "Embedding" and any(len(v.shape) > 1 for v in layer._trainable_variables)
 
 
 def _recurrent(kinds: list[str]) -> str:

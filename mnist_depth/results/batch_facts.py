@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from mnist_depth.diagnosis import Data, Output
-from mnist_depth.diagnosis.constant_loss import loss_name, reference_losses
-
-__all__ = ["batch_data", "constant_loss", "loss_name"]
+from mnist_depth.diagnosis.constant_loss import References, reference_losses
 
 SCALING_LAYERS = (
     "Rescaling",
@@ -92,7 +90,6 @@ def _is_scaled(model: Any) -> bool:
     return False
 
 
-def constant_loss(output: Output, y: Any) -> float | None:
-    """The loss of the best prediction that ignores the input; None for losses without a formula."""
-    found = reference_losses(output.loss, y, units=output.units or 1)
-    return None if found is None else found.constant
+def references(loss: Any, output: Output, y: Any) -> References | None:
+    """The losses of the best constant and of a perfect prediction; None for a Keras loss without a formula."""
+    return reference_losses(loss, y, units=output.units or 1)

@@ -77,12 +77,14 @@ class ModelMeasurer:
                 return unmeasured
             raise
         output = output_and_loss(model, layers, x, y, self._given_loss)
+        references = batch_facts.references(self._given_loss or getattr(model, "loss", None), output, y)
         found = Measurements(
             source=name,
             layers=layers,
             loss=measured.scalars.get("probe_loss"),
             traits=model_traits(model),
-            constant_loss=batch_facts.constant_loss(output, y),
+            constant_loss=None if references is None else references.constant,
+            lowest_loss=0.0 if references is None else references.lowest,
             data=data,
             output=output,
             is_linear=is_linear(model, layers, x),
@@ -151,8 +153,8 @@ class ModelMeasurer:
             return 0.0
         loss = self._trial.held_out_loss(*as_tensors((x, y), self.model)[:2])
         if loss is None:
-            return removed(measured.trials[0], reference)
-        return 1 - loss / reference if math.isfinite(loss) else -math.inf
+            return removed(measured.trials[0], reference, measured.lowest_loss)
+        return (reference - loss) / (reference - measured.lowest_loss) if math.isfinite(loss) else -math.inf
 
 
 def _optimizer(model: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mnist_depth.diagnosis import Layer, Output
+from mnist_depth.diagnosis.constant_loss import loss_name
 from mnist_depth.instrument.traits import activation_name
-from mnist_depth.results import batch_facts
 
 
 def is_one_hot(y: Any) -> bool:
@@ -44,7 +44,7 @@ def _probabilities(y_pred: Any) -> bool:
 
 def output_of_last_layer(model: Any, given_loss: Any) -> Output:
     """Properties of output and loss that need no measurement."""
-    name, logits = batch_facts.loss_name(given_loss or getattr(model, "loss", None))
+    name, logits = loss_name(given_loss or getattr(model, "loss", None))
     last = model.layers[-1] if model.layers else None
     shape: Any = last.output.shape if last is not None and hasattr(last, "output") else ()
     units = shape[-1] if shape and isinstance(shape[-1], int) else None
@@ -54,7 +54,7 @@ def output_of_last_layer(model: Any, given_loss: Any) -> Output:
 def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given_loss: Any) -> Output:
     compiled = getattr(model, "loss", None) if given_loss is None else given_loss
     single = not isinstance(compiled, (dict, list, tuple))
-    name, logits = batch_facts.loss_name(compiled) if single and compiled is not None else ("", False)
+    name, logits = loss_name(compiled) if single and compiled is not None else ("", False)
     last = next((layer for layer in layers if layer.is_output), None)
     if last is None:
         return Output(loss=name, from_logits=logits)

@@ -8,30 +8,17 @@ import numpy as np
 
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS
 from mnist_depth.instrument.traits import activation_name
+from mnist_depth.results.copying import compiled_like
 from mnist_depth.results.lsuv import weight_layers
 
 LINEAR_TAILED = ("relu", "leaky_relu", "elu", "selu", "swish", "silu", "gelu", "mish")
 """Activations that do not saturate for large inputs; all others are replaced."""
 
+HIDDEN_UNITS = 64
+"""Width of a hidden layer that is added to a model without one."""
+
 MIN_VARIANCE = 1e-3
 """Smallest variance of an input column, relative to the mean one: columns that hardly vary are not blown up."""
-
-
-def copied(model: Any) -> Any:
-    """The same model with the same weights and settings."""
-    import keras
-
-    clone = keras.models.clone_model(model)
-    if not clone.built and model.built:
-        raise ValueError("the copy is not built")
-    clone.set_weights(model.get_weights())
-    return _compiled_like(model, clone)
-
-
-def _compiled_like(model: Any, clone: Any) -> Any:
-    if model.compiled:
-        clone.compile_from_config(model.get_compile_config())
-    return clone
 
 
 def rebuilt(
@@ -40,9 +27,13 @@ def rebuilt(
     activation: str | None = None,
     batch_norm: bool = False,
     residual: bool = False,
+    hidden_layer: str | None = None,
     normalized: np.ndarray | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
-    """A clone whose weight layers have new weights and the requested changes; `normalized` scales inputs like these."""
+    """A clone whose weight layers have new weights and the requested changes.
+
+    `hidden_layer` adds one with this activation before the last weight layer; `normalized` scales inputs like these.
+    """
     import keras
 
     last = _last_weight_layer(model)
@@ -60,6 +51,8 @@ def rebuilt(
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if normalized is not None and args and _is_input(args[0]):
             args = (_normalization(normalized)(args[0]), *args[1:])
+        if hidden_layer is not None and layer.name == last.name:
+            args = (_hidden(layer, hidden_layer)(args[0]), *args[1:])
         if layer.name not in hidden:
             return layer(*args, **kwargs)
         return _wrapped_call(layer, args, kwargs, batch_norm=batch_norm, residual=residual)
@@ -72,11 +65,13 @@ def rebuilt(
     changes = [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in _grouped(changed).items()]
     if normalized is not None:
         changes.insert(0, "inputs scaled to zero mean and unit variance")
+    if hidden_layer is not None:
+        changes.append(f"a hidden layer of {HIDDEN_UNITS} units with {hidden_layer} before {last.name}")
     if batch_norm and hidden:
         changes.append(f"batch normalization before the activation of {len(hidden)} layers")
     if residual and hidden:
         changes.append("residual connections around hidden layers of equal shape")
-    return _compiled_like(model, copy), tuple(changes)
+    return compiled_like(model, copy), tuple(changes)
 
 
 def _is_input(tensor: Any) -> bool:
@@ -92,6 +87,14 @@ def _normalization(x: np.ndarray) -> Any:
     variance = np.maximum(variance, MIN_VARIANCE * variance.mean())
     axis: Any = -1 if x.ndim == 2 else None
     return keras.layers.Normalization(axis=axis, mean=mean, variance=variance, name="input_normalization")
+
+
+def _hidden(last: Any, activation: str) -> Any:
+    import keras
+
+    return keras.layers.Dense(
+        HIDDEN_UNITS, activation=activation, kernel_initializer="he_normal", name=f"{last.name}_hidden"
+    )
 
 
 def _grouped(changed: dict[str, list[str]]) -> dict[str, list[str]]:

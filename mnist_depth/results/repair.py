@@ -15,10 +15,10 @@ import numpy as np
 
 from mnist_depth.diagnosis import Diagnosis, Measurements, judge, summary_line
 from mnist_depth.diagnosis.trials import learning_factors, trial_learns
-from mnist_depth.errors import UserError
-from mnist_depth.results.lsuv import lsuv
+from mnist_depth.results.copying import copied
+from mnist_depth.results.lsuv import Rescaled, lsuv
 from mnist_depth.results.model_measurements import ModelMeasurer, from_model
-from mnist_depth.results.rebuilding import copied, rebuilt
+from mnist_depth.results.rebuilding import rebuilt
 
 CLEARLY = 0.7
 """Part of the constant prediction's loss that trial steps must remove so that no other repair is tried."""
@@ -53,16 +53,18 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
     """A new model without the errors of `model`, the one that learns best on this batch; the model stays unchanged.
 
     Sequential and functional models of Keras layers are cloned with another learning rate, fresh weights, scaled
-    inputs, another activation, batch normalization or residual connections. Weights that are kept are copied. Any other
-    model is copied where Keras can (`get_config`) and rescaled with `lsuv`. Errors of data, labels or loss are not
-    repaired: the text says so. Raises UserError when the model cannot be measured or copied.
+    inputs, another activation, batch normalization or residual connections. Weights that are kept are copied. A
+    subclassed model is copied by `get_config`, and gets another learning rate or is rescaled with `lsuv`. Without a
+    working `get_config` this is done to the model itself if it removes the errors; `changes` begins with "in place".
+    Errors of data, labels or loss are not repaired: the text says so. Raises UserError when the model cannot be
+    measured.
     """
     measured = from_model(model, x, y)
     before = before or judge(measured)
     if not before.has_errors:
         return Repaired(model, (), before, before)
     best: tuple[float, Repaired] | None = None
-    any_copy = False
+    any_copy = False  # whether Keras can copy or clone the model at all
     for attempt in _attempts(model, measured, before, x):
         try:
             candidate, changes = attempt()
@@ -74,9 +76,33 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
             best = share, repaired
         if best and best[0] >= CLEARLY:
             break
+    repaired = best[1] if best else None
     if not any_copy:
-        raise UserError("the model cannot be copied: its class needs get_config, or a Sequential or functional model")
-    return best[1] if best else Repaired(model, (), before, before)
+        repaired = _in_place(model, measured, before, x, y)
+    return repaired or Repaired(model, (), before, before)
+
+
+def _in_place(model: Any, measured: Measurements, before: Diagnosis, x: Any, y: Any) -> Repaired | None:
+    """The model itself with another learning rate or rescaled weights; None, and all as it was, if that does not help.
+
+    Raises UserError where the model is not compiled or has no layers to rescale.
+    """
+    weights, rate = model.get_weights(), _rate(model) if model.compiled else None
+    kept = False
+    try:
+        for rescale in (False, True) if learning_factors(measured) else (True,):
+            done = lsuv(model, x) if rescale else []
+            changes = (f"in place: {_lsuv_change(done)}",) if rescale else ("in place: no copy of this class",)
+            _, repaired = _tried(model, changes, before, x, y)
+            kept = repaired.is_better
+            if kept:
+                return repaired
+        return None
+    finally:
+        if not kept:
+            model.set_weights(weights)
+            if rate is not None:
+                model.optimizer.learning_rate = rate
 
 
 def _tried(candidate: Any, changes: Sequence[str], before: Diagnosis, x: Any, y: Any) -> tuple[float, Repaired]:
@@ -111,9 +137,11 @@ def _attempts(model: Any, measured: Measurements, before: Diagnosis, x: Any) -> 
     def rebuild(**changes: Any) -> Attempt:
         return lambda: rebuilt(model, normalized=inputs, **changes)
 
+    least = [*([lambda: (copied(model, x), ())] if learning_factors(measured) else []), rebuild()]
+    if len(measured.layers) == 1:
+        return [*least, rebuild(hidden_layer=REPLACEMENT)]
     return [
-        *([lambda: (copied(model), ())] if learning_factors(measured) else []),
-        rebuild(),
+        *least,
         lambda: _rescaled(model, x),
         rebuild(activation=REPLACEMENT),
         rebuild(activation=REPLACEMENT, batch_norm=True),
@@ -131,6 +159,9 @@ def _rate(model: Any) -> float:
 
 
 def _rescaled(model: Any, x: Any) -> tuple[Any, tuple[str, ...]]:
-    clone = copied(model)
-    done = lsuv(clone, x)
-    return clone, (f"{len(done)} kernels rescaled to unit variance across samples (LSUV)",)
+    clone = copied(model, x)
+    return clone, (_lsuv_change(lsuv(clone, x)),)
+
+
+def _lsuv_change(done: Sequence[Rescaled]) -> str:
+    return f"{len(done)} kernels rescaled to unit variance across samples (LSUV)"

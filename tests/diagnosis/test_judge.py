@@ -162,13 +162,43 @@ def trial(factor: float, start: float, end: float) -> Trial:
 
 
 def test_a_rate_at_which_the_loss_falls_is_slow_and_not_an_error() -> None:
-    """The same batch is an error where the own rate removes less than a fifth of the start loss."""
+    """An error where the own rate removes less than a fifth of the start loss, or ends far above the constant's."""
     trials = (trial(1.0, 1.2, 0.8), trial(10.0, 1.2, 0.6))
     found = judge(replace(measured(geometric(1.0)), trials=trials, constant_loss=0.8)).findings
     assert [(f.severity, f.figure) for f in found if f.kind == "learning rate too low"] == [("warning", 10.0)]
+    far = (trial(1.0, 180.0, 90.0), trial(10.0, 180.0, 0.6))
+    found = judge(replace(measured(geometric(1.0)), trials=far, constant_loss=0.8)).findings
+    assert [f.severity for f in found if f.kind == "learning rate too low"] == ["error"]
     still = (trial(1.0, 1.2, 1.19), trial(10.0, 1.2, 0.6))
     found = judge(replace(measured(geometric(1.0)), trials=still, constant_loss=0.8)).findings
     assert [f.severity for f in found if f.kind == "learning rate too low"] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "update", "end", "severity"),
+    [
+        (True, 5e-3, 0.67, "warning"),
+        (True, 5e-3, 0.699, "error"),
+        (True, 1e-5, 0.67, "error"),
+        (False, 5e-3, 0.67, "error"),
+    ],
+)
+def test_a_head_on_frozen_features_may_learn_in_small_steady_steps(
+    frozen: bool, update: float, end: float, severity: str
+) -> None:
+    """Steps of usual size whose loss falls by more than its noise, here 0.01 either way."""
+    noise = np.tile([0.01, -0.01], 12)
+    own = Trial(1.0, tuple(np.linspace(0.7, end, 24) + noise))
+    layers = (Layer("base", trainable=not frozen), Layer("head", 1.0, update_ratio=update, is_output=True))
+    found = judge(Measurements("", layers, trials=(own, trial(10.0, 0.7, 0.2)), constant_loss=0.7)).findings
+    assert [f.severity for f in found if f.kind == "learning rate too low"] == [severity]
+
+
+def test_soft_labels_leave_less_to_learn() -> None:
+    """From 0.7 to 0.65 is a fourth of the way to 0.5 and a fourteenth of that to zero."""
+    state = replace(measured(geometric(1.0)), trials=(trial(1.0, 0.7, 0.65),), constant_loss=0.7)
+    assert judge(state).verdict == "not learning"
+    assert judge(replace(state, lowest_loss=0.5)).verdict == "healthy"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mnist_depth.diagnosis import KINDS, Diagnosis, Layer, Measurements, judge
+from mnist_depth.diagnosis import KINDS, Diagnosis, Layer, Measurements, Trial, judge
 from mnist_depth.diagnosis.remedies import RULES
 from mnist_depth.studies import STUDIES
 
@@ -41,6 +41,12 @@ def test_rectifier_with_a_fixed_scale_is_offered_he_first() -> None:
 def test_zeros_are_offered_random_weights_first() -> None:
     diagnosis = judge(measured([0.0] * 8 + [1.0], {"activation": "relu", "initializer": "zeros"}))
     assert diagnosis.remedies[0].action.startswith("random initial weights")
+
+
+def test_a_network_without_hidden_layers_is_offered_one() -> None:
+    trials = (Trial(1.0, (0.7,) * 24),)
+    state = replace(measured([1.0], {"hidden": "none", "optimizer": "sgd"}), trials=trials, constant_loss=0.7)
+    assert [remedy.action for remedy in judge(state).remedies] == ["a hidden layer with ReLU before the output", "Adam"]
 
 
 def test_healthy_network_needs_nothing() -> None:

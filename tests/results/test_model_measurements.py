@@ -58,6 +58,17 @@ def normalized(count: int, activation: str) -> list[Any]:
     return stack
 
 
+def test_smoothed_labels_keep_the_loss_of_a_perfect_prediction_above_zero() -> None:
+    """Both references as entropies of the smoothed labels, of their mean and of every single one."""
+    model = keras.Sequential([keras.Input((16,)), layers.Dense(3, "softmax")])
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(label_smoothing=0.3), jit_compile=False)
+    smooth = 0.7 * np.eye(3)[Y] + 0.1
+    mean = smooth.mean(axis=0)
+    measured = from_model(model, X, np.eye(3, dtype=np.float32)[Y])
+    assert measured.constant_loss == pytest.approx(-np.sum(mean * np.log(mean)))
+    assert measured.lowest_loss == pytest.approx(-np.sum(smooth * np.log(smooth)) / len(Y))
+
+
 def test_nothing_of_the_model_and_its_optimizer_changes() -> None:
     model = compiled(*normalized(2, "relu"), layers.Dropout(0.5))
     before = [np.array(variable) for variable in (*model.variables, *model.optimizer.variables)]

@@ -65,9 +65,11 @@ def test_a_healthy_model_is_returned_as_it_is() -> None:
 
 
 class Subclassed(keras.Model):
-    def __init__(self) -> None:
+    """Keras can copy it only with the default depth: it does not remember the argument."""
+
+    def __init__(self, depth: int = 8) -> None:
         super().__init__()
-        self.hidden = [layers.Dense(12, "sigmoid", name=f"dense_{index}") for index in range(4)]
+        self.hidden = [layers.Dense(12, "sigmoid", name=f"dense_{index}") for index in range(depth)]
         self.out = layers.Dense(2)
 
     def call(self, x: Any) -> Any:
@@ -76,8 +78,41 @@ class Subclassed(keras.Model):
         return self.out(x)
 
 
+@pytest.mark.parametrize(("depth", "is_copied"), [(8, True), (7, False)])
+def test_a_subclassed_model_is_rescaled(depth: int, is_copied: bool) -> None:
+    """A copy of it where Keras can make one, else the model itself."""
+    model = Subclassed(depth)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"], jit_compile=False)
+    model(X)
+    before = model.get_weights()
+    repaired = repair(model, X, Y)
+    assert repaired.before.verdict == "vanishing"
+    assert repaired.is_better
+    assert (repaired.model is not model) == is_copied
+    assert repaired.changes[0].startswith("in place") != is_copied
+    unchanged = [np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True)]
+    assert all(unchanged) if is_copied else not any(unchanged[:-2])
+    assert repaired.model.fit(X, Y, epochs=80, verbose=0).history["accuracy"][-1] > 0.9
+
+
+def test_a_model_that_cannot_be_repaired_in_place_is_as_it_was() -> None:
+    """Its loss is always zero."""
+    model = Subclassed(7)
+    model.compile(keras.optimizers.SGD(0.1), lambda y, predicted: keras.ops.mean(predicted) * 0, jit_compile=False)
+    model(X)
+    before, rate = model.get_weights(), float(model.optimizer.learning_rate)
+    repaired = repair(model, X, Y)
+    assert repaired.before.has_errors
+    assert not repaired.is_better
+    assert repaired.model is model
+    assert float(model.optimizer.learning_rate) == rate
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_lsuv_gives_unit_variance_across_samples_to_a_subclassed_model() -> None:
-    model = Subclassed()
+    model = Subclassed(4)
     model(X)
     out = model.out.get_weights()
     done = lsuv(model, X)
