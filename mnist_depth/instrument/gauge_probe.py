@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mnist_depth.instrument.building import build
+from mnist_depth.instrument.building import build, is_built
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.graph import op_graph
 from mnist_depth.instrument.notice import notice_if_slow
@@ -42,7 +42,7 @@ class GaugeProbe:
         if model is not self._model:
             self._model, self._probe, self.failed = model, None, False
             # A layer may create its variables late: an activation with weights is built in its first call.
-            if not (model.built and all(layer.built for layer in model._flatten_layers())):
+            if not (model.built and is_built(model)):
                 self._build(model)
         elif not model.built:
             self._build(model)
@@ -57,18 +57,13 @@ class GaugeProbe:
             self._probe.batch = with_class_weights(self._unweighted, class_weights_of_fit(model))
 
     def _build(self, model: keras.Model) -> None:
-        """Create the variables of a model, because measuring needs them."""
+        """Create the variables of a model if a batch is known; else `fit` does in its first step."""
         has_batch = self._settings.probe is not None and not self.failed
         try:
             build(model, as_tensors(self._settings.probe)[0] if has_batch else _zeros(model))
         except Exception as error:  # the model is foreign code
             if has_batch:
                 self._give_up(error)
-            elif not model.built and not model.trainable_variables:  # a GAN's variables belong to its submodels
-                warnings.warn(
-                    "nothing inside the model is measured, it is not built yet: give a probe, or call it before fit",
-                    stacklevel=2,
-                )
 
     def _choose(self, model: keras.Model) -> Gradients:
         """Return the requested source; by default the probe, unless its loss differs from the training loss."""

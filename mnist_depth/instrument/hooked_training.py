@@ -144,6 +144,8 @@ def detach(hook: OptimizerHook) -> None:
 class AppliedGradients:
     """A hook on every optimizer of a model: exact also where a batch of `fit` makes many updates."""
 
+    is_inside = True
+
     def __init__(self, model: keras.Model, optimizers: Sequence[Any], plan: UpdatePlan, gradients: bool = True) -> None:
         self.model, self._optimizers = model, tuple(optimizers)
         subjects = ("gradient", "update") if gradients else ("update",)
@@ -163,6 +165,7 @@ class AppliedGradients:
         self.is_idle = all(hook.is_idle for hook in self._hooks)
         self.is_waiting = False
         self.fits = True
+        self._first_step = 0
         if gradients and any(optimizer.gradient_accumulation_steps for optimizer in optimizers):
             warnings.warn("gradients are accumulated: of every update, the last minibatch's is written", stacklevel=2)
 
@@ -171,6 +174,7 @@ class AppliedGradients:
 
     def begin(self, clock: StepClock, fit: object) -> None:
         """Attach the hooks for one call of `fit`."""
+        self._first_step = clock.step
         for hook in self._hooks:
             hook.begin(clock.step, clock.offset)
             attach(hook, fit)
@@ -184,7 +188,8 @@ class AppliedGradients:
         hooks_of(self.model).install()
 
     def after_batch(self, clock: StepClock) -> None:
-        """Do nothing: measurements stay on the device until they are read."""
+        """Notice a training that bypasses the hooks; measurements stay on the device until they are read."""
+        self.fits = clock.step == self._first_step or any(hook.is_traced for hook in self._hooks)
 
     def read(self) -> list[Measured]:
         """What was measured since the last time, in the order of the steps."""

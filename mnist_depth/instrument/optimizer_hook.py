@@ -20,6 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mnist_depth.instrument import names
+from mnist_depth.instrument.building import is_built
 from mnist_depth.instrument.optimizers import innermost
 from mnist_depth.instrument.schedule import Schedule
 from mnist_depth.instrument.statistics import VARIABLE_SUBJECTS, choose, evaluate
@@ -46,42 +47,60 @@ class OptimizerHook:
     ) -> None:
         self.model, self.optimizer = model, innermost(optimizer)
         self._others = [other for other in others if other is not self.optimizer]
-        found = names.trainable_variables(model)
-        self._names = {id(v): n for n, v in found.items() if variables is None or re.search(variables, n)}
+        self._pattern = variables or ""
         self._chosen = choose(statistics, VARIABLE_SUBJECTS)
         self._schedule, self._snapshot_schedule = schedule, snapshot_schedule
-        self._columns = [f"{quantity}/{name}" for name in self._names.values() for quantity in self._chosen]
+        self._names: dict[int, str] = {}
+        self._columns: list[str] = []
         self._filled: list[frozenset[str]] = []
         self._needs_before = "update" in snapshots or any(s.subject == "update" for s in self._chosen.values())
         self._snapshots = tuple(snapshots)
-        self._allocate([v for v in found.values() if id(v) in self._names])
-
-    def _allocate(self, variables: Sequence[Any]) -> None:
-        """Buffers on the device, made before the training step is traced."""
-
-        def like(variable: Any) -> tf.Variable:
-            return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False)
-
-        self._rows = CAPACITY if self._columns else 1
-        self._dtype = tf.float64 if any(v.dtype == "float64" for v in variables) else tf.float32
-        self._buffer = tf.Variable(tf.zeros([self._rows, max(len(self._columns), 1)], self._dtype), trainable=False)
-        self._steps = tf.Variable(tf.zeros([self._rows], tf.int64), trainable=False)
-        self._fillings = tf.Variable(tf.zeros([self._rows], tf.int32), trainable=False)
         self._last = tf.Variable(tf.zeros([], tf.int64), trainable=False)
         self._offset = tf.Variable(tf.zeros([], tf.int64), trainable=False)
         self._count = tf.Variable(tf.zeros([], tf.int64), trainable=False)
         self._armed = tf.Variable(tf.zeros([2], tf.bool), trainable=False)
         self._snapshot_step = tf.Variable(-tf.ones([], tf.int64), trainable=False)
+        self._drained = 0
+        self._snapshot_read = -1
+        self.is_traced = False
+        """Whether it is part of a training step."""
+        self._is_allocated = False
+        if is_built(model):
+            self._allocate()
+
+    def _allocate(self) -> None:
+        """Name the variables and create their buffers on the device.
+
+        A model that is not built yet creates its variables while the training step is traced; this is then called from
+        within the trace, after its forward pass.
+        """
+        found = names.trainable_variables(self.model)
+        self._names = {id(v): name for name, v in found.items() if re.search(self._pattern, name)}
+        self._columns = [f"{quantity}/{name}" for name in self._names.values() for quantity in self._chosen]
+        variables = [v for v in found.values() if id(v) in self._names]
+        self._dtype = tf.float64 if any(v.dtype == "float64" for v in variables) else tf.float32
+        with tf.init_scope():  # variables cannot be created inside of a trace
+            self._create_buffers(variables)
+        self._is_allocated = True
+
+    def _create_buffers(self, variables: Sequence[Any]) -> None:
+        def like(variable: Any) -> tf.Variable:
+            return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False)
+
+        self._rows = CAPACITY if self._columns else 1
+        # A ring: row `count % rows` of each holds the statistics of one update, its step, and which trace made it.
+        self._buffer = tf.Variable(tf.zeros([self._rows, max(len(self._columns), 1)], self._dtype), trainable=False)
+        self._steps = tf.Variable(tf.zeros([self._rows], tf.int64), trainable=False)
+        self._fillings = tf.Variable(tf.zeros([self._rows], tf.int32), trainable=False)
         self._before = {id(v): like(v) for v in variables} if self._needs_before else {}
         self._taken = {subject: {id(v): like(v) for v in variables} for subject in self._snapshots}
         self._seen_in_snapshot: dict[str, set[int]] = {subject: set() for subject in self._snapshots}
-        self._drained = 0
-        self._snapshot_read = -1
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to measure."""
-        return not self._names or not (self._columns or self._snapshots)
+        has_subject = bool(self._names) or not self._is_allocated
+        return not has_subject or not (self._chosen or self._snapshots)
 
     def begin(self, step: int = 0, offset: int = 0) -> None:
         """Prepare for a training that is at `step`; the optimizers have counted `offset` updates fewer.
@@ -102,12 +121,13 @@ class OptimizerHook:
 
     def drain(self) -> list[Measured]:
         """Measurements since the last drain, oldest first."""
-        count, rows = int(self._count.numpy()), self._rows
+        count = int(self._count.numpy())
+        if count == self._drained:
+            return []
+        rows = self._rows
         fresh = range(max(self._drained, count - rows), count)
         lost = count - self._drained - len(fresh)
         self._drained = count
-        if not fresh:
-            return []
         if lost:
             warnings.warn(f"{lost} measurements were lost: more than {rows} came between two drains", stacklevel=3)
         places = [at % rows for at in fresh]
@@ -136,6 +156,9 @@ class OptimizerHook:
 
     def before(self, variables: Sequence[Any]) -> None:
         """Called in the step before the update: keep the weights if they will be needed."""
+        self.is_traced = True
+        if not self._is_allocated:
+            self._allocate()
         self._step = self._step_of_update()
         # With several optimizers the step may move by more than one between two updates of this one.
         last = tf.minimum(self._last.read_value(), self._step - 1) if self._others else self._step - 1

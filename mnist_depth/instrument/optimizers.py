@@ -15,9 +15,14 @@ def innermost(optimizer: Any) -> Any:
     return optimizer
 
 
+def compiled_optimizer(model: keras.Model) -> Any:
+    """The optimizer of `compile`; None for a model that is trained by a loop of the user's own and not compiled."""
+    return getattr(model, "optimizer", None)
+
+
 def held_optimizers(model: keras.Model) -> list[Any]:
     """Every optimizer that the model or a model inside it holds as an attribute, the compiled one first."""
-    found = [getattr(model, "optimizer", None)]
+    found = [compiled_optimizer(model)]
     for part in (model, *(layer for layer in model._flatten_layers(include_self=False))):
         for value in list(vars(part).values()):
             found.extend(_optimizers_in(value))
@@ -27,7 +32,7 @@ def held_optimizers(model: keras.Model) -> list[Any]:
 
 def is_loss_scaled(model: keras.Model) -> bool:
     """Whether an optimizer scales the loss and skips the updates that overflow."""
-    return hasattr(getattr(model, "optimizer", None), "inner_optimizer")
+    return hasattr(compiled_optimizer(model), "inner_optimizer")
 
 
 def _is_optimizer(value: Any) -> bool:

@@ -10,6 +10,7 @@ import keras
 
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.gauge_folder import GaugeFolder, describe, fingerprint_of
+from mnist_depth.instrument.optimizers import compiled_optimizer
 from mnist_depth.instrument.recording import Recording
 from mnist_depth.instrument.settings import Settings
 from mnist_depth.instrument.step_clock import StepClock
@@ -76,7 +77,7 @@ class Placement:
         assert self.folder is not None
         accumulated = max((optimizer.gradient_accumulation_steps or 1 for optimizer in optimizers), default=1)
         steps_per_epoch = None if batches is None else max(1, batches // accumulated)
-        self.folder.create(describe(model, model.optimizer, steps_per_epoch))
+        self.folder.create(describe(model, compiled_optimizer(model), steps_per_epoch))
         if self.folder.path != self.folder.target:
             warnings.warn(
                 f"{self.folder.target} holds another training; this one is written to {self.folder.path}", stacklevel=2

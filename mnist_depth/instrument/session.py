@@ -15,13 +15,13 @@ from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.gauge_folder import describe, learning_rate
 from mnist_depth.instrument.gauge_probe import GaugeProbe
 from mnist_depth.instrument.graph import conceptual_graph
-from mnist_depth.instrument.optimizers import held_optimizers, innermost, is_loss_scaled
+from mnist_depth.instrument.optimizers import compiled_optimizer, held_optimizers, innermost, is_loss_scaled
 from mnist_depth.instrument.placement import Placement
 from mnist_depth.instrument.probe import PROBE, Measurement
 from mnist_depth.instrument.recording import Recording, epoch_scalars
 from mnist_depth.instrument.settings import Settings
 from mnist_depth.instrument.step_clock import StepClock
-from mnist_depth.instrument.update_choice import make_updates
+from mnist_depth.instrument.update_choice import BYPASSED, make_updates
 from mnist_depth.instrument.updates import UpdatePlan, Updates
 from mnist_depth.instrument.validation import warn_of_no_match
 from mnist_depth.instrument.writers.protocol import Writer
@@ -41,6 +41,7 @@ class Session:
         self._fit: Mapping[str, Any] | None = None
         """The parameters of the running `fit`: Keras creates a new object for every call."""
         self._compiled_optimizer: Any = None
+        self._why_no_hooks: str | None = None
         self._measured_step = -1
         self._next_due = self._started_at = 0.0
         self._epoch_start = 0
@@ -72,7 +73,8 @@ class Session:
         left = bool(self.clock.step) and self.recording.truncate_after(self.clock.step)
         self._started_at = time.monotonic()
         self._next_due, self._measured_step = 0.0, -1
-        self._compiled_optimizer = model.optimizer
+        self._why_no_hooks = None
+        self._compiled_optimizer = compiled_optimizer(model)
         if self._updates is None or not self._updates.is_for(model, optimizers):
             self._updates = self._make_updates()
         if self._updates is not None:
@@ -119,7 +121,9 @@ class Session:
         # Where a batch of `fit` makes several updates, only hooks can measure them one by one.
         several = self.clock.rate > 1 or int(getattr(self.model, "steps_per_execution", 1)) > 1
         gradients = self._probe.gradients != "probe"
-        return make_updates(self.model, self._optimizers(), plan, gradients=gradients, several=several)
+        return make_updates(
+            self.model, self._optimizers(), plan, gradients=gradients, several=several, why_no_hooks=self._why_no_hooks
+        )
 
     def _replace_updates(self) -> None:
         """Replace the way in which updates are measured."""
@@ -135,10 +139,13 @@ class Session:
         self._epoch_start = self.clock.step
         if self._updates is not None:
             settings = self.settings
-            self._updates.arm(settings.update_schedule.due_epoch(epoch), settings.histogram_schedule.due_epoch(epoch))
+            # Without a probe nothing can be measured before training: the first update takes the place of step 0.
+            starts = self.clock.step == 0 and self._probe.batch is None and settings.update_schedule.due_at_start()
+            scalars = starts or settings.update_schedule.due_epoch(epoch)
+            self._updates.arm(scalars, settings.histogram_schedule.due_epoch(epoch))
 
     def begin_batch(self) -> None:
-        if self.model.optimizer is not self._compiled_optimizer:
+        if compiled_optimizer(self.model) is not self._compiled_optimizer:
             self._follow_new_optimizer()
         if self._updates is not None:
             self._updates.before_batch(self.clock)
@@ -188,7 +195,7 @@ class Session:
         """Handle a model that was compiled during `fit`: continue the step count, measure the new optimizer."""
         self._catch_up()
         self._write_updates()
-        self._compiled_optimizer = self.model.optimizer
+        self._compiled_optimizer = compiled_optimizer(self.model)
         self.clock.follow(self._optimizers(), self.clock.step, skips=is_loss_scaled(self.model))
         self._next_due = 0.0
         self._replace_updates()
@@ -212,6 +219,8 @@ class Session:
         if self._updates is not None:
             self._updates.after_batch(self.clock)
             if not self._updates.fits:
+                if self._updates.is_inside:
+                    self._why_no_hooks = "" if self.clock.counts_batches else BYPASSED
                 self._replace_updates()
         scalars = settings.schedule.due_between(before, step)
         arrays = settings.histogram_schedule.due_between(before, step)

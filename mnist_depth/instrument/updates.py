@@ -53,6 +53,8 @@ class Measured:
 class Updates(Protocol):
     """Measures the updates of a training. The calls come in the order of the methods."""
 
+    is_inside: bool
+    """Whether it measures inside the training step."""
     is_idle: bool
     """Whether there is nothing to measure."""
     is_waiting: bool

@@ -26,6 +26,8 @@ SUBJECTS = ("update",)
 class WeightUpdates:
     """Measures weights and updates outside the training step."""
 
+    is_inside = False
+
     def __init__(self, model: keras.Model, optimizers: Sequence[Any], plan: UpdatePlan) -> None:
         self._model, self._optimizers = model, tuple(optimizers)
         found = names.trainable_variables(model)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
+from tests.instrument.twins import messages_of
 
 pytestmark = pytest.mark.slow
 
@@ -81,14 +82,23 @@ def test_a_model_that_is_not_built_yet_is_measured_like_one_that_is(make: Callab
 
 
 @pytest.mark.parametrize("make", [Subclassed, sequential])
-def test_without_a_probe_it_is_said_and_the_next_fit_is_measured(make: Callable[[], Any]) -> None:
-    model = unbuilt(make)
+def test_without_a_probe_it_is_measured_from_its_first_update_on(make: Callable[[], Any]) -> None:
+    """Its variables are created while the first step is traced."""
+    plain, watched = unbuilt(make), unbuilt(make)
+    fit(plain)
     measuring, writer = gauge()
-    with pytest.warns(UserWarning, match="it is not built yet: give a probe, or call it before fit"):
+    assert messages_of(lambda: fit(watched, measuring)) == []
+    assert applied(writer) == EVERYTHING
+    for a, b in zip(weights(plain), weights(watched), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_a_probe_the_first_update_takes_the_place_of_the_untrained_model() -> None:
+    model = unbuilt(sequential)
+    measuring, writer = gauge(schedule=every_steps(100))
+    for _ in range(2):
         fit(model, measuring)
-    assert applied(writer) == {}
-    fit(model, measuring)
-    assert applied(writer) == {tag: [4, 5, 6] for tag in EVERYTHING}
+    assert applied(writer) == {tag: [1] for tag in EVERYTHING}
 
 
 class Break(keras.callbacks.Callback):
