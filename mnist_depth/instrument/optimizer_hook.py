@@ -1,8 +1,9 @@
 """Measure the gradients and updates that training applies, inside the compiled step.
 
 For the duration of training the optimizer instance's `apply` is replaced by a function that measures, where the
-schedule says so, and calls the original (`hooked_training`). It therefore works in any `train_step`, also in one that
-loops over many minibatches per call. Measurements wait in a ring buffer on the device until the callback drains it.
+schedule says so, and calls the original; `hooked_training` has the training step traced with it. It therefore works in
+any `train_step`, also in one that loops over many minibatches per call. Measurements wait in a ring buffer on the
+device until the callback drains it.
 
 The gradient is that of the loss: after loss unscaling, before clipping and weight decay. What these do shows in the
 update, which is the variable after minus the variable before.
@@ -21,17 +22,22 @@ from numpy.typing import NDArray
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.building import is_built
+from mnist_depth.instrument.hooked_training import attach, detach, hooks_of
 from mnist_depth.instrument.optimizers import innermost
 from mnist_depth.instrument.schedule import Schedule
 from mnist_depth.instrument.statistics import VARIABLE_SUBJECTS, choose, evaluate
-from mnist_depth.instrument.updates import Measured
+from mnist_depth.instrument.step_clock import StepClock
+from mnist_depth.instrument.updates import Measured, UpdatePlan
 
 CAPACITY = 1024
 """Measurements that fit into the buffer between two drains; a compiled block of minibatches should hold fewer."""
 
+ATTACHED = "_mnist_depth_attached"
+"""Attribute of an optimizer that lists the hooks on it."""
+
 
 class OptimizerHook:
-    """Measures inside `apply` of one optimizer. Attach it with `hooked`, read it with `drain` and `snapshot`."""
+    """Measures inside `apply` of one optimizer; read it with `drain` and `snapshot`."""
 
     def __init__(
         self,
@@ -101,6 +107,20 @@ class OptimizerHook:
         """Whether there is nothing to measure."""
         has_subject = bool(self._names) or not self._is_allocated
         return not has_subject or not (self._chosen or self._snapshots)
+
+    def attach(self) -> None:
+        """Make the optimizer call this hook in every step that is traced from now on."""
+        if not is_hooked(self.optimizer):
+            _shadow_apply(self.optimizer)
+        vars(self.optimizer)[ATTACHED].append(self)
+
+    def detach(self) -> None:
+        """Undo `attach`; the last hook leaves the optimizer as it was."""
+        attached = vars(self.optimizer)[ATTACHED]
+        attached.remove(self)
+        if not attached:
+            object.__delattr__(self.optimizer, ATTACHED)
+            object.__delattr__(self.optimizer, "apply")
 
     def begin(self, step: int = 0, offset: int = 0) -> None:
         """Prepare for a training that is at `step`; the optimizers have counted `offset` updates fewer.
@@ -240,3 +260,95 @@ class OptimizerHook:
 def _unscaled(optimizer: Any, gradient: tf.Tensor) -> tf.Tensor:
     scale = optimizer.loss_scale_factor
     return gradient if scale is None else gradient / scale
+
+
+def is_hooked(optimizer: Any) -> bool:
+    """Whether this optimizer has a hook; a train step may then route only some updates through it."""
+    return ATTACHED in vars(optimizer)
+
+
+def _shadow_apply(optimizer: Any) -> None:
+    original = optimizer.apply
+    attached: list[OptimizerHook] = []
+
+    def apply(grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
+        gradients = list(grads)
+        variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
+        # This body runs while the step is traced, so that the hooks become part of the graph. `gradients[i]` has the
+        # shape of `variables[i]`; it is an IndexedSlices for an embedding and None without a dependency.
+        hooks = list(attached)
+        for hook in hooks:
+            hook.before(variables)
+        result = original(gradients, trainable_variables)
+        for hook in hooks:
+            hook.after(gradients, variables)
+        return result
+
+    # An instance attribute shadows the method of the class, until it is deleted. `object.__setattr__` bypasses Keras'
+    # attribute tracking, which would save the list with the model.
+    object.__setattr__(optimizer, ATTACHED, attached)
+    object.__setattr__(optimizer, "apply", apply)
+
+
+class AppliedGradients:
+    """A hook on every optimizer of a model: exact also where a batch of `fit` makes many updates."""
+
+    is_inside = True
+
+    def __init__(self, model: keras.Model, optimizers: Sequence[Any], plan: UpdatePlan, gradients: bool = True) -> None:
+        self.model, self._optimizers = model, tuple(optimizers)
+        subjects = ("gradient", "update") if gradients else ("update",)
+        self._hooks = [
+            OptimizerHook(
+                model,
+                optimizer,
+                plan.chosen(subjects),
+                plan.schedule,
+                snapshots=plan.snapshots(subjects),
+                snapshot_schedule=plan.snapshot_schedule,
+                variables=plan.variables,
+                others=optimizers,
+            )
+            for optimizer in optimizers
+        ]
+        self.is_idle = all(hook.is_idle for hook in self._hooks)
+        self.is_waiting = False
+        self.fits = True
+        self._first_step = 0
+        if gradients and any(optimizer.gradient_accumulation_steps for optimizer in optimizers):
+            warnings.warn("gradients are accumulated: of every update, the last minibatch's is written", stacklevel=2)
+
+    def is_for(self, model: keras.Model, optimizers: Sequence[Any]) -> bool:
+        return self.model is model and self._optimizers == tuple(optimizers)
+
+    def begin(self, clock: StepClock, fit: object) -> None:
+        """Attach the hooks for one call of `fit`."""
+        self._first_step = clock.step
+        for hook in self._hooks:
+            hook.begin(clock.step, clock.offset)
+            attach(hook, fit)
+
+    def arm(self, scalars: bool, snapshot: bool) -> None:
+        """Measure the next update regardless of the step schedules."""
+        for hook in self._hooks:
+            hook.arm(scalars, snapshot)
+
+    def before_batch(self, clock: StepClock) -> None:
+        hooks_of(self.model).install()
+
+    def after_batch(self, clock: StepClock) -> None:
+        """Notice a training that bypasses the hooks; measurements stay on the device until they are read."""
+        self.fits = clock.step == self._first_step or any(hook.is_traced for hook in self._hooks)
+
+    def read(self) -> list[Measured]:
+        """What was measured since the last time, in the order of the steps."""
+        measured: list[Measured] = []
+        for hook in self._hooks:
+            measured.extend(hook.drain())
+            snapshot = hook.snapshot()
+            measured.extend([] if snapshot is None else [snapshot])
+        return sorted(measured, key=lambda one: one.step)
+
+    def end(self) -> None:
+        for hook in self._hooks:
+            detach(hook)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_depth.datasets import Split
-from mnist_depth.instrument.hooked_training import is_hooked
+from mnist_depth.instrument.optimizer_hook import is_hooked
 from mnist_depth.plan import Plan
 from mnist_depth.seeds import derive
 
