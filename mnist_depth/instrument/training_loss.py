@@ -7,9 +7,10 @@ import inspect
 import textwrap
 from collections.abc import Callable, Collection, Iterator
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
+if TYPE_CHECKING:
+    import keras
 
 KNOWN = {"compute_loss", "_compute_loss", "compiled_loss"}
 """Names that a train step calls if it minimizes the loss that a probe can compute."""

@@ -19,6 +19,7 @@ from mnist_depth.diagnosis import Measurements, Message, Trial, judge, next_fact
 from mnist_depth.diagnosis.from_tags import OF_LAYERS
 from mnist_depth.diagnosis.trials import reference_loss, removed
 from mnist_depth.errors import UserError
+from mnist_depth.instrument.training_loss import why_unknown
 from mnist_depth.instrument.traits import model_traits
 from mnist_depth.results import batch_facts
 from mnist_depth.results.keras_errors import cause_of
@@ -40,7 +41,8 @@ def from_model(
 
     Weight layers are those with a kernel, in the order of their calls. A model that is not compiled is measured with
     cross-entropy for whole-number labels, else with the mean squared error; `loss(y_true, y_pred)` replaces either.
-    Raises UserError when there is no weight layer or the batch does not fit.
+    Raises UserError when there is no weight layer, the batch does not fit, or only the model's `train_step` knows
+    the loss.
     """
     return ModelMeasurer(model, loss=loss, progress=progress).measure(x, y, source=source)
 
@@ -64,6 +66,9 @@ class ModelMeasurer:
         model = self.model
         data = batch_facts.batch_data(model, x, y)
         loss = self._given_loss or (None if model.compiled else usual_loss(y))
+        unknown = why_unknown(model) if loss is None else None
+        if unknown is not None:
+            raise UserError(f"{unknown}; give diagnose loss=, or train the model with DepthGauge")
         self._progress(f"measuring gradients and activations of {model.name}, {model.count_params():,} parameters")
         name = source or f"model {model.name!r} on a batch of {data.examples}"
         try:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mnist_depth.diagnosis import Diagnosis
+from mnist_depth.errors import UserError
 from mnist_depth.results.diagnosis import diagnose
 from mnist_depth.results.model_measurements import from_model
 from mnist_depth.results.trial_steps import minibatches
@@ -242,3 +243,18 @@ def test_a_model_that_is_not_compiled_gets_trial_steps() -> None:
     assert measured.trials
     assert measured.trials[0].losses[-1] < measured.trials[0].losses[0]
     assert measured.layers[-1].saturated_share is None
+
+
+def test_a_loss_that_only_the_train_step_knows_is_not_replaced_by_penalties() -> None:
+    """Keras would return the penalty alone, with gradients of another size."""
+    import keras
+
+    class Autoencoder(keras.Sequential):
+        def train_step(self, data: Any) -> Any:
+            raise NotImplementedError
+
+    model: Any = Autoencoder([keras.Input((16,)), keras.layers.Dense(16, activity_regularizer="l2")])
+    model.compile("sgd")
+    with pytest.raises(UserError, match=r"loss in a train_step of its own .*; give diagnose loss="):
+        from_model(model, X, X)
+    assert from_model(model, X, X, loss=keras.losses.mean_squared_error).layers[0].kernel_gradient
