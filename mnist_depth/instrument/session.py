@@ -92,6 +92,7 @@ class Session:
             self._measure(arrays)
         if self.settings.graph and not self._probe.failed:
             self._write_graph()
+        self.recording.flush()  # the first step is compiled next, for seconds: meanwhile a board shows these points
 
     def _write_graph(self) -> None:
         """Once per training: TensorBoard cannot reconcile two op graphs."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-KERAS_EXTRAS = ("sklearn", "pandas", "matplotlib", "jax")
-"""For its scikit-learn wrappers, data frames, picture galleries and TensorFlow Lite: a third of the import's time."""
+KERAS_EXTRAS = ("sklearn", "pandas", "matplotlib", "jax", "IPython")
+"""For scikit-learn wrappers, data frames, galleries, notebooks and TensorFlow Lite: a third of the import's time."""
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -100,7 +101,7 @@ def work(task: Task) -> Outcome:
 def _train(task: Task) -> Outcome:
     try:
         # TensorFlow is imported here, once per worker and after its environment is set.
-        with without(*_spared(task)):
+        with _fast_import(task):
             from mnist_depth.training.run import configure, train_run
 
         configure(task.threads, deterministic=task.options.deterministic)
@@ -125,9 +126,23 @@ def _train(task: Task) -> Outcome:
     return Outcome(task.folder, "failed", gone) if gone else outcome
 
 
-def _spared(task: Task) -> tuple[str, ...]:
-    """Packages to hide in this process: none if the parent itself (perhaps a notebook) does the work."""
-    return () if task.parent == os.getpid() else KERAS_EXTRAS
+@contextlib.contextmanager
+def _fast_import(task: Task) -> Iterator[None]:
+    """Import TensorFlow and Keras in a worker: without unused extras, and without garbage collection meanwhile.
+
+    Half a million objects stay for as long as the process lives, so later collections skip them, too. A parent that
+    trains runs itself (perhaps a notebook) imports as usual.
+    """
+    if task.parent == os.getpid() or "tensorflow" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        with without(*KERAS_EXTRAS):
+            yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 _at_work = threading.Lock()

@@ -134,10 +134,11 @@ def compiled_model(config: RunConfig, data: Dataset, scored: Mapping[str, Split]
     key = (_shape(config), data.checksum, instruments, tuple(scored))
     compiled = _cache.pop(key, None)
     if compiled is None:
-        while len(_cache) >= MAX_CACHED:
+        if len(_cache) >= MAX_CACHED:
             del _cache[next(iter(_cache))]
-        keras.backend.clear_session()
-        gc.collect()
+        if _cache:  # before the first model there is nothing to free
+            keras.backend.clear_session()
+            gc.collect()
         compiled = CompiledModel(config, data, scored, instruments)
     _cache[key] = compiled
     return compiled

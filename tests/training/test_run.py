@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.training import compiled
+from mnist_depth.training import compiled, loop
 from mnist_depth.training import run as run_module
 from mnist_depth.training.options import INSTRUMENTS, RunOptions
 from mnist_depth.training.run import train_run
@@ -153,6 +153,17 @@ def test_observation_never_perturbs(tmp_path: Path, tiny: RunConfig, options: di
         train_run(config, tmp_path / instruments, RunOptions(instruments=instruments))
         hashes.add(records.read_run(tmp_path / instruments).done["weights_sha256"])
     assert len(hashes) == 1
+
+
+def test_long_runs_which_compile_two_loops_are_trained_and_measured_as_short_ones(
+    run: records.RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SHORT_RUN", 0)
+    monkeypatch.setattr(compiled, "_cache", {})
+    train_run(run.config, tmp_path)
+    long = records.read_run(tmp_path)
+    assert long.done["weights_sha256"] == run.done["weights_sha256"]
+    assert [point._replace(wall_time=0) for point in long.points] == [p._replace(wall_time=0) for p in run.points]
 
 
 OTHERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
