@@ -70,6 +70,7 @@ class _Catcher:
         original = untraced(original)
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            # `activation` below appends what the layer's own activation receives during this call.
             self._inputs[name] = []
             result = original(*args, **kwargs)
             if _place() is self._home:
@@ -80,6 +81,7 @@ class _Catcher:
 
     def activation(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def activation(x: Any, *args: Any, **kwargs: Any) -> Any:
+            # The tape must watch z before the activation uses it, or dL/dz would be None.
             if _place() is self._home and _usable(x):
                 self._watch(x)
                 self._inputs.setdefault(name, []).append(x)

@@ -154,6 +154,7 @@ def _step_of(record: Mapping[str, Any], fingerprint: str, updates: int, layers: 
     An interrupted training may have been saved after its last fingerprint. The same layers with more updates therefore
     count as the same training, so that no point is lost.
     """
+    # Saved weights may be older than the last step (`known`), or newer than the last fingerprint (`interrupted`).
     last, known = record["step"], record["fingerprints"].get(fingerprint, 0)
     if known:
         return last if updates == last else known

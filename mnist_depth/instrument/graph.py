@@ -138,6 +138,7 @@ def _readable(
     renamed = _without_clashes(definition, renamed)
     nodes = {node.name: node for node in definition.node}
 
+    # Pass-through nodes (Identity, reads) are skipped by following their first input to a node that computes.
     def resolved(edge: str) -> str:
         while nodes[_source(edge)].op in TRANSPARENT:
             edge = nodes[_source(edge)].input[0]

@@ -46,6 +46,7 @@ def _shortest_parents(model: keras.Model) -> dict[int, keras.Layer]:
 def _below(
     parent: keras.Layer, prefix: str, outermost: bool, parents: dict[int, keras.Layer], seen: set[int]
 ) -> Iterator[tuple[str, keras.Layer, bool]]:
+    # Only here where this parent is the one next to the model; `seen` ends cycles, the dictionary duplicates.
     own = [child for child in _children(parent) if parents.get(id(child)) is parent and id(child) not in seen]
     own = list({id(child): child for child in own}.values())
     seen.update(id(child) for child in own)
@@ -84,6 +85,7 @@ def variables(model: keras.Model) -> dict[str, Any]:
     owners: dict[int, tuple[str, bool]] = {}
     for path, layer, _ in _walk(model):
         for variable in _own_variables(layer):
+            # Tied weights are variables of two layers. The first holder owns one until its maker turns up.
             maker = _maker(variable) == layer.name
             if id(variable) not in owners or (maker and not owners[id(variable)][1]):
                 owners[id(variable)] = (f"{path}/{variable.name}", maker)

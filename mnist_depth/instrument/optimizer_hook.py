@@ -150,6 +150,7 @@ class OptimizerHook:
         self._drained = count
         if lost:
             warnings.warn(f"{lost} measurements were lost: more than {rows} came between two drains", stacklevel=3)
+        # Gathered on the device, so that only the fresh rows are copied: [fresh] and [fresh, columns].
         places = [at % rows for at in fresh]
         steps, table = tf.gather(self._steps, places).numpy(), tf.gather(self._buffer, places).numpy()
         filled = [self._filled[place] for place in tf.gather(self._fillings, places).numpy()]
@@ -179,6 +180,8 @@ class OptimizerHook:
         self.is_traced = True
         if not self._is_allocated:
             self._allocate()
+        # Everything below builds the graph of the step: `self._step`, `self._due` and `self._snapshot_due` are scalar
+        # tensors of this one trace, which `after` uses in the same trace.
         self._step = self._step_of_update()
         # With several optimizers the step may move by more than one between two updates of this one.
         last = tf.minimum(self._last.read_value(), self._step - 1) if self._others else self._step - 1
@@ -192,7 +195,7 @@ class OptimizerHook:
     def _step_of_update(self) -> tf.Tensor:
         """int64 []: the step that this update makes, by the optimizer that has stepped most (`step_clock`)."""
         counts = [tf.cast(tf.convert_to_tensor(o.iterations), tf.int64) for o in (self.optimizer, *self._others)]
-        counts[0] += 1
+        counts[0] += 1  # this optimizer counts the update only after `apply`
         return tf.reduce_max(tf.stack(counts)) + self._offset.read_value()
 
     def _is_update(self) -> tf.Tensor:
@@ -211,6 +214,7 @@ class OptimizerHook:
     def after(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
         """Called in the step after the update: measure."""
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if id(v) in self._names]
+        # A tf.cond traces both branches, but runs only one: an update that is not due costs the test alone.
         if self._columns:
             tf.cond(self._due, lambda: self._record(pairs), lambda: False)
         if self._snapshots:
@@ -219,6 +223,7 @@ class OptimizerHook:
             self._last.assign(self._step)
 
     def _subjects(self, gradient: Any, variable: Any) -> dict[str, tf.Tensor]:
+        # `weight` is read after the update, `gradient` may be an IndexedSlices (embeddings): made dense here.
         weight = tf.convert_to_tensor(variable.value)
         subjects = {"weight": weight}
         if gradient is not None:
@@ -229,7 +234,8 @@ class OptimizerHook:
 
     def _record(self, pairs: Sequence[tuple[Any, Any]]) -> bool:
         subjects = {self._names[id(variable)]: self._subjects(gradient, variable) for gradient, variable in pairs}
-        tags, values = evaluate(self._chosen, subjects)
+        tags, values = evaluate(self._chosen, subjects)  # [tags], in an order of its own
+        # Each trace fills its own columns (a second optimizer call may bring other variables), and notes its number.
         self._filled.append(frozenset(tags))
         # Statistics come grouped by shape; columns that this trace does not fill take the NaN at the end.
         place = {tag: index for index, tag in enumerate(tags)}
@@ -237,12 +243,13 @@ class OptimizerHook:
         row = tf.cast(
             tf.gather(tf.concat([values, tf.constant([float("nan")], values.dtype)], axis=0), order), self._dtype
         )
+        # row: [columns], NaN where this trace measures nothing. `row[None]` is one row of the scatter's updates.
         at = tf.math.floormod(self._count, self._rows)
         self._buffer.scatter_nd_update(tf.reshape(at, [1, 1]), row[None])
         self._steps.scatter_nd_update(tf.reshape(at, [1, 1]), self._step[None])
         self._fillings.scatter_nd_update(tf.reshape(at, [1, 1]), [len(self._filled) - 1])
         self._count.assign_add(1)
-        self._armed.assign(tf.stack([tf.constant(False), self._armed[1]]))
+        self._armed.assign(tf.stack([tf.constant(False), self._armed[1]]))  # an epoch schedule arms one update
         return True
 
     def _take(self, pairs: Sequence[tuple[Any, Any]]) -> bool:
@@ -338,6 +345,7 @@ class AppliedGradients:
 
     def after_batch(self, clock: StepClock) -> None:
         """Notice a training that bypasses the hooks; measurements stay on the device until they are read."""
+        # A step that was traced before the hooks were attached calls the optimizer's own `apply`.
         self.fits = clock.step == self._first_step or any(hook.is_traced for hook in self._hooks)
 
     def read(self) -> list[Measured]:

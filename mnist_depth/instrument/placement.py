@@ -87,6 +87,7 @@ class Placement:
         """The step at which the training of this gauge's last `fit` resumes; None for another training."""
         if self._last is None or self._last[0] is not model:
             return None
+        # With the optimizers of the last fit their counters say it; new ones count from zero, so the weights have to.
         _, before, fingerprint = self._last
         if before == optimizers:
             count = clock.count()

@@ -185,6 +185,7 @@ class Probe:
             self._written = {}
         concrete = cast(Any, self._function).get_concrete_function(*self.batch)
         if id(concrete) not in self._written:
+            # Known only now that the pass is traced; the search is worth keeping, one list for every batch shape.
             self._written[id(concrete)] = written_variables(concrete.graph)
         with unchanged(self._written[id(concrete)]):
             return cast(Any, self._function)(*self.batch)
@@ -233,9 +234,11 @@ class Probe:
             with scope, catching(layers, tape.watch) as found, catching_sequences(self._recurrent(layers)) as sequences:
                 predicted = predict(self.model, x, self._training)
                 loss = self._loss_of(x, y, predicted, sample_weight)
+            # As in training: a half-precision gradient underflows unless the loss is scaled before the backward pass.
             scale = _loss_scale(self.model)
             scaled = loss if loss is None or scale is None else tf.cast(loss, tf.float32) * scale
         sources = [*sources, *(c.output for c in found), *(c.pre_activation for c in found)]
+        # One backward pass for everything: `gradients` is in the order of variables, outputs, pre-activations.
         gradients = _gradients(tape, scaled, sources, scale)
         values = {name: tf.convert_to_tensor(variable.value) for name, variable in variables.items()}
         of_variables = self._variable_subjects(values, gradients)
@@ -294,6 +297,7 @@ class Probe:
         variable_tags, variable_values = evaluate(self._of_variables, of_variables)
         losses = [] if loss is None else [tf.reshape(loss, [1])]
         self._tags = ["probe_loss"] * len(losses) + layer_tags + time_tags + self._own_tags(variable_tags)
+        # One vector [tags] for all statistics: a single copy from the device, whatever their number.
         groups = [*losses, layer_values, time_values, variable_values]
         widest = tf.float64 if any(group.dtype == tf.float64 for group in groups) else tf.float32
         return tf.concat([tf.cast(group, widest) for group in groups], axis=0)
@@ -323,6 +327,7 @@ def _gradients(tape: tf.GradientTape, loss: Any, sources: Sequence[Any], scale: 
     """Gradient at each source, dense and unscaled; None where the loss does not depend on it."""
     if loss is None:
         return [None] * len(sources)
+    # The tape takes no None (a layer without a pre-activation), so leave these out and put them back in place.
     found = iter(tape.gradient(loss, [source for source in sources if source is not None]))
     raw = [None if source is None else next(found) for source in sources]
     dense = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in raw]

@@ -130,12 +130,14 @@ def dead_share(arrays: Arrays) -> tf.Tensor:
 def saturated_share(arrays: Arrays, limits: Sequence[tuple[float, float, float]]) -> tf.Tensor:
     """Share of entries near a limit of a bounded activation; `limits` = (at -infinity, at +infinity, range) of each."""
     low, high, width = (tf.constant(column, arrays.dtype)[:, None] for column in zip(*limits, strict=True))
+    # low, high, width: [arrays, 1], against [arrays, entries].
     near = tf.minimum(tf.abs(arrays.flat - low), tf.abs(arrays.flat - high)) < SATURATED * width
     return _share(near)
 
 
 def ratio(arrays: Arrays, reference: Arrays) -> tf.Tensor:
     """||x|| / ||reference||; 0 where x is 0."""
+    # 0/0 is 0, not NaN: a frozen layer of zeros has not moved.
     size = norm(arrays)
     return tf.math.divide_no_nan(size, tf.where(size == 0, tf.zeros_like(size), norm(reference)))
 
@@ -222,6 +224,7 @@ def evaluate(chosen: Mapping[str, Statistic], subjects: Subjects) -> tuple[list[
     tags: list[str] = []
     values: list[tf.Tensor] = [tf.zeros([0])]
     for members in _alike(subjects):
+        # All members agree in shape, so that each statistic is one operation on [members, ...] -> [members].
         stacked = {key: _stack(key, [subjects[name][key] for name in members]) for key in subjects[members[0]]}
         for quantity, statistic in chosen.items():
             needed = (statistic.subject, *statistic.beside)
@@ -243,6 +246,7 @@ def _alike(subjects: Subjects) -> list[list[str]]:
 def _kind(name: str, key: str, value: Any) -> tuple[Any, ...]:
     if key == "limits":
         return (key,)
+    # A shape that is unknown while tracing (a ragged batch) may differ from any other: a group of its own.
     shape = tuple(value.shape) if value.shape.is_fully_defined() else name
     return (key, shape, _precision(value.dtype).name)
 

@@ -61,6 +61,7 @@ class StepClock:
         """Read the counters, which waits for the device; returns the step before."""
         before, batches = self.step, self._unread
         now = self._offset + self._iterations()
+        # No counter moved in the first batches that were read: the updates are made without an optimizer.
         if batches and now == before and not self.rate and not self._may_skip():
             self.counts_batches = True
         if self.counts_batches:

@@ -89,6 +89,8 @@ def log_norms(sequence: Sequence) -> tf.Tensor:
     after = tf.scan(lambda states, of: step(states, *of), (inputs, mask), flat)
     before = [tf.concat([first[None], later[:-1]], axis=0) for first, later in zip(flat, after, strict=True)]
 
+    # Reverse mode by hand: tf.scan keeps what each step returns, where a tape over the whole sequence would return only
+    # the gradient at the first step. `gradients` has the shapes of the states, and norm one.
     def back(carried: Any, of: Any) -> Any:
         gradients, _ = carried
         x, valid, *states = of
@@ -100,6 +102,7 @@ def log_norms(sequence: Sequence) -> tf.Tensor:
         )
         return _normalized(list(found), carried[1])
 
+    # A direction that is fixed (stateless, so that no random stream moves): curves over training steps compare.
     directions = [
         tf.cast(tf.random.stateless_normal(tf.shape(state), seed=(0, index)), state.dtype)
         for index, state in enumerate(flat)

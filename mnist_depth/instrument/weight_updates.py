@@ -68,7 +68,7 @@ class WeightUpdates:
         schedules = (self._plan.schedule, self._plan.snapshot_schedule)
         if self.is_waiting or not (any(self._armed) or clock.may_reach(clock.next_due(*schedules))):
             return
-        clock.read()
+        clock.read()  # waits for the device, so only where the next update can be due
         due = [schedule.due_between(clock.step, clock.step + 1) for schedule in schedules]
         self._due = (due[0] or self._armed[0], due[1] or self._armed[1])
         if any(self._due):
