@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from mnist_depth.diagnosis.data import data_findings
 from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain
 from mnist_depth.diagnosis.gradients import first_to_last, fit_gain, gradient_findings, judged_norm, mean_prediction
 from mnist_depth.diagnosis.kinds import KINDS
 from mnist_depth.diagnosis.learning import is_learning, learning_findings
 from mnist_depth.diagnosis.measurements import Measurements
 from mnist_depth.diagnosis.message import Message
+from mnist_depth.diagnosis.outputs import output_findings
 from mnist_depth.diagnosis.remedies import remedies
-from mnist_depth.diagnosis.setup import setup_findings
 from mnist_depth.diagnosis.signals import signal_findings
 
 RULES: tuple[Callable[[Measurements], Iterable[Finding]], ...] = (
-    setup_findings,
+    data_findings,
+    output_findings,
     signal_findings,
     gradient_findings,
     learning_findings,
@@ -36,8 +38,14 @@ OVERRULED = (
 )
 """Kinds that explain why a network does not learn: where the trial steps learn, they are warnings."""
 
-EXPLANATIONS = ("vanishes through time",)
-"""Kinds that may well be harmless, but are errors where the loss does not fall."""
+BAD_STEPS = ("learning rate too high", "learning rate too low", "not learning", "loss not falling")
+
+EXPLANATIONS = {
+    "vanishes through time": ("loss not falling",),
+    "input scale": BAD_STEPS,
+    "target scale": BAD_STEPS,
+}
+"""Kinds that may well be harmless, but are errors where one of these kinds is."""
 
 BESIDE_NOT_FINITE = (
     "not finite",
@@ -87,8 +95,8 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
         findings = [
             replace(f, severity="warning") if f.kind in OVERRULED and f.severity == "error" else f for f in findings
         ]
-    if any(finding.kind == "loss not falling" and finding.severity == "error" for finding in findings):
-        findings = [replace(f, severity="error") if f.kind in EXPLANATIONS else f for f in findings]
+    errors = {finding.kind for finding in findings if finding.severity == "error"}
+    findings = [replace(f, severity="error") if errors & {*EXPLANATIONS.get(f.kind, ())} else f for f in findings]
     order = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), order[finding.kind])))
 

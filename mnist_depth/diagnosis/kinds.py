@@ -25,12 +25,6 @@ class Kind(NamedTuple):
 BENCHMARK = "benchmark of random networks, docs/diagnosis.md"
 
 KINDS: dict[str, Kind] = {
-    "not finite": Kind(
-        "error",
-        0.0,
-        "a single NaN or infinity spreads to every weight with the next update",
-        "remove or replace the values where they first appear: data, then weights, then the learning rate",
-    ),
     "labels": Kind(
         "error",
         None,
@@ -42,6 +36,12 @@ KINDS: dict[str, Kind] = {
         None,
         "Keras' definition of its losses: probabilities, or logits with from_logits=True",
         "choose an output activation and a loss that belong together",
+    ),
+    "not finite": Kind(
+        "error",
+        0.0,
+        "a single NaN or infinity spreads to every weight with the next update",
+        "remove or replace the values where they first appear: data, then weights, then the learning rate",
     ),
     "constant input": Kind(
         "error", 0.0, "a network cannot distinguish equal inputs", "check how the inputs are loaded and scaled"
@@ -111,6 +111,21 @@ KINDS: dict[str, Kind] = {
         "factor of the gradient over all time steps (Bengio et al. 1994)",
         "a gated cell (LSTM, GRU), an orthogonal recurrent kernel, or shorter sequences",
     ),
+    "input scale": Kind(
+        "warning",
+        10.0,
+        "initializers assume inputs of unit variance (LeCun et al. 1998, section 4.3); " + BENCHMARK,
+        (
+            "scale the inputs to zero mean and unit variance, or to 0..1: "
+            "keras.layers.Rescaling(1 / 255) or Normalization()"
+        ),
+    ),
+    "target scale": Kind(
+        "warning",
+        30.0,
+        "the squared error and its gradient grow with the scale of the targets",
+        "scale the targets to unit variance, and the predictions back",
+    ),
     "learning rate too high": Kind(
         "error",
         0.1,
@@ -150,21 +165,6 @@ KINDS: dict[str, Kind] = {
         0.3,
         "mean jump between two points of the loss over the whole range of it, in the second half of training",
         "a smaller learning rate, or a larger batch",
-    ),
-    "input scale": Kind(
-        "warning",
-        10.0,
-        "initializers assume inputs of unit variance (LeCun et al. 1998, section 4.3); " + BENCHMARK,
-        (
-            "scale the inputs to zero mean and unit variance, or to 0..1: "
-            "keras.layers.Rescaling(1 / 255) or Normalization()"
-        ),
-    ),
-    "target scale": Kind(
-        "warning",
-        30.0,
-        "the squared error and its gradient grow with the scale of the targets",
-        "scale the targets to unit variance, and the predictions back",
     ),
     "start loss": Kind(
         "warning",

@@ -127,5 +127,7 @@ class Measurements:
     history: tuple[float, ...] = ()
     """Training loss over time, up to this moment."""
     learning_rate: float | None = None
+    rate_kept: float | None = None
+    """Learning rate after as many updates as a trial takes over that of now, where a schedule sets it."""
     unseen: tuple[str, ...] = ()
     """What could not be measured, and why."""

@@ -41,6 +41,9 @@ TINY_UPDATE = 1e-4
 FACTORS = (1.0, 10.0, 0.1, 1e2, 1e-2, 1e3, 1e-3, 1e4, 1e-4, 1e5, 1e6, 1e7)
 """Multiples of the learning rate in the order in which they are tried: the nearest first."""
 
+FADED = 0.01
+"""A schedule that leaves less than this part of the learning rate within a trial ends the training before it learns."""
+
 MANY = 16
 """Steps from which on a trial that does not learn is a finding; after fewer only a loss that explodes is."""
 
@@ -50,6 +53,8 @@ def reference_loss(measured: Measurements) -> float | None:
     constant, start = measured.constant_loss, _start(measured)
     if constant is None or start is None:
         return constant if start is None else start
+    if constant <= measured.lowest_loss:  # equal labels: a constant prediction is perfect
+        return start
     return start if LUCKY * constant < start < constant else constant
 
 
@@ -137,7 +142,15 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
         lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HALF]
     if lower:
         yield find("learning rate too high", _other_rate(steps, max(lower)), figure=max(lower))
-    elif higher and min(higher) <= SLOW and _is_on_its_way(measured, first):
+    elif measured.rate_kept is not None and measured.rate_kept < FADED:
+        words = Message(
+            "within {steps} steps the schedule lowers the learning rate to {kept:.1e} times its value, "
+            "before the loss has fallen",
+            steps=steps,
+            kept=measured.rate_kept,
+        )
+        yield find("learning rate too low", words, figure=measured.rate_kept)
+    elif higher and _is_on_its_way(measured, first, min(higher)):
         fall = removed(first, _start(measured) or 0.0)
         words = Message(
             "{steps} steps on the batch lower the loss by {fall:.0%}; with a learning rate of {factor:g} times this "
@@ -168,11 +181,11 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
         yield find("not learning", words, figure=0.0)
 
 
-def _is_on_its_way(measured: Measurements, first: Trial) -> bool:
-    """Whether the network learns at its own rate, only not within the trial steps."""
+def _is_on_its_way(measured: Measurements, first: Trial, factor: float) -> bool:
+    """Whether the network learns at its own rate, only not within the trial steps; `factor` times that is enough."""
     if removed(first, reference_loss(measured) or 0.0) < 1 - FAR:
         return False
-    if removed(first, _start(measured) or 0.0) >= ON_ITS_WAY:
+    if factor <= SLOW and removed(first, _start(measured) or 0.0) >= ON_ITS_WAY:
         return True
     # A new head on frozen features is usually trained in many small steps: what counts is that they lead down.
     is_head = any(not layer.trainable for layer in measured.layers)

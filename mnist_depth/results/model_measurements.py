@@ -95,6 +95,7 @@ class ModelMeasurer:
             is_linear=is_linear(model, layers, x),
             updates=_updates(model),
             learning_rate=_learning_rate(model),
+            rate_kept=_rate_kept(model),
         )
         return self._with_trials(found, x, y, loss)
 
@@ -171,6 +172,19 @@ def _optimizer(model: Any) -> Any:
 def _updates(model: Any) -> int:
     optimizer = getattr(model, "optimizer", None)
     return 0 if optimizer is None else int(np.asarray(optimizer.iterations))
+
+
+def _rate_kept(model: Any) -> float | None:
+    """What a schedule leaves of the learning rate within a trial; None without one, or where it starts at zero."""
+    import keras
+
+    from mnist_depth.results.trial_steps import STEPS
+
+    schedule = getattr(getattr(model, "optimizer", None), "_learning_rate", None)
+    now = _learning_rate(model)
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule) or not now:
+        return None
+    return float(np.asarray(schedule(model.optimizer.iterations + STEPS))) / now
 
 
 def _learning_rate(model: Any) -> float | None:

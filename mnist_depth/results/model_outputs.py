@@ -10,6 +10,7 @@ import numpy as np
 
 from mnist_depth.diagnosis import Layer, Output
 from mnist_depth.diagnosis.constant_loss import loss_name
+from mnist_depth.diagnosis.outputs import NEEDS, PROBABILITIES
 from mnist_depth.instrument.traits import activation_name
 
 
@@ -60,7 +61,7 @@ def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given
         return Output(loss=name, from_logits=logits)
     units = _output_units(model, last)
     found = Output(units=units, activation=last.activation, loss=name, from_logits=logits)
-    if name.endswith("crossentropy") and not logits and last.activation in ("", "linear"):
+    if name in NEEDS and not logits and last.activation not in PROBABILITIES:
         values = np.asarray(model(_first(x), training=False))
         found = replace(found, minimum=float(np.min(values)), maximum=float(np.max(values)))
     return found

@@ -83,11 +83,9 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
 
 
 def _in_place(model: Any, measured: Measurements, before: Diagnosis, x: Any, y: Any) -> Repaired | None:
-    """The model itself with another learning rate or rescaled weights; None, and all as it was, if that does not help.
-
-    Raises UserError where the model is not compiled or has no layers to rescale.
-    """
-    weights, rate = model.get_weights(), _rate(model) if model.compiled else None
+    """The model itself at another learning rate or with rescaled weights; None, and as it was, if that does not help."""
+    weights = model.get_weights()
+    rate = _rate(model) if model.compiled and not _has_schedule(model) else None
     kept = False
     try:
         for rescale in (False, True) if learning_factors(measured) else (True,):
@@ -97,6 +95,8 @@ def _in_place(model: Any, measured: Measurements, before: Diagnosis, x: Any, y: 
             kept = repaired.is_better
             if kept:
                 return repaired
+        return None
+    except Exception:  # nothing to rescale, or no rate that can be set
         return None
     finally:
         if not kept:
@@ -150,10 +150,14 @@ def _attempts(model: Any, measured: Measurements, before: Diagnosis, x: Any) -> 
     ]
 
 
-def _rate(model: Any) -> float:
+def _has_schedule(model: Any) -> bool:
     import keras
 
-    if isinstance(getattr(model.optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule):
+    return isinstance(getattr(model.optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule)
+
+
+def _rate(model: Any) -> float:
+    if _has_schedule(model):
         raise ValueError("the learning rate is a schedule")
     return float(np.asarray(model.optimizer.learning_rate))
 

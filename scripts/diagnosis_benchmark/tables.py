@@ -112,6 +112,7 @@ FIRST_REMEDY = {
     "symmetric": ("initializer",),
     "exploding": ("initializer",),
     "not finite": ("initializer",),
+    "input scale": ("scale",),
     "dead": ("leaky",),
     "cut": ("leaky",),
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Layer, Measurements, Trial, fit_gain, judge, next_factor, render
+from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial, fit_gain, judge, next_factor, render
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
@@ -190,8 +190,19 @@ def test_a_head_on_frozen_features_may_learn_in_small_steady_steps(
     noise = np.tile([0.01, -0.01], 12)
     own = Trial(1.0, tuple(np.linspace(0.7, end, 24) + noise))
     layers = (Layer("base", trainable=not frozen), Layer("head", 1.0, update_ratio=update, is_output=True))
-    found = judge(Measurements("", layers, trials=(own, trial(10.0, 0.7, 0.2)), constant_loss=0.7)).findings
+    found = judge(Measurements("", layers, trials=(own, trial(100.0, 0.7, 0.2)), constant_loss=0.7)).findings
     assert [f.severity for f in found if f.kind == "learning rate too low"] == [severity]
+
+
+@pytest.mark.parametrize(("trainable", "verdict"), [(True, "labels"), (False, "healthy")])
+def test_equal_labels_are_meant_for_a_generator_before_a_frozen_discriminator(trainable: bool, verdict: str) -> None:
+    """A constant prediction would have no loss at all, so the steps are compared with the start."""
+    layers = (Layer("generator", 1.0), Layer("discriminator", 1.0, trainable=trainable, is_output=True))
+    data = Data(8, label_identical=True, label_min=1.0, label_max=1.0, label_shape=(8,))
+    output = Output(1, "sigmoid", "binary_crossentropy")
+    trials = (trial(1.0, 0.7, 0.2),)
+    state = Measurements("", layers, trials=trials, data=data, output=output, constant_loss=0.0)
+    assert judge(state).verdict == verdict
 
 
 def test_soft_labels_leave_less_to_learn() -> None:

@@ -1,12 +1,12 @@
-"""Problems outside the gradients: non-finite values, scales, labels, an output that does not match the loss."""
+"""What labels, output layer and loss must have in common, and whether there is a non-linearity before them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mnist_depth.diagnosis.finding import Finding
-from mnist_depth.diagnosis.gradients import judged_norm
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Data, Measurements, Output
 from mnist_depth.diagnosis.message import Message
@@ -26,16 +26,39 @@ RANGES = {
 }
 """Output activation -> the targets that it can reach."""
 
-MAX_FEATURE_SCALES = 1e3
-"""Largest over smallest standard deviation of a table's columns before they count as not scaled."""
+
+class _Needs(NamedTuple):
+    """What a loss is defined for."""
+
+    labels: tuple[float, float]
+    outputs: tuple[float, float]
+    words: str
+    """How to get such outputs."""
 
 
-def setup_findings(measured: Measurements) -> Iterator[Finding]:
-    """Findings about data, labels, output and loss."""
-    yield from _not_finite(measured)
-    if measured.data is not None:
-        yield from _inputs(measured.data)
+ANY = (-math.inf, math.inf)
+PROBABILITY = Message("probabilities: use softmax or sigmoid, or from_logits=True")
+
+NEEDS = {
+    "binary_crossentropy": _Needs((0.0, 1.0), (0.0, 1.0), PROBABILITY),
+    "binary_focal_crossentropy": _Needs((0.0, 1.0), (0.0, 1.0), PROBABILITY),
+    "categorical_crossentropy": _Needs(ANY, (0.0, 1.0), PROBABILITY),
+    "categorical_focal_crossentropy": _Needs(ANY, (0.0, 1.0), PROBABILITY),
+    "sparse_categorical_crossentropy": _Needs(ANY, (0.0, 1.0), PROBABILITY),
+    "kl_divergence": _Needs((0.0, 1.0), (0.0, 1.0), Message("probabilities: use softmax")),
+    "poisson": _Needs((0.0, math.inf), (0.0, math.inf), Message("rates above zero: use exponential or softplus")),
+    "mean_squared_logarithmic_error": _Needs((0.0, math.inf), ANY, Message("outputs above zero")),
+}
+"""Loss -> the labels and outputs that it is defined for, unless it takes logits."""
+
+HINGE = ("hinge", "squared_hinge")
+"""Losses that compare signs: Keras turns labels of 0 and 1 into -1 and 1."""
+
+
+def output_findings(measured: Measurements) -> Iterator[Finding]:
+    """Findings about labels, output and loss."""
     if measured.data is not None and measured.output is not None:
+        yield from _equal_labels(measured, measured.data)
         yield from _labels(measured.data, measured.output)
         yield from _output(measured.data, measured.output)
     if measured.is_linear:
@@ -46,72 +69,15 @@ def setup_findings(measured: Measurements) -> Iterator[Finding]:
         yield find("no non-linearity", words)
 
 
-def _not_finite(measured: Measurements) -> Iterator[Finding]:
-    """Where the first value that is not finite appears: inputs, labels, weights, outputs, gradients, loss."""
-    data = measured.data
-    if data is not None and data.input_nonfinite:
-        words = Message("{count} input values are NaN or infinite", count=data.input_nonfinite)
-        yield find("not finite", words, figure=float(data.input_nonfinite))
-        return
-    if data is not None and data.label_nonfinite:
-        words = Message("{count} labels are NaN or infinite", count=data.label_nonfinite)
-        yield find("not finite", words, figure=float(data.label_nonfinite))
-        return
-    for layer in measured.layers:
-        if layer.nonfinite_weights:
-            words = Message("the weights of {layer} are not finite", layer=layer.name)
-            yield find("not finite", words, layer=layer.name)
-            return
-    for layer in measured.layers:
-        if layer.nonfinite_share:
-            words = Message(
-                "{share:.0%} of the outputs of {layer} are NaN or infinite, the first layer where that is so",
-                share=layer.nonfinite_share,
-                layer=layer.name,
-            )
-            yield find("not finite", words, layer=layer.name, figure=layer.nonfinite_share)
-            return
-    _, gradients = judged_norm(measured.layers)
-    pairs = [(layer, value) for layer, value in zip(measured.layers, gradients, strict=True) if value is not None]
-    for layer, value in reversed(pairs):
-        if not math.isfinite(value):
-            words = Message("the gradient of {layer} is {value}", layer=layer.name, value=value)
-            yield find("not finite", words, layer=layer.name, figure=value)
-            return
-    if measured.loss is not None and not math.isfinite(measured.loss):
-        yield find("not finite", Message("the loss is {loss}", loss=measured.loss), figure=measured.loss)
-    elif measured.diverged:
-        yield find("not finite", Message("training ended because the loss was no longer finite"))
-
-
-def _inputs(data: Data) -> Iterator[Finding]:
-    if data.input_identical and data.examples > 1:
-        words = Message("all {count} inputs of the batch are the same", count=data.examples)
-        yield find("constant input", words, figure=0.0)
-    if data.input_is_scaled or data.input_rms is None or not math.isfinite(data.input_rms):
-        return
-    if data.input_rms > threshold("input scale"):
-        words = Message(
-            "the inputs reach from {low:.3g} to {high:.3g}, root mean square {rms:.3g}: they are not scaled",
-            low=data.input_min,
-            high=data.input_max,
-            rms=data.input_rms,
-        )
-        yield find("input scale", words, figure=data.input_rms)
-    elif 0 < data.input_rms < 1 / (10 * threshold("input scale")):
-        words = Message("the inputs are tiny, root mean square {rms:.1e}", rms=data.input_rms)
-        yield find("input scale", words, figure=data.input_rms)
-    elif data.feature_scales is not None and data.feature_scales > MAX_FEATURE_SCALES:
-        words = Message(
-            "the columns of the input differ in scale by a factor of {factor:.1e}", factor=data.feature_scales
-        )
-        yield find("input scale", words, figure=data.feature_scales)
+def _equal_labels(measured: Measurements, data: Data) -> Iterator[Finding]:
+    """Equal labels are meant where the last layer is frozen: it judges the others, as a discriminator a generator."""
+    is_judged = any(layer.is_output and not layer.trainable for layer in measured.layers)
+    if data.label_identical and data.examples > 1 and not is_judged:
+        words = Message("all {count} labels of the batch are the same: there is nothing to learn", count=data.examples)
+        yield find("labels", words)
 
 
 def _labels(data: Data, output: Output) -> Iterator[Finding]:
-    if data.label_identical and data.examples > 1:
-        words = Message("all {count} labels of the batch are the same: there is nothing to learn", count=data.examples)
-        yield find("labels", words)
     low, high, units = data.label_min, data.label_max, output.units
     if low is None or high is None or units is None:
         return
@@ -128,9 +94,15 @@ def _labels(data: Data, output: Output) -> Iterator[Finding]:
     yield from _encoding(data, output, one_hot)
     if output.loss == "categorical_crossentropy" and one_hot and not data.label_rows_sum_to_one:
         yield find("labels", Message("the labels are no probabilities: their rows do not sum to one"))
-    if output.loss in BINARY and (low < 0 or high > 1):
+    needed = NEEDS[output.loss].labels if output.loss in NEEDS else ANY
+    if low < needed[0] or high > needed[1]:
         words = Message(
-            "binary cross-entropy needs labels between 0 and 1; they reach from {low:g} to {high:g}", low=low, high=high
+            "{loss} needs labels from {least:g} to {most:g}; they reach from {low:g} to {high:g}",
+            loss=output.loss,
+            least=needed[0],
+            most=needed[1],
+            low=low,
+            high=high,
         )
         yield find("labels", words, figure=high)
     if output.loss in SQUARED:
@@ -185,9 +157,12 @@ def _output(data: Data, output: Output) -> Iterator[Finding]:
     if activation == "softmax" and units == 1:
         yield find("output and loss", Message("softmax over one unit is always one: use sigmoid, or two units"))
         return
-    if loss not in CATEGORICAL + BINARY:
-        return
-    if loss in CATEGORICAL and units == 1:
+    if loss in HINGE and RANGES.get(activation, ANY)[0] >= 0:
+        words = Message(
+            "{loss} needs outputs of both signs, {activation} has one: use tanh", loss=loss, activation=activation
+        )
+        yield find("output and loss", words)
+    elif loss in CATEGORICAL and units == 1:
         words = Message("{loss} with one output unit is always zero: use binary_crossentropy with sigmoid", loss=loss)
         yield find("output and loss", words)
     elif output.from_logits and activation in PROBABILITIES:
@@ -212,7 +187,7 @@ def _output(data: Data, output: Output) -> Iterator[Finding]:
             "{loss} with softmax over {units} classes: use categorical_crossentropy", loss=loss, units=units
         )
         yield find("output and loss", words, severity="warning")
-    elif activation in ("relu", "relu6", "tanh", "elu", "selu"):
+    elif loss in CATEGORICAL + BINARY and activation in ("relu", "relu6", "tanh", "elu", "selu"):
         words = Message(
             "the output has {activation}, {loss} needs {needed}",
             activation=activation,
@@ -220,7 +195,7 @@ def _output(data: Data, output: Output) -> Iterator[Finding]:
             needed=_needed(output),
         )
         yield find("output and loss", words)
-    elif not output.from_logits and activation not in PROBABILITIES and _no_probabilities(output):
+    elif not output.from_logits and activation not in PROBABILITIES and _is_outside(output):
         words = Message(
             "the outputs reach from {low:.3g} to {high:.3g}, but {loss} needs {needed}",
             low=output.minimum,
@@ -238,10 +213,12 @@ def _exclusive(data: Data, units: int | None) -> bool:
 def _needed(output: Output) -> Message:
     if output.from_logits:
         return Message("logits: remove the output's activation")
-    return Message("probabilities: use softmax or sigmoid, or from_logits=True")
+    return NEEDS[output.loss].words
 
 
-def _no_probabilities(output: Output) -> bool:
-    if output.minimum is None or output.maximum is None:
+def _is_outside(output: Output) -> bool:
+    """Whether an output was measured for which the loss is not defined."""
+    if output.minimum is None or output.maximum is None or output.loss not in NEEDS:
         return False
-    return output.minimum < -1e-6 or output.maximum > 1 + 1e-6
+    low, high = NEEDS[output.loss].outputs
+    return output.minimum < low - 1e-6 or output.maximum > high + 1e-6
