@@ -32,7 +32,7 @@ class _Needs(NamedTuple):
 
     labels: tuple[float, float]
     outputs: tuple[float, float]
-    words: str
+    words: Message
     """How to get such outputs."""
 
 

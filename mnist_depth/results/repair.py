@@ -83,7 +83,7 @@ def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Re
 
 
 def _in_place(model: Any, measured: Measurements, before: Diagnosis, x: Any, y: Any) -> Repaired | None:
-    """The model itself at another learning rate or with rescaled weights; None, and as it was, if that does not help."""
+    """The model itself at another learning rate or with rescaled weights; None, and as it was, if neither helps."""
     weights = model.get_weights()
     rate = _rate(model) if model.compiled and not _has_schedule(model) else None
     kept = False
