@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(64, 6)).astype("float32")
 Y = RANDOM.normal(size=(64, 1)).astype("float32")
@@ -68,3 +70,17 @@ def messages_of(action: Callable[[], Any]) -> list[str]:
         warnings.simplefilter("always")
         action()
     return [str(w.message) for w in caught if "site-packages" not in w.filename]
+
+
+def gauge(probe: Any = (X, Y), **options: Any) -> tuple[DepthGauge, MemoryWriter]:
+    writer = MemoryWriter()
+    given = {"schedule": every_steps(1), "gradients": "both" if probe is not None else None, "on_finding": "ignore"}
+    return DepthGauge(writer, probe, **{**given, **options}), writer
+
+
+def hidden(**options: Any) -> Any:
+    return network(dense(5, "tanh", name="hidden"), **options)
+
+
+def compare(make: Callable[[], Any], measuring: DepthGauge) -> None:
+    assert_same(train(make), train(make, [measuring]))
