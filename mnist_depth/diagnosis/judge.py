@@ -47,6 +47,9 @@ EXPLANATIONS = {
 }
 """Kinds that may well be harmless, but are errors where one of these kinds is."""
 
+ROOTS = ("labels", "output and loss", "constant input", "input scale", "target scale")
+"""Kinds that are to be corrected before anything else is changed: other errors may be their consequences."""
+
 BESIDE_NOT_FINITE = (
     "not finite",
     "labels",
@@ -102,8 +105,13 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
 
 
 def _to_remedy(findings: Sequence[Finding]) -> list[str]:
-    """The kinds of errors; of warnings too where nothing but the loss is wrong, as they may explain it."""
+    """The kinds of errors; of warnings too where nothing but the loss is wrong, as they may explain it.
+
+    None where a finding in ROOTS says what to change: remedies against its consequences would mislead.
+    """
     errors = [finding.kind for finding in findings if finding.severity == "error"]
+    if errors and errors[0] in ROOTS:
+        return []
     if set(errors) != {"loss not falling"}:
         return errors
     return [finding.kind for finding in findings if finding.severity == "warning"] + errors

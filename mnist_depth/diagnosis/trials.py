@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
@@ -149,7 +150,8 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
             steps=steps,
             kept=measured.rate_kept,
         )
-        yield find("learning rate too low", words, figure=measured.rate_kept)
+        longer = Message("a schedule that lowers the learning rate over the whole training")
+        yield replace(find("learning rate too low", words, figure=measured.rate_kept), threshold=FADED, remedy=longer)
     elif higher and _is_on_its_way(measured, first, min(higher)):
         fall = removed(first, _start(measured) or 0.0)
         words = Message(

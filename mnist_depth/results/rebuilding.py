@@ -25,6 +25,7 @@ def rebuilt(
     model: Any,
     *,
     activation: str | None = None,
+    is_linear: bool = False,
     batch_norm: bool = False,
     residual: bool = False,
     hidden_layer: str | None = None,
@@ -32,7 +33,8 @@ def rebuilt(
 ) -> tuple[Any, tuple[str, ...]]:
     """A clone whose weight layers have new weights and the requested changes.
 
-    `hidden_layer` adds one with this activation before the last weight layer; `normalized` scales inputs like these.
+    `activation` replaces those of hidden layers, of an `is_linear` model also where there is none; `hidden_layer` adds
+    one with this activation before the last weight layer; `normalized` scales inputs like these.
     """
     import keras
 
@@ -41,7 +43,7 @@ def rebuilt(
 
     def clone(layer: Any) -> Any:
         config = layer.get_config()
-        if activation is not None and layer is not last and _replaceable(layer):
+        if activation is not None and layer is not last and _replaceable(layer, is_linear):
             config = _with_activation(layer, config, activation, changed)
         if isinstance(layer, weight_layers()):
             name = activation if activation is not None and layer is not last else activation_name(layer)
@@ -106,16 +108,17 @@ def _last_weight_layer(model: Any) -> Any:
     return next((layer for layer in reversed(model.layers) if isinstance(layer, weight_layers())), None)
 
 
-def _replaceable(layer: Any) -> bool:
+def _replaceable(layer: Any, is_linear: bool) -> bool:
     name = activation_name(layer)
-    is_layer = type(layer).__name__ in ACTIVATION_LAYERS
-    return bool(name) and name != "softmax" and (is_layer or isinstance(layer, weight_layers()))
+    if isinstance(layer, weight_layers()):
+        return name != "softmax" and (bool(name) or is_linear)
+    return type(layer).__name__ in ACTIVATION_LAYERS and name not in ("", "softmax")
 
 
 def _with_activation(
     layer: Any, config: dict[str, Any], activation: str, changed: dict[str, list[str]]
 ) -> dict[str, Any]:
-    old = activation_name(layer)
+    old = activation_name(layer) or "linear"
     if old == activation:
         return config
     changed.setdefault(f"activation {old} -> {activation}", []).append(layer.name)
@@ -134,7 +137,7 @@ def _with_initializer(
 def _made(layer: Any, config: dict[str, Any], activation: str | None) -> Any:
     import keras
 
-    if activation is not None and type(layer).__name__ in ACTIVATION_LAYERS and _replaceable(layer):
+    if activation is not None and type(layer).__name__ in ACTIVATION_LAYERS and _replaceable(layer, is_linear=False):
         return keras.layers.Activation(activation, name=layer.name)
     return type(layer).from_config(config)
 

@@ -135,7 +135,7 @@ def _attempts(model: Any, measured: Measurements, before: Diagnosis, x: Any) -> 
     inputs = np.asarray(x) if unscaled and hasattr(x, "shape") else None
 
     def rebuild(**changes: Any) -> Attempt:
-        return lambda: rebuilt(model, normalized=inputs, **changes)
+        return lambda: rebuilt(model, normalized=inputs, is_linear=bool(measured.is_linear), **changes)
 
     least = [*([lambda: (copied(model, x), ())] if learning_factors(measured) else []), rebuild()]
     if len(measured.layers) == 1:

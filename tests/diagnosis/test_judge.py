@@ -205,6 +205,14 @@ def test_equal_labels_are_meant_for_a_generator_before_a_frozen_discriminator(tr
     assert judge(state).verdict == verdict
 
 
+def test_a_schedule_that_ends_before_the_loss_falls_is_named() -> None:
+    state = replace(measured(geometric(1.0)), trials=(trial(1.0, 0.7, 0.69),), constant_loss=0.7, rate_kept=1e-9)
+    assert judge(state).verdict == "learning rate too low"
+    assert "schedule" in judge(state).findings[0].remedy
+    assert judge(replace(state, trials=(trial(1.0, 0.7, 0.2),))).verdict == "healthy"
+    assert judge(replace(state, rate_kept=0.5)).verdict == "not learning"
+
+
 def test_soft_labels_leave_less_to_learn() -> None:
     """From 0.7 to 0.65 is a fourth of the way to 0.5 and a fourteenth of that to zero."""
     state = replace(measured(geometric(1.0)), trials=(trial(1.0, 0.7, 0.65),), constant_loss=0.7)

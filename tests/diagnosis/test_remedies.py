@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from mnist_depth.diagnosis import KINDS, Diagnosis, Layer, Measurements, Trial, judge
+from mnist_depth.diagnosis import KINDS, Data, Diagnosis, Layer, Measurements, Output, Trial, judge
 from mnist_depth.diagnosis.remedies import RULES
 from mnist_depth.studies import STUDIES
 
@@ -47,6 +48,16 @@ def test_a_network_without_hidden_layers_is_offered_one() -> None:
     trials = (Trial(1.0, (0.7,) * 24),)
     state = replace(measured([1.0], {"hidden": "none", "optimizer": "sgd"}), trials=trials, constant_loss=0.7)
     assert [remedy.action for remedy in judge(state).remedies] == ["a hidden layer with ReLU before the output", "Adam"]
+
+
+def test_a_wrong_setup_is_to_be_corrected_before_its_consequences() -> None:
+    """A Poisson loss of negative outputs is NaN, and batch normalization would not help."""
+    output = Output(1, "", "poisson", minimum=-0.5, maximum=0.5)
+    state = replace(measured([1.0]), loss=math.nan, data=Data(8), output=output)
+    diagnosis = judge(state)
+    assert [finding.kind for finding in diagnosis.findings] == ["output and loss", "not finite"]
+    assert diagnosis.remedies == ()
+    assert judge(replace(state, output=None)).remedies != ()
 
 
 def test_healthy_network_needs_nothing() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from mnist_depth.errors import UserError
 from mnist_depth.results.lsuv import lsuv
+from mnist_depth.results.rebuilding import rebuilt
 from mnist_depth.results.repair import repair
 
 keras: Any = importlib.import_module("keras")
@@ -62,6 +63,16 @@ def test_a_healthy_model_is_returned_as_it_is() -> None:
     repaired = repair(model, X, Y)
     assert repaired.model is model
     assert repaired.changes == ()
+
+
+@pytest.mark.parametrize(("is_linear", "activation"), [(True, "elu"), (False, "linear")])
+def test_a_linear_network_gets_activations(is_linear: bool, activation: str) -> None:
+    """Elsewhere a layer without an activation is meant: its activation may be a layer of its own."""
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.Dense(8), layers.Dense(2, "softmax")])
+    rebuild, changes = rebuilt(model, activation="elu", is_linear=is_linear)
+    names = [layer.activation.__name__ for layer in rebuild.layers if isinstance(layer, layers.Dense)]
+    assert names == [activation, activation, "softmax"]
+    assert any(change.startswith("activation linear -> elu") for change in changes) == is_linear
 
 
 class Subclassed(keras.Model):
