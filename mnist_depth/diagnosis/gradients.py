@@ -99,6 +99,7 @@ def _cut(known: Sequence[tuple[Layer, float]]) -> Iterator[Finding]:
         yield find("cut", Message("no layer gets any gradient"), figure=0.0)
         return
     pairs = list(pairwise(known))
+    # From the output back: of all layers without a gradient the last one is where it stops.
     for (layer, value), (_, following) in reversed(pairs):
         if _gets_nothing(layer, value) and following > threshold("cut") * known[-1][1]:
             yield find(

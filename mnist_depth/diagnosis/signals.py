@@ -110,6 +110,7 @@ def _collapse(hidden: Sequence[Layer]) -> Iterator[Finding]:
 
 def _born_dead(hidden: Sequence[Layer]) -> Iterator[Finding]:
     widths = [layer.units for layer in hidden if layer.activation in RECTIFIERS and layer.units]
+    # At zero biases a ReLU layer of n units is zero for one given input with probability 2^-n.
     risk = 1 - math.prod(1 - 0.5**width for width in widths)
     if risk > threshold("may be born dead"):
         words = Message(
@@ -140,6 +141,7 @@ def _through_time(layer: Layer) -> Iterator[Finding]:
     if layer.time_gain is None or not layer.time_steps or layer.time_steps < 2:
         return
     decades = (layer.time_steps - 1) * math.log10(layer.time_gain) if layer.time_gain > 0 else -math.inf
+    # The gain belongs to one step, of which there is one less than states; bounded, as float64 ends at 1e308.
     total = 10.0 ** max(min(decades, 300.0), -300.0)
     words = Message(
         "{layer}: the gradient changes by x {gain:.3g} per time step toward the first, "

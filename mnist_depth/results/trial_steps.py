@@ -109,6 +109,12 @@ class TrialSteps:
             self._optimizer.learning_rate = np.asarray(self._source.learning_rate)
 
     def _run(self, others: Any, factor: Any, x: Any, y: Any, order: Any, count: Any) -> tuple[Any, Any]:
+        """Losses [count] before every step, and [variables] update ratios of the first.
+
+        `others` holds the values of the variables that no optimizer updates, `order` the examples of every step or
+        None for all of them.
+        """
+
         def step(index: Any, others: Any, losses: Any, ratios: Any) -> tuple[Any, ...]:
             theta = [tf.convert_to_tensor(copy.value) for copy in self._copies]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -118,6 +124,8 @@ class TrialSteps:
                 tf.zeros_like(value) if gradient is None else tf.convert_to_tensor(gradient)
                 for value, gradient in zip(theta, tape.gradient(total, theta), strict=True)
             ]
+            # Each change by the model's own rate is scaled afterwards. To scale the gradients instead would do nothing
+            # to Adam, which divides by their size.
             self._optimizer.apply(gradients, self._copies)
             changes = [
                 tf.cast(factor, old.dtype) * (copy.value - old) for copy, old in zip(self._copies, theta, strict=True)
@@ -136,6 +144,8 @@ class TrialSteps:
     def _forward(self, theta: Any, others: Any, x: Any, y: Any) -> tuple[Any, Any, list[Any]]:
         """The loss to descend, the loss without regularization, and the new values of the other variables."""
         fixed = self.model.non_trainable_variables
+        # Inside the scope the model reads these values in place of its variables, and what it assigns, such as moving
+        # averages, is kept apart: the model itself is not written to.
         pairs = [*zip(self._variables.values(), theta, strict=True), *zip(fixed, others, strict=True)]
         with keras.StatelessScope(pairs, collect_losses=True) as scope:
             predicted = predict(self.model, x, training=True)
@@ -178,7 +188,7 @@ def movement(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> float
 
 def identical_share(kernel: np.ndarray) -> float:
     """Share of units (last axis) whose incoming weights equal those of another unit, to seven digits."""
-    columns = np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1]).T
+    columns = np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1]).T  # [units, inputs]
     scale = np.abs(columns).max() or 1.0
     if not np.isfinite(scale) or columns.shape[1] < 2:
         return 0.0
