@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from tests.imports import imported
 
 HEAVY = {"tensorflow", "keras"}
 
@@ -25,14 +24,10 @@ LIGHT = [
 
 
 def test_light_modules_do_not_import_tensorflow() -> None:
-    code = f"import sys\nfor name in {LIGHT!r}:\n    __import__(name)\nprint(sorted(set(sys.modules) & {HEAVY!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert imported("\n".join(f"import {name}" for name in LIGHT), HEAVY) == set()
 
 
 def test_commands_start_without_the_libraries_of_reports() -> None:
     """`list`, `--help` and the first line of progress do not wait for plots, statistics and data frames."""
     slow = {"matplotlib", "scipy", "pandas", "plotly", "jinja2", "pyarrow", "tensorboard"}
-    code = f"import sys, mnist_depth.cli, mnist_depth.cli.list_names\nprint(sorted(set(sys.modules) & {slow!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert imported("import mnist_depth.cli, mnist_depth.cli.list_names", slow) == set()

@@ -18,7 +18,7 @@ from mnist_depth.errors import UserError, unknown
 from mnist_depth.files import local_path
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES, Study, study_in
-from mnist_depth.studies.study import Answer
+from mnist_depth.studies.expectation import Answer
 from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:

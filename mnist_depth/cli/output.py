@@ -23,7 +23,7 @@ from mnist_depth.translation import translate as _
 if TYPE_CHECKING:
     from mnist_depth.results.overview import Overview, Story
     from mnist_depth.results.tables import Table
-    from mnist_depth.studies.study import Answer
+    from mnist_depth.studies.expectation import Answer
 
 MIN_WIDTH = 40
 """Narrower terminals are treated as this wide."""
@@ -246,7 +246,7 @@ def _short(layer: str) -> str:
 
 def answers_text(answers: Sequence[Answer], width: int | None = None) -> str:
     """One paragraph per expectation, then how many came true."""
-    from mnist_depth.studies.study import REPRODUCED
+    from mnist_depth.studies.expectation import REPRODUCED
 
     heads = [_(answer.verdict) for answer in answers]
     indent = max(map(cells, heads), default=0)

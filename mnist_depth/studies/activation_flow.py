@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, SCRATCH
-from mnist_depth.studies.study import Check, Expectation, Study, Variant, all_but, product
+from mnist_depth.studies.study import Study, Variant, product
 from mnist_depth.translation import translate as _
 
 PREMISE = all_but("epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "clip_norm")
@@ -56,15 +57,15 @@ def _centered(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
-    folder="flow",
     question="How does the scale of the weights decide what reaches the last layer?",
     answer="A scale of 1 saturates the layers, 0.01 lets signals fade; Xavier suits tanh, He suits ReLU.",
-    picture="activations",
     why=(
         "A layer multiplies the spread of its input by the weights' standard deviation times the square root "
         "of fan_in, and ReLU halves the square of what is left. Below 1 signals fade, above it they saturate."
     ),
+    picture="activations",
     view={"quantity": "activation_std", "color": "initializer", "step": "0"},
+    folder="flow",
     source=f"{SCRATCH}; {GLOROT_2010}; {HE_2015}",
     variants=[
         Variant({"dataset": "gaussian", "depth": 6, "width": 100, "epochs": 1, **variant.fields})

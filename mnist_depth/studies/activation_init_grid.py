@@ -13,11 +13,11 @@ from typing import Any
 
 from mnist_depth.config import RunConfig
 from mnist_depth.results.groups import Axis, field_axis
-from mnist_depth.studies.checks import BEST, known, learns, one_learned, stays_below
+from mnist_depth.studies.checks import BEST, beats, known, learns, stays_below
+from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
-from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
-from mnist_depth.translation import translate as _
+from mnist_depth.studies.study import Quick, Study, Variant
 
 TABLE = {
     "lsuv": {"maxout": 93.94, "relu": 92.11, "very_leaky_relu": 92.97, "tanh": 89.28, "sigmoid": "n/c"},
@@ -64,18 +64,14 @@ def _lsuv_keeps_up(allowed: float) -> Check:
     """LSUV's mean over the activations that learn is at most `allowed` below Xavier's."""
 
     def check(runs: Runs) -> tuple[bool, str]:
-        learning = one_learned(known(runs).where(activation=["tanh", "relu", "very_leaky_relu", "maxout"]))
-        lsuv = learning.where(pretraining="lsuv").mean(BEST)
-        xavier = learning.where(pretraining="none", initializer="glorot_normal").mean(BEST)
-        return lsuv >= xavier - allowed, _(
-            "mean best test accuracy with LSUV {lsuv:.2%}, with Xavier {xavier:.2%}", lsuv=lsuv, xavier=xavier
-        )
+        learning = known(runs).where(activation=["tanh", "relu", "very_leaky_relu", "maxout"])
+        xavier = {"pretraining": "none", "initializer": "glorot_normal"}
+        return beats({"pretraining": "lsuv"}, xavier, by=-allowed)(learning)
 
     return check
 
 
 STUDY = Study(
-    folder="grid",
     question="Which activation learns with which initialization?",
     answer="tanh and ReLU learn with every scaled initialization, sigmoid with none.",
     picture="grid",
@@ -84,6 +80,7 @@ STUDY = Study(
         "The initialization sets the scale of the signal, the activation's slope that of its gradient. No "
         "usual initialization makes up for sigmoid's slope of at most 1/4."
     ),
+    folder="grid",
     source=f"{MISHKIN_2015}, table 3; {LECTURE_10}",
     variants=[
         _variant(activation, start, epochs=5, width=128)

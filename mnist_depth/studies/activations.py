@@ -8,11 +8,11 @@ family does and ends ahead of tanh.
 
 from __future__ import annotations
 
-from mnist_depth.studies.checks import BEST, at_chance, known, learns, one_learned
+from mnist_depth.studies.checks import BEST, at_chance, beats, known, learns
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
-from mnist_depth.translation import translate as _
+from mnist_depth.studies.study import Quick, Study, Variant
 
 PUBLISHED = {
     "sigmoid": "n/c",
@@ -34,25 +34,19 @@ NETWORK = all_but("width", "batch_size")
 
 
 def _family_ahead_of_tanh(runs: Runs) -> tuple[bool, str]:
-    family, tanh = (
-        one_learned(known(runs)).where(activation=RELU_FAMILY).mean(BEST),
-        runs.where(activation="tanh").mean(BEST),
-    )
-    return family > tanh, _(
-        "mean best test accuracy of the ReLU family {family:.2%}, tanh {tanh:.2%}", family=family, tanh=tanh
-    )
+    return beats({"activation": RELU_FAMILY}, {"activation": "tanh"})(known(runs))
 
 
 STUDY = Study(
-    folder="acts",
     question="Which activation function lets a 9-layer network learn?",
     answer="ReLU and its relatives learn best, tanh follows, sigmoid does not learn.",
-    picture="test_accuracy",
     why=(
         "The slope decides. Where it is near 1 for units at work, as for tanh and the ReLU family, the gradient "
         "arrives; sigmoid's is at most 1/4. SELU overflows at the rate of 0.1 from Xavier's weights; at 0.03, or from "
         "LeCun's, it learns."
     ),
+    picture="test_accuracy",
+    folder="acts",
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
     variants=[
         Variant({"depth": 9, "activation": name}, name, f"CIFAR-10: {figure}" if figure else "")

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, at_chance, known, learns, one_learned
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import IOFFE_2015, LECTURE_10, SCRATCH
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.translation import translate as _
 
 SCALES = [round(10 ** (-4 * place / 15), 6) for place in range(16)]
@@ -80,16 +81,16 @@ def _plain_fails_somewhere(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
-    folder="norm",
     question="Does batch normalization make a network learn at every initial scale?",
     answer="Yes, and nearly always faster than without.",
-    picture="training_loss",
     why=(
         "Normalization sets the spread of every pre-activation to 1 whatever the scale of the weights, so "
         "forward and backward signals survive. It does not rescale the step: beside large weights it is "
         "small, and a short training shows that."
     ),
+    picture="training_loss",
     view={"color": "batch_norm"},
+    folder="norm",
     source=f"{IOFFE_2015}; {SCRATCH}",
     variants=[
         *(_panel(scale, batch_norm) for scale in SCALES for batch_norm in ("none", "before")),

@@ -13,8 +13,8 @@ from typing import Any
 
 from mnist_depth.datasets import DATASETS
 from mnist_depth.results.tables import heading
+from mnist_depth.studies.expectation import Check
 from mnist_depth.studies.selection import NotComparable, Runs
-from mnist_depth.studies.study import Check
 from mnist_depth.translation import translate as _
 
 BEST = "best_test_accuracy"
@@ -99,16 +99,35 @@ def beats(better: dict[str, Any], worse: dict[str, Any], metric: str = BEST, by:
     """The first runs' mean of a metric is above the second runs' by more than `by`; losses count downward."""
 
     def check(runs: Runs) -> tuple[bool, str]:
-        ahead, behind = runs.where(**better), runs.where(**worse)
-        one_learned(runs.only([*ahead.records, *behind.records]))
-        first, second = ahead.mean(metric), behind.mean(metric)
+        first, second, detail = _compared(runs, better, worse, metric)
         gain = second - first if metric.endswith("loss") else first - second
-        shown = _shower(metric)
-        return gain > by, _(
-            "mean {metric} {first} against {second}", metric=heading(metric), first=shown(first), second=shown(second)
-        )
+        return gain > by, detail
 
     return check
+
+
+def near(first: dict[str, Any], second: dict[str, Any], within: float, metric: str = BEST) -> Check:
+    """The means of a metric over the first and over the second runs differ by at most `within`."""
+
+    def check(runs: Runs) -> tuple[bool, str]:
+        one, other, detail = _compared(runs, first, second, metric)
+        return abs(one - other) <= within, detail
+
+    return check
+
+
+def _compared(runs: Runs, first: dict[str, Any], second: dict[str, Any], metric: str) -> tuple[float, float, str]:
+    """The means of a metric over two choices of runs, and the sentence that states them."""
+    chosen = [runs.where(**first), runs.where(**second)]
+    one_learned(runs.only([record for some in chosen for record in some.records]))
+    means, shown = [some.mean(metric) for some in chosen], _shower(metric)
+    detail = _(
+        "mean {metric} {first} against {second}",
+        metric=heading(metric),
+        first=shown(means[0]),
+        second=shown(means[1]),
+    )
+    return means[0], means[1], detail
 
 
 def between(metric: str, low: float, high: float, **which: Any) -> Check:

@@ -9,8 +9,9 @@ pre-training.
 from __future__ import annotations
 
 from mnist_depth.studies.checks import at_chance, learns
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.sources import HINTON_2006, LECTURE_10
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 
 NETWORK = all_but("width", "batch_size")
 

@@ -10,9 +10,10 @@ a thousandth of layer 9's with sigmoid, and more than a hundredth with ReLU.
 from __future__ import annotations
 
 from mnist_depth.studies.checks import accuracy_and_bar, at_chance, known
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, LECTURE_10
-from mnist_depth.studies.study import Expectation, Quick, Study, all_but, product
+from mnist_depth.studies.study import Quick, Study, product
 from mnist_depth.translation import translate as _
 
 BAR, SHORT_BAR, SHORT = 0.97, 0.95, 10

@@ -11,9 +11,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from mnist_depth.studies.checks import BEST, at_chance, known, learns, stays_below
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, LECTURE_10
-from mnist_depth.studies.study import Expectation, Quick, Study, all_but, product
+from mnist_depth.studies.study import Quick, Study, product
 from mnist_depth.translation import translate as _
 
 ACTIVATIONS = ["sigmoid", "tanh", "relu"]
@@ -38,14 +39,14 @@ def _falls(runs: Runs) -> tuple[bool, str]:
 
 
 STUDY = Study(
-    folder="depths",
     question="How many layers can a plain network have before it stops learning?",
     answer="With sigmoid, learning ends at about six layers; tanh and ReLU learn with nine and more.",
-    picture="grid",
     why=(
         "Each further sigmoid layer multiplies the gradient by about a quarter. The slopes of tanh and ReLU "
         "are near 1, until so many layers stand in a row that small losses add up."
     ),
+    picture="grid",
+    folder="depths",
     source=LECTURE_10,
     variants=product(depth=DEPTHS, activation=ACTIVATIONS),
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from mnist_depth.records import RunRecord
 from mnist_depth.runtime.stderr import silenced
+from mnist_depth.studies.expectation import Check, Expectation
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import LECTURE_10
-from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
@@ -54,11 +55,11 @@ def _better_than(member: str) -> Check:
 STUDY = Study(
     question="Is an ensemble of networks better than its members?",
     answer="Yes: the averaged probabilities beat every single member.",
-    picture="test_accuracy",
     why=(
         "Members from different seeds err on different images, and the average of their probabilities "
         "outvotes single errors. Where members are right 19 times out of 20, little is left to gain."
     ),
+    picture="test_accuracy",
     source=LECTURE_10,
     variants=[
         Variant(

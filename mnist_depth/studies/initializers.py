@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import BEST, at_chance, learns, stays_below
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, HINTON_2006, LECTURE_10, MISHKIN_2015
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 
 PUBLISHED = {
     "zeros": "never learns",
@@ -39,7 +40,6 @@ def _variant(label: str, published: str, **fields: Any) -> Variant:
 
 
 STUDY = Study(
-    folder="inits",
     question="Which initialization of the weights lets a 9-layer network learn?",
     answer="Those that scale with a layer's width (LeCun, Xavier, He, orthogonal, LSUV), not fixed ones.",
     why=(
@@ -47,6 +47,7 @@ STUDY = Study(
         "fade, above it they overflow, and zeros leave all units of a layer alike."
     ),
     view={"color": "initializer"},
+    folder="inits",
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
     variants=[
         *(_variant(name, figure, initializer=name) for name, figure in PUBLISHED.items()),

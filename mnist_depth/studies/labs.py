@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from mnist_depth.studies.checks import beats
+from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import LABS
-from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.translation import translate as _
 
 LAB: dict[str, Any] = {"activation": "relu", "bias_std": 1.0, "optimizer": "adam", "epochs": 15}
@@ -89,11 +90,11 @@ SOFTMAX_SGD = Variant(
 STUDY = Study(
     question="What does each tool of the lectures add on MNIST?",
     answer="A hidden layer and Xavier initialization add most; all others add tenths of a point.",
-    picture="test_accuracy",
     why=(
         "A hidden layer and a good initialization bring most of the gain. More depth, dropout and batch "
         "normalization add tenths of a point within 15 epochs."
     ),
+    picture="test_accuracy",
     view={"color": "initializer"},
     source=LABS,
     variants=[SOFTMAX_SGD, *(Variant(fields, name, f"{accuracy:.4f}") for name, accuracy, fields, _ in RUNGS)],

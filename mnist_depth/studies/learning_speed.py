@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import NIELSEN_2015
-from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.translation import translate as _
 
 PUBLISHED = {3: "0.07, 0.31", 4: "0.012, 0.060, 0.283", 5: "0.003, 0.017, 0.070, 0.285"}

@@ -13,8 +13,9 @@ from typing import Any
 
 from mnist_depth.results.groups import field_axis
 from mnist_depth.studies.checks import BEST, at_chance, learns
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.sources import HE_2016, LECTURE_10
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 
 WIRINGS = {"plain": "plain", "residual": "fast forward", "split_merge": "split and merge"}
 CELLS = {"recurrent": "simple recurrent", "recurrent:lstm": "LSTM", "recurrent:gru": "GRU"}

@@ -19,9 +19,10 @@ from mnist_depth.config import RunConfig
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.registry import lookup
 from mnist_depth.studies.checks import BEST, known
+from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, SCHOENHOLZ_2017
-from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.translation import translate as _
 
 DEPTHS = [4, 8, 12, 16, 24, 32, 48, 64]
@@ -98,14 +99,14 @@ def _border(activation: str) -> Check:
 
 
 STUDY = Study(
-    folder="phase",
     question="Do networks stop training where mean-field theory draws the border?",
     answer="Yes: networks train up to about 6 xi layers, as theory predicts.",
-    picture="phase_diagram",
     why=(
         "Theory gives a depth scale xi within which signals still tell their inputs apart. A network trains "
         "only where the signal gets through all its layers, which is up to about 6 xi."
     ),
+    picture="phase_diagram",
+    folder="phase",
     source=SCHOENHOLZ_2017,
     variants=_variants(SCALES, DEPTHS),
     columns=("train_loss", BEST, "dz_ratio"),

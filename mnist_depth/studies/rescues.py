@@ -15,6 +15,7 @@ from typing import Any
 
 from mnist_depth.plan import plan_of
 from mnist_depth.studies.checks import BEST, LEARNED, at_chance, beats, learns
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import (
     GLOROT_2010,
@@ -26,7 +27,7 @@ from mnist_depth.studies.sources import (
     MISHKIN_2015,
     SAXE_2013,
 )
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.translation import translate as _
 
 SIGMOID: dict[str, Any] = {"depth": 9, "activation": "sigmoid"}

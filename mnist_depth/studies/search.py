@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 
 from mnist_depth.studies.checks import known, one_learned
+from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import BERGSTRA_2012, SCRATCH
-from mnist_depth.studies.study import Expectation, Quick, Study, Variant, all_but
+from mnist_depth.studies.study import Quick, Study, Variant
 from mnist_depth.sweeps.search import BASE, SearchSettings
 from mnist_depth.translation import translate as _
 
@@ -63,8 +64,8 @@ def _geometric_mean(values: list[float]) -> float:
 STUDY = Study(
     question="Which learning rate and weight decay suit a small network?",
     answer="A learning rate near 0.01, the upper end of the range; weight decay hardly matters.",
-    picture="test_accuracy",
     why="The learning rate decides: within these few epochs a small one gets nowhere.",
+    picture="test_accuracy",
     source=f"{SCRATCH}; {BERGSTRA_2012}",
     variants=[Variant(BASE)],
     search=SearchSettings(trials=100, rounds=2),

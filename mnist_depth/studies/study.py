@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mnist_depth import naming
 from mnist_depth.config import FIELDS, RunConfig, default_of
@@ -15,100 +14,14 @@ from mnist_depth.datasets import DATASETS, SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import Axis
-from mnist_depth.results.tables import heading
-from mnist_depth.studies.selection import NotComparable, NotTested, Runs
+from mnist_depth.studies.expectation import Answer, Expectation
+from mnist_depth.studies.selection import Runs
 from mnist_depth.sweeps.search import DEFAULT_SPACE, SearchSettings
-from mnist_depth.translation import mark
-from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     from mnist_depth.results.overview import Story
 
 DEFAULT_DATASET = default_of("dataset")
-
-REPRODUCED, NOT_REPRODUCED = mark("reproduced"), mark("not reproduced")
-NOT_TESTED, NOT_COMPARABLE = mark("not tested"), mark("not comparable")
-"""Not tested: runs are missing. Not comparable: there are runs, but with other settings than the source's."""
-
-
-class Answer(NamedTuple):
-    """The verdict on one expectation, with the measured figures or the reason why it was not tested."""
-
-    statement: str
-    verdict: str
-    detail: str
-
-    def after(self, text: str) -> Answer:
-        """The answer with `text` before its detail."""
-        return self._replace(detail=f"{text}; {self.detail}")
-
-
-Differences = Mapping[Path, Mapping[str, tuple[Any, Any]]]
-"""Run folder -> field in which the run differs from the study -> (the study's value, the run's)."""
-
-Check = Callable[[Runs], tuple[bool, str]]
-"""Whether an expectation holds, and the figures; raises NotTested when the runs cannot tell."""
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """One thing that a correct reproduction shows, with the published or theoretical figure and its source.
-
-    `premise` names the config fields that the figure depends on: runs with another value are not comparable.
-    """
-
-    statement: str
-    source: str
-    check: Check
-    premise: frozenset[str] = frozenset()
-    figure: str = ""
-
-    def answer(self, runs: Runs, differences: Differences) -> Answer:
-        """Judge finished runs: those with the settings of the premise, where there are any.
-
-        Without them the figures of the others are given, but no verdict.
-        """
-        broken = self._broken(runs, differences)
-        comparable = [record for record in runs.records if not self.premise & set(differences[record.folder])]
-        if not broken or comparable:
-            return self._judge(runs.only(comparable) if broken else runs)
-        return self._judge(runs)._replace(verdict=NOT_COMPARABLE).after(_asks_for(broken))
-
-    def _broken(self, runs: Runs, differences: Differences) -> dict[str, tuple[Any, Any]]:
-        """The fields of the premise in which runs differ from the study: name -> (the study's value, a run's)."""
-        return {
-            name: values
-            for record in runs.records
-            for name, values in differences[record.folder].items()
-            if name in self.premise
-        }
-
-    def _judge(self, runs: Runs) -> Answer:
-        statement = _(self.statement)
-        try:
-            holds, detail = self.check(runs)
-        except NotComparable as reason:
-            return Answer(statement, NOT_COMPARABLE, str(reason))
-        except NotTested as reason:
-            return Answer(statement, NOT_TESTED, str(reason))
-        return Answer(statement, REPRODUCED if holds else NOT_REPRODUCED, detail)
-
-
-def _asks_for(broken: Mapping[str, tuple[Any, Any]]) -> str:
-    """`asks for 15 epochs, these runs have 4`: the study's settings and those of the runs."""
-    names = sorted(broken)
-    wanted = ", ".join(_setting(name, broken[name][0]) for name in names)
-    found = ", ".join(_value(broken[name][1]) for name in names)
-    return _("asks for {wanted}, these runs have {found}", wanted=wanted, found=found)
-
-
-def _setting(name: str, value: Any) -> str:
-    text = _value(value)
-    return _("{count} epochs", count=text) if name == "epochs" else f"{heading(name)} {text}"
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -181,16 +94,9 @@ class Study:
     def _named(self) -> dict[str, tuple[RunConfig, ...]]:
         return {}
 
-    def configs(
-        self,
-        dataset: str,
-        *,
-        seeds: int | None = None,
-        quick: bool = False,
-        overrides: Mapping[str, Any] | None = None,
-    ) -> list[RunConfig]:
-        """Every run of the study, each once; `dataset` is used by the variants that do not name their own."""
-        return list(self.grid(dataset, seeds=seeds, quick=quick, overrides=overrides))
+    def configs(self, dataset: str, **options: Any) -> list[RunConfig]:
+        """Every run of the study, each once; the options are those of `grid`."""
+        return list(self.grid(dataset, **options))
 
     def grid(
         self,
@@ -202,7 +108,8 @@ class Study:
     ) -> dict[RunConfig, Variant]:
         """Every run of the study and its variant; runs that become equal through overrides appear once.
 
-        An override of the dataset leaves alone the variants that name their own: XOR is not a choice of data.
+        `dataset` is used by the variants that do not name their own, also where it is an override: XOR is not a choice
+        of data.
         """
         given = dict(overrides or {})
         dataset = given.pop("dataset", dataset)
@@ -232,18 +139,19 @@ class Study:
 
         None where two agree equally well, as after an override of the field in which they differ.
         """
-        scores = [(_agreement(config, wanted), variant) for wanted, variant in self._wanted(config.dataset)]
+        scores = [(_agreement(config, wanted), variant) for wanted, variant in self._versions(config.dataset)]
         best = max(score for score, _ in scores)
-        found = {variant.label or repr(variant.fields): variant for score, variant in scores if score == best}
+        found: dict[str, Variant] = {}
+        for score, variant in scores:
+            if score == best:
+                found.setdefault(variant.label or repr(variant.fields), variant)
         return next(iter(found.values())) if len(found) == 1 else None
 
-    def _wanted(self, dataset: str) -> list[tuple[RunConfig, Variant]]:
-        """Every variant, the quick ones first, and its config; computed once per dataset."""
+    def _versions(self, dataset: str) -> list[tuple[RunConfig, Variant]]:
+        """Every run of the full and then of the quick version, with its variant; computed once per dataset."""
         if dataset not in self._made:
-            self._made[dataset] = [
-                (RunConfig(**{"dataset": dataset, **variant.fields}), variant)
-                for variant in [*self.quick.variants, *self.variants]
-            ]
+            grids = (self.grid(dataset, quick=quick, seeds=1) for quick in (False, True))
+            self._made[dataset] = [pair for grid in grids for pair in grid.items()]
         return self._made[dataset]
 
     @cached_property
@@ -299,14 +207,7 @@ class Study:
 
     def _nearest(self, config: RunConfig) -> RunConfig:
         """The study's run, full or quick, that a run agrees with in most fields; of the full version if equal."""
-        if config.dataset not in self._versions:
-            made = (self.grid(config.dataset, quick=quick, seeds=1) for quick in (False, True))
-            self._versions[config.dataset] = [wanted for grid in made for wanted in grid]
-        return max(self._versions[config.dataset], key=lambda wanted: _agreement(config, wanted))
-
-    @cached_property
-    def _versions(self) -> dict[str, list[RunConfig]]:
-        return {}
+        return max((wanted for wanted, _ in self._versions(config.dataset)), key=lambda one: _agreement(config, one))
 
     def _analyzed(self, records: Sequence[RunRecord], data_dir: str | None) -> Mapping[str, float]:
         """The figures of the analysis; none where the runs do not allow it: expectations of them are not tested."""
@@ -337,8 +238,3 @@ def _agreement(config: RunConfig, wanted: RunConfig) -> int:
 def product(**axes: Collection[Any]) -> list[Variant]:
     """Every combination of the axes' values, the last axis fastest."""
     return [Variant(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
-
-
-def all_but(*free: str) -> frozenset[str]:
-    """Every config field except these, the dataset and the seed: a premise that leaves only them to the user."""
-    return frozenset(FIELDS) - {"dataset", "seed", *free}

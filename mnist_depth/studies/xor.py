@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import math
 
+from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_9, MINSKY_PAPERT_1969
-from mnist_depth.studies.study import Check, Expectation, Quick, Study, Variant, all_but, product
+from mnist_depth.studies.study import Quick, Study, Variant, product
 from mnist_depth.translation import translate as _
 
 LN_2 = math.log(2)
@@ -67,11 +68,11 @@ def _stuck_at_ln_2(**which: str) -> Check:
 GATES = Study(
     question="Which logic gates can a single perceptron learn?",
     answer="AND and OR, but not XOR: no straight line separates its ones from its zeros.",
-    picture="training_loss",
     why=(
         "A perceptron draws one straight line through the plane of its inputs. XOR's ones lie across from "
         "each other, and no line parts them from its zeros."
     ),
+    picture="training_loss",
     source=LECTURE_9,
     variants=[
         Variant({"dataset": gate, "depth": 1, "epochs": 10_001}, gate.upper(), published)
@@ -94,8 +95,8 @@ GATES = Study(
 XOR_2 = Study(
     question="Does one hidden layer of two units solve XOR?",
     answer="Yes, from most starts: two hidden units solve XOR.",
-    picture="training_loss",
     why="Two hidden units draw two lines and the output combines them. Some starts end in a local minimum.",
+    picture="training_loss",
     source=LECTURE_9,
     variants=[
         Variant(

@@ -15,14 +15,8 @@ from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
 from mnist_depth.networks import initializers
 from mnist_depth.registry import lookup, split_name
-from mnist_depth.theory.gaussian import (
-    TABLE,
-    Activation,
-    mean_activation,
-    resolve,
-    squared_activation,
-    squared_slope,
-)
+from mnist_depth.theory import gaussian
+from mnist_depth.theory.gaussian import TABLE, Activation
 from mnist_depth.theory.maps import MIN_LENGTH, depth_scales
 
 INPUT_LENGTHS = {
@@ -123,14 +117,14 @@ def predict(
     layer_02 0.236
     layer_03 1.000
     """
-    phi, depth = resolve(activation), len(variances)
+    phi, depth = gaussian.resolve(activation), len(variances)
     rows: list[LayerPrediction] = []
     squared = input_length
     for layer, variance in enumerate(variances, start=1):
         here = TABLE["linear"] if layer == depth else phi
         length = widths[layer - 1] * variance * squared + bias_std**2
-        mean, squared = float(mean_activation(here, length)), float(squared_activation(here, length))
-        slope = float(squared_slope(here, length))
+        mean, squared = float(gaussian.mean_activation(here, length)), float(gaussian.squared_activation(here, length))
+        slope = float(gaussian.squared_slope(here, length))
         gain = math.nan if layer == depth else math.sqrt(widths[layer] * variances[layer] * slope)
         sigma_w, std = math.sqrt(widths[layer - 1] * variance), math.sqrt(max(squared - mean**2, 0.0))
         name = f"layer_{layer:0{max(2, len(str(depth)))}d}"
@@ -184,7 +178,7 @@ def _input_length(dataset: str) -> float:
 
 def _shape(config: RunConfig) -> tuple[list[int], list[float]]:
     """The widths [depth + 1] and kernel variances [depth]; a maxout kernel feeds every piece of its units."""
-    dataset, pieces = DATASETS[config.dataset], resolve(config.activation).pieces
+    dataset, pieces = DATASETS[config.dataset], gaussian.resolve(config.activation).pieces
     widths = [dataset.features, *[config.width] * (config.depth - 1), dataset.outputs]
     variances = [
         initializer_variance(config.initializer, fan_in, fan_out * (pieces if layer < config.depth else 1))
@@ -195,7 +189,7 @@ def _shape(config: RunConfig) -> tuple[list[int], list[float]]:
 
 def hidden_sigma_w(config: RunConfig) -> float:
     """sigma_w of a kernel between two hidden layers: what the depth scales of an infinitely deep network depend on."""
-    fan_out = config.width * resolve(config.activation).pieces
+    fan_out = config.width * gaussian.resolve(config.activation).pieces
     return math.sqrt(config.width * initializer_variance(config.initializer, config.width, fan_out))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mnist_depth.summaries.events import replace_events, scalars
@@ -18,27 +19,35 @@ def write_run(logdir: Path) -> Path:
     return logdir
 
 
-def processes_on(logdir: Path) -> list[int]:
-    """The processes, other than `ssh` clients, whose command line names `logdir`: TensorBoard and its data server."""
-    found = []
+def _processes(file: str) -> Iterator[tuple[int, bytes]]:
+    """The id of every process and what its file in /proc holds."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if str(logdir).encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-    return found
+                yield int(entry.name), (entry / file).read_bytes()
+
+
+def processes_on(logdir: Path) -> list[int]:
+    """The processes, other than `ssh` clients, whose command line names `logdir`: TensorBoard and its data server."""
+    return [process for process, words in _processes("cmdline") if str(logdir).encode() in words]
 
 
 def children(parent: int) -> list[int]:
     """The processes whose parent is `parent`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                words = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(words[1]) == parent:
-                    found.append(int(entry.name))
-    return found
+    return [process for process, words in _processes("stat") if int(words.rpartition(b")")[2].split()[1]) == parent]
+
+
+@contextlib.contextmanager
+def started(words: Sequence[str | Path], *, detached: bool = True) -> Iterator[subprocess.Popen[str]]:
+    """A process with piped output that is gone afterwards; `detached` from this one's signals."""
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=detached
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:

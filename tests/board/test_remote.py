@@ -23,7 +23,7 @@ from mnist_depth.board.remote import open_remote, remote
 from mnist_depth.board.server import Board, start_board
 from mnist_depth.errors import UserError
 
-from .boards import RUN, children, eventually, processes_on, write_run
+from .boards import RUN, children, eventually, processes_on, started, write_run
 from .sshd import run_sshd
 
 pytestmark = [pytest.mark.ssh, pytest.mark.slow]
@@ -40,19 +40,9 @@ def get(board: Board, path: str) -> Any:
 @contextmanager
 def script(*words: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`scripts/remote_board` in a process of its own, and the local address that it prints."""
-    process = subprocess.Popen(
-        [PYTHON, SCRIPT, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    try:
+    with started([PYTHON, SCRIPT, *map(str, words)]) as process:
+        assert process.stdout is not None
         yield process, process.stdout.readline().split()[-1]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def ssh_clients(config: Path) -> list[int]:

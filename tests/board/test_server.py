@@ -18,7 +18,7 @@ from mnist_depth.board import server
 from mnist_depth.board.server import Board, serve, start_board
 from mnist_depth.errors import UserError
 
-from .boards import RUN, eventually, processes_on
+from .boards import RUN, eventually, processes_on, started
 
 pytestmark = pytest.mark.slow
 
@@ -74,19 +74,9 @@ def test_the_file_server_is_not_asked_through_a_proxy(logdir: Path, monkeypatch:
 def command(logdir: Path, *, detached: bool = True) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """`serve` in a process of its own, and the first three lines that it prints."""
     code = "import sys; from mnist_depth.board.server import serve; serve(sys.argv[1])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(logdir)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=detached,
-    )
-    assert process.stdout is not None
-    try:
+    with started([sys.executable, "-c", code, str(logdir)], detached=detached) as process:
+        assert process.stdout is not None
         yield process, [process.stdout.readline() for _ in range(3)]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_it_prints_the_address_and_the_ssh_line(logdir: Path) -> None:

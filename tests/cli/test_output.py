@@ -14,7 +14,7 @@ from mnist_depth.records import find_runs
 from mnist_depth.results.overview import Overview
 from mnist_depth.results.tables import Table
 from mnist_depth.studies import STUDIES
-from mnist_depth.studies.study import Answer
+from mnist_depth.studies.expectation import Answer
 from tests.results.fabricated_runs import headline, write_run
 
 WIDTHS = [60, 80, 100, 160]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +18,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.figures.canvas import PrintFigure
 from mnist_depth.figures.static import MARKERS
 from mnist_depth.results.frames import Runs, runs
+from tests.imports import imported
 from tests.results.fabricated_runs import headline, write_run
 
 SIGNAL = "pre_activation_gradient_norm"
@@ -83,13 +82,9 @@ def test_given_axes_are_drawn_on_and_no_global_state_is_touched(found: Runs) -> 
     assert figures.curves(found, "loss", ["test"], ax=axes[1]) is axes[0].figure
     assert {"relu", "sigmoid"} <= set(_lines(axes[0]))
     assert set(_lines(axes[1])) == {"relu, test", "sigmoid, test"}
-    code = (
-        "import sys; from mnist_depth import figures; from mnist_depth.results.frames import runs\n"
-        f"figures.curves(runs({str(found[0].folder)!r}))\n"
-        "print(sorted(set(sys.modules) & {'matplotlib.pyplot', 'tensorflow', 'plotly'}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "from mnist_depth import figures; from mnist_depth.results.frames import runs\n"
+    code += f"figures.curves(runs({str(found[0].folder)!r}))"
+    assert imported(code, {"matplotlib.pyplot", "tensorflow", "plotly"}) == set()
 
 
 def test_curves_are_the_mean_over_seeds(found: Runs) -> None:

@@ -116,8 +116,9 @@ class Hidden(Helped):
         return error
 
 
-@pytest.mark.parametrize(("kind", "known"), [(Extends, True), (Helped, True), (Hidden, False)])
-def test_train_steps_with_the_compiled_loss_and_with_another(kind: Any, known: bool) -> None:
+def watched(kind: Any) -> tuple[list[str], MemoryWriter]:
+    """What a gauge says and writes of a small model of this class; its training is the same as without the gauge."""
+
     def make() -> Any:
         inputs = keras.Input((6,))
         model: Any = kind(inputs, dense(1, name="out")(inputs))
@@ -125,7 +126,12 @@ def test_train_steps_with_the_compiled_loss_and_with_another(kind: Any, known: b
         return model
 
     measuring, writer = gauge()
-    messages = messages_of(lambda: assert_same(train(make), train(make, [measuring])))
+    return messages_of(lambda: assert_same(train(make), train(make, [measuring]))), writer
+
+
+@pytest.mark.parametrize(("kind", "known"), [(Extends, True), (Helped, True), (Hidden, False)])
+def test_train_steps_with_the_compiled_loss_and_with_another(kind: Any, known: bool) -> None:
+    messages, writer = watched(kind)
     assert [m.partition(":")[0] for m in messages] == ([] if known else ["gradients are those that training applies"])
     assert ("probe_gradient_norm/out/kernel" in writer.scalars) == known
     assert ("gradient_norm/out/kernel" in writer.scalars) != known
@@ -237,14 +243,7 @@ class ByHand(keras.Model):
 
 
 def test_where_no_optimizer_steps_batches_are_counted() -> None:
-    def make() -> Any:
-        inputs = keras.Input((6,))
-        model: Any = ByHand(inputs, dense(1, name="out")(inputs))
-        model.compile("sgd", "mse", jit_compile=False)
-        return model
-
-    measuring, writer = gauge()
-    messages = messages_of(lambda: assert_same(train(make), train(make, [measuring])))
+    messages, writer = watched(ByHand)
     assert [m for m in messages if "no optimizer has made a step" in m] == messages != []
     assert sorted(writer.scalars["loss"]) == [STEPS, 2 * STEPS]
     assert sorted(writer.scalars["probe_loss"]) == list(range(2 * STEPS + 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,7 @@ from mnist_depth.instrument import DepthGauge, EventWriter, MemoryWriter, every_
 from tests.instrument.twins import X, Y, dense, network, train
 
 
-@pytest.fixture
-def _double() -> Iterator[None]:
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
-
-
-@pytest.mark.usefixtures("_double")
+@pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("size", [1e-60, 1e60])
 def test_numbers_that_float32_cannot_hold(size: float) -> None:
     model = network(dense(4, name="hidden"))
@@ -39,7 +29,7 @@ def test_numbers_that_float32_cannot_hold(size: float) -> None:
     assert 0 < measured.scalars["probe_gradient_norm/out/kernel"] < np.inf
 
 
-@pytest.mark.usefixtures("_double")
+@pytest.mark.usefixtures("double_precision")
 def test_updates_and_applied_gradients_too() -> None:
     writers = MemoryWriter(), MemoryWriter()
     every: dict[str, Any] = {"schedule": every_steps(1)}

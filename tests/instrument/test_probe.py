@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -137,16 +137,7 @@ def test_activations_are_the_layers_outputs() -> None:
     np.testing.assert_allclose(measured.arrays["pre_activation"]["layer_01"], below @ kernel + bias, atol=1e-6)
 
 
-@pytest.fixture
-def _double() -> Iterator[None]:
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
-
-
-@pytest.mark.usefixtures("_double")
+@pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("kind", ["functional", "attention"])
 def test_gradients_are_finite_differences(kind: str) -> None:
     s = specimen(kind)

@@ -45,15 +45,27 @@ def _compiled(model: keras.Model, **options: Any) -> keras.Model:
     return model
 
 
+def _classifier(
+    model: keras.Model,
+    x: Any,
+    layers: tuple[str, ...],
+    activated: tuple[str, ...] | None = None,
+    bounded: tuple[str, ...] = (),
+    *,
+    recurrent: tuple[str, ...] = (),
+    **options: Any,
+) -> Specimen:
+    """A classifier whose layers all have activations of their own, unless `activated` names those that do."""
+    return Specimen(_compiled(model, **options), x, _classes(), None, layers, activated or layers, bounded, recurrent)
+
+
 def sequential(**options: Any) -> Specimen:
     model = keras.Sequential(
         [keras.Input((6,)), layers.Dense(8, "tanh", name="one"), layers.Dense(8, "relu", name="two"), layers.Dense(4)],
     )
     model.layers[-1].name = "three"
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(
-        _compiled(model, **options), x, _classes(), None, ("one", "two", "three"), ("one", "two", "three"), ("one",)
-    )
+    return _classifier(model, x, ("one", "two", "three"), bounded=("one",), **options)
 
 
 def functional(**options: Any) -> Specimen:
@@ -98,15 +110,7 @@ def subclassed(**options: Any) -> Specimen:
     model = _Subclassed()
     x = _random().normal(size=(SAMPLES, 5)).astype(np.float32)
     model(x)
-    return Specimen(
-        _compiled(model, **options),
-        x,
-        _classes(),
-        None,
-        ("body_0", "body_1", "head"),
-        ("body_0", "body_1", "head"),
-        ("body_0", "body_1"),
-    )
+    return _classifier(model, x, ("body_0", "body_1", "head"), bounded=("body_0", "body_1"), **options)
 
 
 def nested(**options: Any) -> Specimen:
@@ -117,14 +121,7 @@ def nested(**options: Any) -> Specimen:
     outer = keras.Input((6,))
     model = keras.Model(outer, head(inner(outer)))
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(
-        _compiled(model, **options),
-        x,
-        _classes(),
-        None,
-        ("backbone/dense", "head/dense", "head/out"),
-        ("backbone/dense", "head/dense", "head/out"),
-    )
+    return _classifier(model, x, ("backbone/dense", "head/dense", "head/out"), **options)
 
 
 def shared(**options: Any) -> Specimen:
@@ -133,15 +130,7 @@ def shared(**options: Any) -> Specimen:
     twin = layers.Dense(6, "tanh", name="twin")
     model = keras.Model(inputs, layers.Dense(4, name="out")(twin(twin(inputs))))
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(
-        _compiled(model, **options),
-        x,
-        _classes(),
-        None,
-        ("twin", "twin/call_2", "out"),
-        ("twin", "twin/call_2", "out"),
-        ("twin", "twin/call_2"),
-    )
+    return _classifier(model, x, ("twin", "twin/call_2", "out"), bounded=("twin", "twin/call_2"), **options)
 
 
 def several(**options: Any) -> Specimen:
@@ -181,7 +170,7 @@ def convolutional(**options: Any) -> Specimen:
     )
     x = _random().normal(size=(SAMPLES, 8, 8, 1))
     names = ("conv_1", "norm", "pool", "drop", "conv_2", "average", "out")
-    return Specimen(_compiled(model, **options), x, _classes(), None, names, ("conv_1", "conv_2", "out"), ("conv_2",))
+    return _classifier(model, x, names, ("conv_1", "conv_2", "out"), ("conv_2",), **options)
 
 
 def attention(**options: Any) -> Specimen:
@@ -193,14 +182,7 @@ def attention(**options: Any) -> Specimen:
     x = layers.GlobalAveragePooling1D(name="average")(x)
     model = keras.Model(inputs, layers.Dense(4, "gelu", name="out")(x))
     x = _random().integers(0, 20, (SAMPLES, 7))
-    return Specimen(
-        _compiled(model, **options),
-        x,
-        _classes(),
-        None,
-        ("embed", "attend", "skip", "norm", "average", "out"),
-        ("out",),
-    )
+    return _classifier(model, x, ("embed", "attend", "skip", "norm", "average", "out"), ("out",), **options)
 
 
 def recurrent(**options: Any) -> Specimen:
@@ -211,15 +193,8 @@ def recurrent(**options: Any) -> Specimen:
     x = layers.LSTM(4, return_state=True, name="lstm")(x)
     model = keras.Model(inputs, layers.Dense(4, name="out")(x[0]))
     names = ("both", "each", "lstm", "lstm/output_2", "lstm/output_3", "out")
-    return Specimen(
-        _compiled(model, **options),
-        _random().normal(size=(SAMPLES, 5, 3)),
-        _classes(),
-        None,
-        names,
-        ("out",),
-        recurrent=("both/forward_cell", "both/backward_cell", "lstm"),
-    )
+    looped = ("both/forward_cell", "both/backward_cell", "lstm")
+    return _classifier(model, _random().normal(size=(SAMPLES, 5, 3)), names, ("out",), recurrent=looped, **options)
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -249,15 +224,7 @@ def compound(**options: Any) -> Specimen:
     x = Compound(5, name="layer_02")(Compound(5, name="layer_01")(inputs))
     model = keras.Model(inputs, layers.Dense(4, name="layer_03")(x))
     x = _random().normal(size=(SAMPLES, 6))
-    return Specimen(
-        _compiled(model, **options),
-        x,
-        _classes(),
-        None,
-        ("layer_01", "layer_02", "layer_03"),
-        ("layer_01", "layer_02", "layer_03"),
-        ("layer_01", "layer_02"),
-    )
+    return _classifier(model, x, ("layer_01", "layer_02", "layer_03"), bounded=("layer_01", "layer_02"), **options)
 
 
 ZOO: dict[str, Callable[..., Specimen]] = {

@@ -14,15 +14,15 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.results.frames import Runs, runs, split_tag
 
-from .fabricated_runs import headline, write_run
+from .fabricated_runs import write_run
 
 ACCURACIES = {"glorot_normal": [0.91, 0.93, 0.92, 0.95, 0.90], "he_normal": [0.94, 0.95, 0.93, 0.99, 0.93]}
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def found(root: Path) -> Runs:
     """Sigmoid and ReLU, three seeds each."""
-    return runs(headline(tmp_path_factory.mktemp("logs")))
+    return runs(root)
 
 
 @pytest.fixture(scope="module")

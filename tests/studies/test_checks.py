@@ -9,8 +9,8 @@ import pytest
 
 from mnist_depth.config import RunConfig
 from mnist_depth.studies.checks import at_chance, beats, learns, stays_below
+from mnist_depth.studies.expectation import Check
 from mnist_depth.studies.selection import Runs
-from mnist_depth.studies.study import Check
 
 from .fabricate import finished, learned, stuck
 

@@ -12,8 +12,9 @@ import pytest
 from mnist_depth.config import RunConfig
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES
+from mnist_depth.studies.expectation import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED
 from mnist_depth.studies.phase_diagram import limit
-from mnist_depth.studies.study import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Study
+from mnist_depth.studies.study import Study
 from tests.studies.fabricate import Choice, Layers, Maker, Measure, finished, learned, matches, stuck
 
 LN_2 = math.log(2)

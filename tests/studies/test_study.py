@@ -16,7 +16,8 @@ from mnist_depth.figures.data import QUANTITIES
 from mnist_depth.figures.trainings import PREDICTED
 from mnist_depth.records import RunRecord
 from mnist_depth.studies import STUDIES, run_slug
-from mnist_depth.studies.study import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Quick, Variant, product
+from mnist_depth.studies.expectation import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED
+from mnist_depth.studies.study import Quick, Variant, product
 
 from .fabricate import finished, learned, stuck
 

@@ -1,0 +1,103 @@
+"""What a correct reproduction shows: expectations, and the verdict on them from finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mnist_depth.config import FIELDS
+from mnist_depth.results.tables import heading
+from mnist_depth.studies.selection import NotComparable, NotTested, Runs
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
+
+REPRODUCED, NOT_REPRODUCED = mark("reproduced"), mark("not reproduced")
+NOT_TESTED, NOT_COMPARABLE = mark("not tested"), mark("not comparable")
+"""Not tested: runs are missing. Not comparable: there are runs, but with other settings than the source's."""
+
+
+class Answer(NamedTuple):
+    """The verdict on one expectation, with the measured figures or the reason why it was not tested."""
+
+    statement: str
+    verdict: str
+    detail: str
+
+    def after(self, text: str) -> Answer:
+        """The answer with `text` before its detail."""
+        return self._replace(detail=f"{text}; {self.detail}")
+
+
+Differences = Mapping[Path, Mapping[str, tuple[Any, Any]]]
+"""Run folder -> field in which the run differs from the study -> (the study's value, the run's)."""
+
+Check = Callable[[Runs], tuple[bool, str]]
+"""Whether an expectation holds, and the figures; raises NotTested when the runs cannot tell."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One thing that a correct reproduction shows, with the published or theoretical figure and its source.
+
+    `premise` names the config fields that the figure depends on: runs with another value are not comparable.
+    """
+
+    statement: str
+    source: str
+    check: Check
+    premise: frozenset[str] = frozenset()
+    figure: str = ""
+
+    def answer(self, runs: Runs, differences: Differences) -> Answer:
+        """Judge finished runs: those with the settings of the premise, where there are any.
+
+        Without them the figures of the others are given, but no verdict.
+        """
+        broken = self._broken(runs, differences)
+        comparable = [record for record in runs.records if not self.premise & set(differences[record.folder])]
+        if not broken or comparable:
+            return self._judge(runs.only(comparable) if broken else runs)
+        return self._judge(runs)._replace(verdict=NOT_COMPARABLE).after(_asks_for(broken))
+
+    def _broken(self, runs: Runs, differences: Differences) -> dict[str, tuple[Any, Any]]:
+        """The fields of the premise in which runs differ from the study: name -> (the study's value, a run's)."""
+        return {
+            name: values
+            for record in runs.records
+            for name, values in differences[record.folder].items()
+            if name in self.premise
+        }
+
+    def _judge(self, runs: Runs) -> Answer:
+        statement = _(self.statement)
+        try:
+            holds, detail = self.check(runs)
+        except NotComparable as reason:
+            return Answer(statement, NOT_COMPARABLE, str(reason))
+        except NotTested as reason:
+            return Answer(statement, NOT_TESTED, str(reason))
+        return Answer(statement, REPRODUCED if holds else NOT_REPRODUCED, detail)
+
+
+def _asks_for(broken: Mapping[str, tuple[Any, Any]]) -> str:
+    """`asks for 15 epochs, these runs have 4`: the study's settings and those of the runs."""
+    names = sorted(broken)
+    wanted = ", ".join(_setting(name, broken[name][0]) for name in names)
+    found = ", ".join(_value(broken[name][1]) for name in names)
+    return _("asks for {wanted}, these runs have {found}", wanted=wanted, found=found)
+
+
+def _setting(name: str, value: Any) -> str:
+    text = _value(value)
+    return _("{count} epochs", count=text) if name == "epochs" else f"{heading(name)} {text}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def all_but(*free: str) -> frozenset[str]:
+    """Every config field except these, the dataset and the seed: a premise that leaves only them to the user."""
+    return frozenset(FIELDS) - {"dataset", "seed", *free}
