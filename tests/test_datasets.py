@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from mnist_depth import datasets
+from mnist_depth.datasets import cache, prepared
+from mnist_depth.datasets.prepared import resolve_auto
 from mnist_depth.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -26,7 +28,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No dataset is prepared and no server answers."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
-    monkeypatch.setattr(datasets, "_reachable", lambda url: False)
+    monkeypatch.setattr(prepared, "_reachable", lambda url: False)
 
 
 def test_mnist_is_the_published_one(mnist_dir: str) -> None:
@@ -105,7 +107,7 @@ def test_a_changed_folder_is_not_answered_from_the_old_cache(own_cache: Path, mn
 
 @pytest.mark.usefixtures("offline")
 def test_auto_falls_back_to_digits_and_says_so() -> None:
-    name, line = datasets.resolve_auto()
+    name, line = resolve_auto()
     assert name == "digits"
     assert "digits" in line
     assert "cannot be reached" in line
@@ -119,7 +121,7 @@ def test_a_named_dataset_that_cannot_be_had_is_one_line_with_a_way_out() -> None
 
 
 def test_auto_takes_prepared_mnist(mnist_dir: str) -> None:
-    assert datasets.resolve_auto(mnist_dir)[0] == "mnist"
+    assert resolve_auto(mnist_dir)[0] == "mnist"
 
 
 def test_gaussian_noise_is_standard_and_its_splits_differ() -> None:
@@ -149,7 +151,7 @@ def test_without_a_home_nothing_is_cached_or_fetched(monkeypatch: pytest.MonkeyP
     for name in ("HOME", "XDG_CACHE_HOME", "TFDS_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user id that no name belongs to
-    assert datasets.cache_dir() is None
+    assert cache.cache_dir() is None
     assert len(datasets.load("digits").train) == 1_350
     with pytest.raises(UserError, match="this user has no home folder to keep it in"):
         datasets.load("mnist")
@@ -162,6 +164,6 @@ def test_a_cache_of_another_user_is_passed_over_with_a_note(
     def refuse(path: Path, max_bytes: int) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(datasets, "open_regular", refuse)
+    monkeypatch.setattr(cache, "open_regular", refuse)
     assert len(datasets.load("digits").train) == 1_350
     assert "digits-1.npz cannot be read (Permission denied)" in capsys.readouterr().err

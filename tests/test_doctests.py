@@ -13,7 +13,7 @@ from tests.imports import imported
 PACKAGE = Path(__file__).resolve().parents[1] / "mnist_depth"
 
 MODULES = sorted(
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )

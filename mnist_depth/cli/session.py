@@ -15,6 +15,7 @@ from mnist_depth.board.links import depth_tab, local
 from mnist_depth.board.server import check_port
 from mnist_depth.cli import flags, output, progress
 from mnist_depth.config import RunConfig
+from mnist_depth.datasets.prepared import resolve_auto
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord, read_run
 from mnist_depth.runtime import shell
@@ -51,7 +52,7 @@ class Session:
         """The dataset of runs that do not name their own; prints one line about what `auto` resolves to."""
         if self._values.dataset not in (None, "auto"):
             return self._values.dataset
-        name, line = datasets.resolve_auto(self.options.data_dir)
+        name, line = resolve_auto(self.options.data_dir)
         print(output.paragraph(line, output.terminal_width()), flush=True)
         return name
 

@@ -22,6 +22,7 @@ from mnist_depth import datasets, records
 from mnist_depth.board.server import start_board
 from mnist_depth.cli import output, progress
 from mnist_depth.config import RunConfig
+from mnist_depth.datasets.cache import cache_dir
 from mnist_depth.errors import UserError
 from mnist_depth.instrument import EventWriter, Histogram, JsonLinesWriter
 from mnist_depth.results import rendering
@@ -227,7 +228,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         datasets.load("digits")
-        folder = datasets.cache_dir()
+        folder = cache_dir()
         assert folder
         yield folder
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_depth import datasets
 from mnist_depth.board import remote, server
 from mnist_depth.cli import flags
 from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.cli.list_names import LISTS
 from mnist_depth.config import FIELDS, RunConfig
+from mnist_depth.datasets import prepared
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import sweep
 
@@ -89,7 +89,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root / "cwd")
         patch.setenv("TFDS_DATA_DIR", str(root / "nothing"))
-        patch.setattr(datasets, "_reachable", lambda url: False)
+        patch.setattr(prepared, "_reachable", lambda url: False)
         patch.setattr(sweep, "run", _train_nothing)
         patch.setattr(server, "ChildProcess", FakeChildProcess)
         patch.setattr(remote, "ChildProcess", FakeChildProcess)

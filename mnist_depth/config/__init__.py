@@ -5,21 +5,20 @@ from __future__ import annotations
 import html
 import json
 import math
-import reprlib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
 
 from mnist_depth import naming
+from mnist_depth.config import rules
 from mnist_depth.datasets import DATASETS
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import UserError
 from mnist_depth.networks import activations, initializers
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
-from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
-from mnist_depth.networks.pretraining import PRETRAININGS, SCOPES
-from mnist_depth.networks.wirings import CELL_KINDS, MERGES, WIRINGS
+from mnist_depth.networks.pretraining import PRETRAININGS
+from mnist_depth.networks.wirings import WIRINGS
 from mnist_depth.registry import Entry, lookup, split_name
 
 REGISTRIES: dict[str, Mapping[str, Entry]] = {
@@ -39,9 +38,6 @@ DERIVED = ("learning_rate", "epochs", "pretraining_epochs")
 """Fields that may be None: their default then follows from the optimizer or the dataset."""
 
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
-
-MAX_NUMBER = 1e38
-"""Largest float value of a field: networks compute in float32, whose maximum is 3.4e38."""
 
 
 def _option(default: Any, help_text: str, tag: str = "") -> Any:
@@ -103,13 +99,7 @@ class RunConfig:
             self._set("epochs", DATASETS[self.dataset].epochs)
         if self.pretraining_epochs is None:
             self._set("pretraining_epochs", _usual_pretraining_epochs(self.dataset))
-        _check_choice("batch_norm", self.batch_norm, BATCH_NORMS)
-        _check_choice("logits_activation", self.logits_activation, LOGITS_ACTIVATIONS)
-        self._check_ranges()
-        self._check_arguments()
-        self._check_hidden()
-        self._check_recurrent()
-        self._check_pretraining()
+        rules.check(self)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -123,101 +113,9 @@ class RunConfig:
                 value = float(value) if abs(value) < 2**1023 else math.inf
                 self._set(spec.name, value)
             if type(value).__name__ != wanted:
-                raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {_shown(value)}")
+                raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {rules.shown(value)}")
 
-    def _check_ranges(self) -> None:
-        for name in ("width", "batch_size", "epochs", "pretraining_epochs"):
-            _check_range(name, getattr(self, name), 1, 10_000_000)
-        _check_range("depth", self.depth, 1, 999)
-        for name in ("learning_rate", "pretraining_learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"{name} must be a positive number, not {getattr(self, name)}")
-        for name in ("bias_std", "weight_decay", "clip_norm"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{name} must be zero or a positive number, not {getattr(self, name)}")
-        for spec in fields(self):
-            if spec.type == "float":
-                _check_largest(spec.name, getattr(self, spec.name))
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"dropout must be at least 0 and below 1, not {self.dropout}")
-        _check_range("seed", self.seed, 0, 2**31 - 1)
-        _check_range("train_examples", self.train_examples, 0, 10_000_000)
-
-    def _check_arguments(self) -> None:
-        """Check the arguments of names (`maxout:3`), including against depth and width."""
-        base, arguments = self._named("activation")
-        if base == "maxout":
-            _check_range("activation maxout: the number of pieces", arguments[0], 2, 100)
-        base, arguments = self._named("initializer")
-        if arguments and not 0 <= arguments[0] < math.inf:
-            raise UserError(f"initializer {base}: the number after the colon must be 0 or positive, not {arguments[0]}")
-        if arguments:
-            _check_largest(f"initializer {base}: the number after the colon", arguments[0])
-        if base == "mean_field" and arguments[0] < 1 / MAX_NUMBER:
-            raise UserError(f"initializer {base}: the number after the colon must be positive, not {arguments[0]}")
-        base, arguments = self._named("wiring")
-        if base == "residual":
-            self._check_residual(arguments[0])
-        elif base == "split_merge":
-            self._check_split(*arguments)
-        elif base == "recurrent" and arguments[0] not in CELL_KINDS:
-            raise UserError(f"unknown wiring {self.wiring!r}; valid after the colon: {', '.join(CELL_KINDS)}")
-
-    def _check_residual(self, every: int) -> None:
-        hidden = self.depth - 1
-        if hidden < 1:
-            raise UserError("wiring residual needs a hidden layer: depth must be at least 2")
-        _check_range(f"wiring residual at depth {self.depth}: the number after the colon", every, 1, hidden)
-
-    def _check_split(self, branches: int, merge: str) -> None:
-        if merge not in MERGES:
-            raise UserError(f"unknown wiring {self.wiring!r}; valid after the comma: {', '.join(MERGES)}")
-        if self.depth < 3:
-            raise UserError("wiring split_merge needs a shared layer and one in the branches: depth must be at least 3")
-        _check_range("wiring split_merge: the number of branches", branches, 2, 100)
-        if merge == "concat" and self.width % branches:
-            raise UserError(f"width must be a multiple of the {branches} branches of {self.wiring}, not {self.width}")
-
-    def _check_hidden(self) -> None:
-        """Raise UserError if a field acts on hidden layers and there are none."""
-        if self.depth > 1:
-            return
-        for name, idle in (("batch_norm", "none"), ("dropout", 0.0)):
-            if getattr(self, name) != idle:
-                raise UserError(f"{name} needs a hidden layer: depth must be at least 2, or {name} {idle}")
-
-    def _check_recurrent(self) -> None:
-        if self._named("wiring")[0] != "recurrent":
-            return
-        if not DATASETS[self.dataset].is_image:
-            raise UserError(f"dataset must be one of {_image_datasets()} with recurrent wiring, not {self.dataset}")
-        if self.depth < 2:
-            raise UserError("wiring recurrent needs a hidden layer: depth must be at least 2")
-        if self._named("activation")[0] == "maxout":
-            choices = ", ".join(name for name in ACTIVATIONS if name != "maxout")
-            raise UserError(f"activation maxout does not work with recurrent wiring; valid: {choices}")
-        for name in ("batch_norm", "pretraining"):
-            if getattr(self, name) != "none":
-                raise UserError(f"{name} must be none with recurrent wiring, not {getattr(self, name)!r}")
-
-    def _check_pretraining(self) -> None:
-        base, arguments = self._named("pretraining")
-        if base == "lsuv" and arguments[0] not in SCOPES:
-            raise UserError(f"unknown pretraining {self.pretraining!r}; valid after the colon: {', '.join(SCOPES)}")
-        if base == "dbn":
-            self._check_dbn(*arguments)
-
-    def _check_dbn(self, gibbs_steps: int) -> None:
-        _check_range("pretraining dbn: the number of Gibbs steps after the colon", gibbs_steps, 1, 1000)
-        if not DATASETS[self.dataset].is_image:
-            raise UserError(f"dataset must be one of {_image_datasets()} with pretraining dbn, not {self.dataset}")
-        if self.depth < 2:
-            raise UserError("pretraining dbn needs a hidden layer: depth must be at least 2")
-        for name, valid in (("activation", "sigmoid"), ("wiring", "plain"), ("batch_norm", "none"), ("bias_std", 0.0)):
-            if getattr(self, name) != valid:
-                raise UserError(f"{name} must be {valid} with pretraining dbn, not {getattr(self, name)}")
-
-    def _named(self, name: str) -> tuple[str, tuple[Any, ...]]:
+    def named(self, name: str) -> tuple[str, tuple[Any, ...]]:
         """The name of a registry's entry in field `name`, and all its arguments."""
         value = getattr(self, name)
         return split_name(value)[0], lookup(REGISTRIES[name], value, name)[1]
@@ -318,10 +216,6 @@ def _canonical(field_name: str, value: str) -> str:
     return f"{base}:{','.join(map(_exact, arguments))}" if arguments else base
 
 
-def _image_datasets() -> str:
-    return ", ".join(name for name, entry in DATASETS.items() if entry.is_image)
-
-
 def _exact(value: float | str) -> str:
     """The shortest text that reads back as `value`."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
@@ -329,26 +223,3 @@ def _exact(value: float | str) -> str:
 
 def _usual_pretraining_epochs(dataset: str) -> int:
     return DATASETS[dataset].epochs // 3
-
-
-def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:
-    if value not in choices:
-        raise unknown(name, value, choices)
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}")
-
-
-def _check_largest(name: str, value: float) -> None:
-    if value > MAX_NUMBER:
-        raise UserError(f"{name} must be at most {MAX_NUMBER:g}, not {value:g}")
-
-
-def _shown(value: Any) -> str:
-    """A value for an error, cut where it is long or deep."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:
-        return "a number of thousands of digits"  # more digits than Python converts to text

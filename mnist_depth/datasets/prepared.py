@@ -1,0 +1,123 @@
+"""Image datasets from tensorflow-datasets: prepared before, or fetched if their server answers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mnist_depth.datasets.cache import Arrays, cached
+from mnist_depth.errors import UserError, first_line, last_line
+from mnist_depth.files import local_path
+from mnist_depth.runtime.stderr import silenced
+from mnist_depth.translation import translate as _
+
+REACHABLE_SECONDS = 4.0
+"""Timeout after which a dataset's server counts as unreachable."""
+
+FETCH_SECONDS = 600.0
+"""How long fetching and preparing a dataset may take; tensorflow-datasets alone would retry for minutes."""
+
+SERVERS = {
+    "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
+    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-labels-idx1-ubyte.gz",
+    "kmnist": "http://codh.rois.ac.jp/kmnist/dataset/kmnist/train-labels-idx1-ubyte.gz",
+}
+"""Dataset -> a file on its server, asked for before tensorflow-datasets may try to fetch."""
+
+
+def resolve_auto(data_dir: str | None = None) -> tuple[str, str]:
+    """MNIST if it is prepared or can be downloaded, otherwise digits; and one line that says which and why."""
+    if _prepared("mnist", data_dir):
+        return "mnist", _("Dataset: mnist, prepared in {folder}.", folder=_tfds_dir(data_dir))
+    if problem := _fetch("mnist", data_dir):
+        line = _(
+            "Dataset: digits, the 1,797 images inside scikit-learn, because mnist is not prepared and {problem} "
+            "(--data_dir names its folder).",
+            problem=problem,
+        )
+        return "digits", line
+    return "mnist", _("Dataset: mnist, fetched into {folder}.", folder=_tfds_dir(data_dir))
+
+
+def _tfds_dir(data_dir: str | None) -> Path:
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return local_path(os.path.expanduser(given), "data_dir")
+
+
+def _prepared(name: str, data_dir: str | None) -> Path | None:
+    """The folder of the newest prepared version, or None."""
+    versions = sorted((_tfds_dir(data_dir) / name).glob("*/dataset_info.json"))
+    return versions[-1].parent if versions else None
+
+
+def _fetch(name: str, data_dir: str | None) -> str | None:
+    """Let tensorflow-datasets download and prepare; return the error, or None on success."""
+    if str(_tfds_dir(data_dir)).startswith("~"):
+        return "this user has no home folder to keep it in"
+    if not _reachable(SERVERS[name]):
+        return "its server cannot be reached"
+    code = "import sys, tensorflow_datasets as t; t.builder(sys.argv[1], data_dir=sys.argv[2]).download_and_prepare()"
+    command = [sys.executable, "-c", code, name, str(_tfds_dir(data_dir))]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=FETCH_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"fetching it took longer than {FETCH_SECONDS:.0f} s"
+    if done.returncode == 0:
+        return None
+    return f"fetching it failed ({last_line(done.stderr.decode(errors='replace'))[:200]})"
+
+
+def _reachable(url: str) -> bool:
+    """Whether `url` answers in time; asked in a thread, because name lookup has no timeout."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACHABLE_SECONDS):
+                answered.set()
+        except (OSError, ValueError):
+            return
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(REACHABLE_SECONDS)
+    return answered.is_set()
+
+
+def from_tfds(name: str, data_dir: str | None) -> Arrays:
+    if not _prepared(name, data_dir) and (problem := _fetch(name, data_dir)):
+        raise UserError(
+            f"{name} is not prepared in {_tfds_dir(data_dir)} and {problem}; "
+            "name the folder that holds it with --data_dir, or take --dataset=digits"
+        )
+    folder = _prepared(name, data_dir)
+    if folder is None:
+        raise UserError(f"tensorflow-datasets left no {name} in {_tfds_dir(data_dir)}; remove that folder and retry")
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    identity = repr([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]) + str(folder)
+    return cached(f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}", partial(_decode, name, folder))
+
+
+@silenced()
+def _decode(name: str, folder: Path) -> Arrays:
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    try:
+        builder: Any = tfds.builder_from_directory(str(folder))
+        arrays: Arrays = {}
+        for split in ("train", "test"):
+            examples: Any = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+            arrays[f"{split}_images"] = np.ascontiguousarray(examples["image"].reshape(-1, 784))
+            arrays[f"{split}_labels"] = examples["label"].astype(np.int32)
+    except Exception as error:  # damaged folders raise many kinds of errors in the library
+        reason = first_line(error)[:200]
+        raise UserError(f"the {name} prepared in {folder} is damaged ({reason}); prepare it again") from error
+    return arrays
