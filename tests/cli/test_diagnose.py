@@ -11,6 +11,8 @@ import pytest
 
 from mnist_depth.cli import main
 
+pytestmark = pytest.mark.slow
+
 keras: Any = importlib.import_module("keras")
 
 

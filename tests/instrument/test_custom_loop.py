@@ -12,6 +12,8 @@ from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
 from mnist_depth.instrument.update_choice import BYPASSED
 from tests.instrument.twins import STEPS, X, Y, assert_same, dense, messages_of, network
 
+pytestmark = pytest.mark.slow
+
 LAST = 2 * STEPS
 NAMES = {"hidden/kernel", "hidden/bias", "out/kernel", "out/bias"}
 
