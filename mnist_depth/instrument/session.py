@@ -140,8 +140,9 @@ class Session:
         self._epoch_start = self.clock.step
         if self._updates is not None:
             settings = self.settings
-            # Without a probe nothing can be measured before training: the first update takes the place of step 0.
-            starts = self.clock.step == 0 and self._probe.batch is None and settings.update_schedule.due_at_start()
+            # Training has applied no gradient at step 0, so the first one takes its place.
+            only_applied = self._probe.gradients == "applied"
+            starts = only_applied and self.clock.step == 0 and settings.update_schedule.due_at_start()
             scalars = starts or settings.update_schedule.due_epoch(epoch)
             self._updates.arm(scalars, settings.histogram_schedule.due_epoch(epoch))
 
