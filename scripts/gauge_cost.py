@@ -38,11 +38,11 @@ def data(examples: int = BATCH) -> Any:
     return random.normal(size=(examples, SIZE, SIZE, 3)).astype("float32"), random.integers(0, CLASSES, examples)
 
 
-def network(name: str) -> Any:
+def network(name: str, optimizer: str) -> Any:
     keras.utils.set_random_seed(1)
     kind: Any = getattr(keras.applications, name)
     model = kind(input_shape=(SIZE, SIZE, 3), weights=None, classes=CLASSES)
-    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
     return model
 
 
@@ -59,13 +59,15 @@ def tracing(args: argparse.Namespace) -> None:
     from mnist_depth.instrument.presets import STANDARD
     from mnist_depth.instrument.probe import Probe
 
-    model, batch = network(args.model), data()
+    model, batch = network(args.model, args.optimizer), data()
     steps = [seconds(lambda: model.train_on_batch(*batch)) for _ in range(1 + REPEATS)]
     probe = Probe(model, batch, STANDARD, ("weight", "gradient", "activation"))
     passes = [seconds(lambda: probe.measure(arrays=True)) for _ in range(1 + REPEATS)]
     graph = seconds(lambda: op_graph(model, probe.batch, None))
     own, first = steps[0] - min(steps[1:]), passes[0] - min(passes[1:])
-    print(f"{args.model}: own first step {own:.1f} s, first measurement {first:.1f} s, graph {graph:.1f} s")
+    print(
+        f"{args.model}, {args.optimizer}: own first step {own:.1f} s, first measurement {first:.1f} s, graph {graph:.1f} s"
+    )
     print(f"later step {min(steps[1:]):.2f} s, later measurement with arrays {min(passes[1:]):.2f} s")
     print(f"first measurement and graph : own first step = {(first + graph) / own:.2f}")
 
@@ -97,7 +99,7 @@ def epoch(args: argparse.Namespace) -> None:
     """Epochs of two equal models in turn, one with the gauge; what it writes goes to memory."""
     x, y = data(args.steps * BATCH)
     gauge = Timed(DepthGauge(MemoryWriter(), (x[:BATCH], y[:BATCH])))
-    models, callbacks = (network(args.model), network(args.model)), ([], [gauge])
+    models, callbacks = (network(args.model, args.optimizer), network(args.model, args.optimizer)), ([], [gauge])
     for number in range(1 + args.epochs):
         gauge.inside = 0.0
         options: dict[str, Any] = {"initial_epoch": number, "epochs": number + 1, "verbose": 0, "shuffle": False}
@@ -147,6 +149,7 @@ def main() -> None:
     for part in (tracing, epoch):
         command = parts.add_parser(part.__name__, help=part.__doc__)
         command.add_argument("model", nargs="?", default="ResNet50", help="a model of keras.applications")
+        command.add_argument("--optimizer", default="adam", help="with sgd, Keras' own step is traced in less time")
         command.set_defaults(run=part)
         if part is epoch:
             command.add_argument("--steps", type=int, default=100, help="updates per epoch")

@@ -38,8 +38,9 @@ def loss_of(
         extra = {"training": training} if accepts(model.compute_loss, "training") else {}
         return model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=sample_weight, **extra)
     except Exception as error:  # a loss of the user's may raise anything
+        # Without labels Keras' losses raise errors that do not name the reason.
+        reason = "the probe has no labels; give (x, y)" if y is None else f"{cause(error)}; give loss="
         warnings.warn(
-            f"no gradients on the probe, the rest is measured: {cause(error)}; give loss= or gradients='applied'",
-            stacklevel=2,
+            f"no gradients on the probe, the rest is measured: {reason} or gradients='applied'", stacklevel=2
         )
         return None

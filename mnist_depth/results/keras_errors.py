@@ -20,7 +20,7 @@ MACHINERY = re.compile(r"\{\{\w+ \S+\}\} ?| \[Op:\w+\](?: name:)?")
 ARRAY = re.compile(r"\[[-+\d.\se,naif\[\]]{40,}\]")
 """A printed array of numbers, which may fill many lines."""
 
-PROBE = re.compile(r"no gradients( on the probe)?, the rest is measured: |; give loss=.*")
+PROBE = re.compile(r"no gradients( on the probe)?, the rest is measured: |; give (loss=|\(x, y\)).*")
 """What the probe says around a cause, for a gauge."""
 
 
