@@ -65,9 +65,8 @@ def tracing(args: argparse.Namespace) -> None:
     passes = [seconds(lambda: probe.measure(arrays=True)) for _ in range(1 + REPEATS)]
     graph = seconds(lambda: op_graph(model, probe.batch, None))
     own, first = steps[0] - min(steps[1:]), passes[0] - min(passes[1:])
-    print(
-        f"{args.model}, {args.optimizer}: own first step {own:.1f} s, first measurement {first:.1f} s, graph {graph:.1f} s"
-    )
+    print(f"{args.model}, {args.optimizer}")
+    print(f"own first step {own:.1f} s, first measurement {first:.1f} s, graph {graph:.1f} s")
     print(f"later step {min(steps[1:]):.2f} s, later measurement with arrays {min(passes[1:]):.2f} s")
     print(f"first measurement and graph : own first step = {(first + graph) / own:.2f}")
 
