@@ -31,6 +31,8 @@ from mnist_depth.instrument import DepthGauge, MemoryWriter
 
 BATCH, SIZE, CLASSES = 16, 64, 10
 REPEATS = 3
+WARM_STEPS = 4
+"""Updates of the first epoch, in which everything is traced."""
 
 
 def data(examples: int = BATCH) -> Any:
@@ -101,9 +103,10 @@ def epoch(args: argparse.Namespace) -> None:
     models, callbacks = (network(args.model, args.optimizer), network(args.model, args.optimizer)), ([], [gauge])
     for number in range(1 + args.epochs):
         gauge.inside = 0.0
+        examples = BATCH * (WARM_STEPS if number == 0 else args.steps)
         options: dict[str, Any] = {"initial_epoch": number, "epochs": number + 1, "verbose": 0, "shuffle": False}
         fits = [
-            functools.partial(model.fit, x, y, BATCH, callbacks=called, **options)
+            functools.partial(model.fit, x[:examples], y[:examples], BATCH, callbacks=called, **options)
             for model, called in zip(models, callbacks, strict=True)
         ]
         plain, gauged = map(seconds, fits)
@@ -152,7 +155,7 @@ def main() -> None:
         command.set_defaults(run=part)
         if part is epoch:
             command.add_argument("--steps", type=int, default=100, help="updates per epoch")
-            command.add_argument("--epochs", type=int, default=2, help="epochs after the first one, which is traced")
+            command.add_argument("--epochs", type=int, default=2, help="epochs after a short one, which is traced")
     command = parts.add_parser("memory", help=memory.__doc__)
     command.add_argument("--fits", type=int, default=20)
     command.add_argument("--warm", type=int, default=5, help="fits before the first that counts")
