@@ -21,9 +21,10 @@ its rate varies, the machine is noisy and the line under the table says so. The 
 all matrix products of a step and its updates, counted in the compiled program (`limits.py`); NumPy and PyTorch do the
 same products beside it.
 
-After the contenders whole commands are measured: the headline study, a sweep by one worker and by one per core, the
-memory of 200 tiny runs in a sweep and in one process, and of a run of 500 epochs. `--only` measures some groups and
-commands, so that a part takes less than ten minutes; what is left out is listed at the end.
+After the contenders whole commands are measured: the headline study on MNIST and on digits, a sweep by one worker and
+by one per core, the share of a sweep of 1,000 tiny runs that is not training, the memory of 200 tiny runs in a sweep
+and in one process, and of a run of 500 epochs. `--only` measures some groups and commands, so that a part takes less
+than ten minutes; what is left out is listed at the end.
 
 With `--board` it measures the runs below LOGDIR instead: event bytes per run, and the seconds until TensorBoard serves
 the last point of every run's loss.
@@ -40,6 +41,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -54,7 +56,9 @@ FLOP_PER_SAMPLE = 6 * (FEATURES * WIDTH + (HIDDEN - 1) * WIDTH * WIDTH + WIDTH *
 
 COMMANDS = {
     "headline": whole_commands.headline,
+    "headline on digits": partial(whole_commands.headline, "--dataset=digits"),
     "sweep": whole_commands.sweep,
+    "sweep share": whole_commands.sweep_share,
     "sweep memory": whole_commands.sweep_memory,
     "process memory": whole_commands.process_memory,
     "epochs memory": whole_commands.epochs_memory,

@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -25,16 +26,20 @@ RUNS, EPOCHS = 12, 15
 TINY_RUNS, COMPARED = 200, 20
 """Runs whose memory is watched, and how many of them are compared at either end."""
 
+SHORT_RUNS, TINY_EPOCHS = 1_000, 1_000
+"""Runs of the sweep whose share outside of training is measured, and their epochs of one step."""
+
 LONG_EPOCHS = 500
 
 TINY: dict[str, Any] = {"dataset": "xor", "depth": 2, "width": 2, "epochs": 200}
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def command(logdir: Path, *words: str) -> subprocess.Popen[bytes]:
-    """`python -m mnist_depth` with these words, under way."""
-    full = [sys.executable, "-m", "mnist_depth", *words, "--quiet", f"--logdir={logdir}"]
-    return subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def command(logdir: Path, *words: str, quiet: bool = True) -> subprocess.Popen[bytes]:
+    """`python -m mnist_depth` with these words, under way; its output can be read unless `quiet`."""
+    full = [sys.executable, "-m", "mnist_depth", *words, *["--quiet"] * quiet, f"--logdir={logdir}"]
+    output = subprocess.DEVNULL if quiet else subprocess.PIPE
+    return subprocess.Popen(full, stdout=output, stderr=subprocess.DEVNULL)
 
 
 def seconds_of(process: subprocess.Popen[bytes], begun: float) -> float:
@@ -44,28 +49,52 @@ def seconds_of(process: subprocess.Popen[bytes], begun: float) -> float:
     return time.perf_counter() - begun
 
 
-def headline() -> str:
-    """The bare command on MNIST: all of it, until the first point is on disk, its training, and the command again."""
+def headline(*words: str) -> str:
+    """The bare command: when it prints and writes what, its runs, its processor seconds, and the command again."""
     with TemporaryDirectory() as folder:
-        logdir, begun = Path(folder), time.perf_counter()
-        process = command(logdir)
-        while process.poll() is None and not _has_points(logdir):
-            time.sleep(0.02)
-        first = time.perf_counter() - begun
-        whole = seconds_of(process, begun)
+        logdir, times, before = Path(folder), dict[str, float](), os.times()
+        begun = time.perf_counter()
+        process = command(logdir, *words, quiet=False)
+        reader = threading.Thread(target=_watch_output, args=(process, begun, times))
+        reader.start()
+        while process.poll() is None and not _has_curves(logdir):
+            time.sleep(0.05)
+        times["curves of both runs"] = time.perf_counter() - begun
+        times["end"] = seconds_of(process, begun)
+        reader.join()
+        after = os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
         trained = [records.read_run(folder).done["seconds"] for folder in records.folders_with(records.DONE, logdir)]
         begun = time.perf_counter()
-        again = seconds_of(command(logdir), begun)
+        again = seconds_of(command(logdir, *words), begun)
     runs = " and ".join(f"{seconds:.1f}" for seconds in sorted(trained))
+    points = ", ".join(f"{what} {at:.1f}" for what, at in sorted(times.items(), key=lambda item: item[1]))
     return (
-        f"headline study: {whole:.1f} s, its runs side by side {runs} s; first point on disk after {first:.1f} s; "
-        f"the command again {again:.1f} s"
+        f"headline study {' '.join(words)}: seconds until {points}; its runs side by side {runs} s; "
+        f"{used:.1f} processor s; the command again {again:.1f} s"
     )
 
 
-def _has_points(logdir: Path) -> bool:
-    """Whether the first point of any run is on disk."""
-    return any((folder / records.METRICS).stat().st_size for folder in records.folders_with(records.METRICS, logdir))
+ANSWER = b"Verdict:"
+"""Begins a line of the answer, which is printed at once."""
+
+
+def _watch_output(process: subprocess.Popen[bytes], begun: float, times: dict[str, float]) -> None:
+    """Read what a command prints and note when its first line and its answer come."""
+    assert process.stdout
+    for line in process.stdout:
+        times.setdefault("first line", time.perf_counter() - begun)
+        if line.startswith(ANSWER):
+            times["answer"] = time.perf_counter() - begun
+
+
+RUNS_OF_HEADLINE, FIRST_TAG = 2, b"probe_loss"
+
+
+def _has_curves(logdir: Path) -> bool:
+    """Whether the event files of both runs hold a scalar. TensorBoard's reader would import TensorFlow meanwhile."""
+    files = [path for folder in records.folders_with(records.CONFIG, logdir) for path in folder.glob("*.gauge")]
+    return len(files) == RUNS_OF_HEADLINE and all(FIRST_TAG in path.read_bytes() for path in files)
 
 
 def sweep() -> str:
@@ -81,13 +110,42 @@ def sweep() -> str:
     return f"{RUNS} runs of {EPOCHS} epochs: one worker {one:.0f} s, one per core {many:.0f} s, {ratio}"
 
 
+def sweep_share() -> str:
+    """Of a sweep of tiny runs, once warm: the share of the workers' time that is not training.
+
+    Training is a run's `fit` with the default measurements, scores and checkpoints, from its first point to its last.
+    """
+    with TemporaryDirectory() as folder:
+        logdir = Path(folder)
+        process = command(logdir, "train", f"--seeds={SHORT_RUNS}", *_flags({**TINY, "epochs": TINY_EPOCHS}))
+        whole = seconds_of(process, time.perf_counter())
+        runs = sorted(
+            ((path / records.DONE).stat().st_mtime, path) for path in records.folders_with(records.DONE, logdir)
+        )
+        warm = runs[COMPARED:]
+        trained = [max(times) - min(times) for times in (_wall_times(path) for _, path in warm)]
+        available = cores() * (runs[-1][0] - runs[COMPARED - 1][0])
+    share = 1 - sum(trained) / available
+    return (
+        f"{SHORT_RUNS} runs of {TINY_EPOCHS} XOR epochs: {whole:.0f} s; after the first {COMPARED}, "
+        f"{statistics.mean(trained):.2f} s of training per run and {share:.1%} of the workers' time outside of it"
+    )
+
+
+def _wall_times(folder: Path) -> list[float]:
+    return [point.wall_time for point in records.read_run(folder).points]
+
+
+def _flags(fields: dict[str, Any]) -> list[str]:
+    return [f"--{name}={value}" for name, value in fields.items()]
+
+
 def sweep_memory() -> str:
     """Memory per worker during a sweep of tiny runs: first runs compared with last runs."""
-    flags = [f"--{name}={value}" for name, value in TINY.items()]
     found: list[tuple[int, float]] = []
     with TemporaryDirectory() as folder:
         logdir = Path(folder)
-        process = command(logdir, "train", f"--seeds={TINY_RUNS}", *flags)
+        process = command(logdir, "train", f"--seeds={TINY_RUNS}", *_flags(TINY))
         while process.poll() is None:
             done = len(records.folders_with(records.DONE, logdir))
             found += [(done, size) for size in _workers_mb(process.pid)]
