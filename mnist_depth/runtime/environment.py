@@ -32,10 +32,17 @@ def cores() -> int:
 
 
 def available_memory() -> float:
-    """Bytes that processes started now can use: of the machine, or of the container or job that this one runs in."""
+    """Bytes that processes started now can use: of the machine, or of the container or job that this one runs in.
+
+    Raises OSError, which names the remedy, in a sandbox without /proc: TensorFlow aborts there.
+    """
     import psutil
 
-    free = float(psutil.virtual_memory().available)
+    try:
+        free = float(psutil.virtual_memory().available)
+    except OSError as error:
+        lack = "/proc is not mounted, and TensorFlow aborts without it; mount it, as with `bwrap --proc /proc`"
+        raise OSError(error.errno, lack) from None
     for folder, (limit, used, reclaimable) in _groups():
         with contextlib.suppress(OSError, ValueError, KeyError):
             allowed, taken = (int((folder / name).read_text(encoding="ascii")) for name in (limit, used))

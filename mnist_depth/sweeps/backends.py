@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -41,6 +42,7 @@ Call = Callable[[Callable[[Any], Any], Sequence[Any]], Ended]
 @contextlib.contextmanager
 def _local(workers: int, address: str | None) -> Iterator[Call]:
     """Processes of this machine, also for a single run, so that nothing a run does can end the command itself."""
+    _start_trackers()
     from joblib.externals.loky import get_reusable_executor
 
     threads = str(max(1, cores() // workers))
@@ -49,7 +51,6 @@ def _local(workers: int, address: str | None) -> Iterator[Call]:
     environment["PYTHONFAULTHANDLER"] = ""
 
     def call(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Ended:
-        _start_trackers()
         kills = _kills_for_memory()
         with signals.kept_from_children():
             executor = get_reusable_executor(
@@ -76,12 +77,19 @@ def _start_trackers() -> None:
     """Start the helpers that remove what killed processes leave, before any worker.
 
     Python unblocks signals after it has started one, and workers must inherit them blocked. The helpers would warn of
-    what they remove, on a terminal where the command has ended.
+    what they remove, on a terminal where the command has ended. Raises UserError where workers cannot have locks.
     """
-    from joblib.externals.loky.backend import resource_tracker as loky_tracker
-
     with signals.kept_from_children(), silenced():
         resource_tracker.ensure_running()
+        try:
+            multiprocessing.get_context("spawn").Lock()
+        except OSError as error:
+            raise UserError(
+                f"workers share locks in /dev/shm, which cannot be used ({error.strerror or error}); "
+                "mount it writable, as with `docker run --shm-size=64m` or `bwrap --tmpfs /dev/shm`"
+            ) from None
+        from joblib.externals.loky.backend import resource_tracker as loky_tracker  # warns if there are no locks
+
         loky_tracker.ensure_running()
 
 

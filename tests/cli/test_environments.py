@@ -71,17 +71,37 @@ def test_settings_and_names_of_other_people_change_no_bit(tmp_path: Path) -> Non
     assert pasted.stdout == logdir
 
 
+def sandbox_of(folder: Path, *options: str) -> list[str]:
+    """A command's first words that leave it only `folder` to write to; skips the test where there is no bubblewrap."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    here = str(folder)
+    sandbox = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", here, here]
+    sandbox += ["--chdir", here, "--setenv", "TMPDIR", here, *options]
+    if reason := run([*sandbox, "true"], folder).stderr.decode().strip():
+        pytest.skip(f"bubblewrap cannot make a sandbox here: {reason}")
+    return sandbox
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--remount-ro", "/dev"], ["/dev/shm", "Read-only file system", "docker run --shm-size"]),
+        (["--tmpfs", "/proc"], ["/proc is not mounted", "bwrap --proc /proc"]),
+    ],
+)
+def test_a_sandbox_without_what_workers_need_is_named(tmp_path: Path, options: list[str], parts: list[str]) -> None:
+    done = run([*sandbox_of(tmp_path, *options), *TRAIN, "1"], tmp_path)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert all(part in done.stderr.decode() for part in parts)
+
+
 @pytest.mark.slow
 def test_an_unknown_user_without_a_home_on_a_read_only_system(tmp_path: Path) -> None:
     """As in a container: only the folder of the logs and a temporary one can be written."""
-    if shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is not installed")
-    here = str(tmp_path)
-    sandbox = ["bwrap", "--unshare-user", "--uid", "12345", "--gid", "12345", "--ro-bind", "/", "/", "--dev", "/dev"]
-    sandbox += ["--proc", "/proc", "--bind", here, here, "--chdir", here, "--setenv", "TMPDIR", here]
-    sandbox += ["--unsetenv", "HOME", "--unsetenv", "XDG_CACHE_HOME", "--unsetenv", "MPLCONFIGDIR"]
-    if reason := run([*sandbox, "true"], tmp_path).stderr.decode().strip():
-        pytest.skip(f"bubblewrap cannot make a sandbox here: {reason}")
+    user = ["--unshare-user", "--uid", "12345", "--gid", "12345"]
+    homeless = ["--unsetenv", "HOME", "--unsetenv", "XDG_CACHE_HOME", "--unsetenv", "MPLCONFIGDIR"]
+    sandbox = sandbox_of(tmp_path, *user, *homeless)
     words = [*COMMAND, "--dataset", "digits", "--epochs", "2", "--width=16", "--instruments=light"]
     done = run([*sandbox, *words], tmp_path, PYTHONDONTWRITEBYTECODE="")
     assert (done.returncode, done.stderr) == (0, b"")
