@@ -16,41 +16,36 @@ from mnist_depth.studies import run_slug
 from mnist_depth.sweeps import sweep
 from mnist_depth.sweeps.grid import grid
 
+RUN_OPTIONS = ("instruments", "data_dir", "overwrite", "keep_going", "save_weights")
+"""What `train` passes on to `train_many`; its other keywords are fields of the config."""
+
 
 def train(
     config: RunConfig | None = None,
     *,
     logdir: str | os.PathLike[str] = "logs",
     study: str = "train",
-    instruments: str = "standard",
-    data_dir: str | None = None,
-    overwrite: bool = False,
-    keep_going: bool = False,
-    save_weights: bool = False,
     progress: bool = True,
     **fields: Any,
 ) -> RunRecord:
-    """Train one network in this process and return its run; a finished run is read back, an unfinished one resumes.
+    """Train one network in a worker process and return its run; a finished run is read back, an unfinished one resumes.
 
     Instead of a config, its fields may be given: `train(activation="tanh", depth=5)`. The run folder is
-    `<logdir>/<study>/<name>/seed_<k>`. `instruments` is `none`, `light`, `standard` or `full`; `data_dir` the folder of
-    prepared datasets; `keep_going` continues training after a non-finite loss; `save_weights` keeps the final weights
-    in `weights.weights.h5`. Raises UserError for an invalid field
-    and for a folder that cannot be used.
+    `<logdir>/<study>/<name>/seed_<k>`. The options of a run are keywords as well: `instruments` is `none`, `light`,
+    `standard` or `full`; `data_dir` the folder of prepared datasets; `overwrite` trains a finished run again;
+    `keep_going` continues training after a non-finite loss; `save_weights` keeps the final weights in
+    `weights.weights.h5`. Raises UserError for an invalid field and for a folder that cannot be used.
     """
+    options = {name: fields.pop(name) for name in RUN_OPTIONS if name in fields}
     if config is not None and fields:
         raise TypeError(f"give a config or its fields ({', '.join(fields)}), not both")
     result = train_many(
         [config or RunConfig(**fields)],
         logdir=logdir,
         study=study,
-        workers=1,  # one worker is this process
-        instruments=instruments,
-        data_dir=data_dir,
-        overwrite=overwrite,
-        keep_going=keep_going,
-        save_weights=save_weights,
+        workers=1,
         progress=progress,
+        **options,
     )
     (outcome,) = result.outcomes
     if outcome.status == "stopped":

@@ -40,7 +40,5 @@ def loss_of(
     except Exception as error:  # a loss of the user's may raise anything
         # Without labels Keras' losses raise errors that do not name the reason.
         reason = "the probe has no labels; give (x, y)" if y is None else f"{cause(error)}; give loss="
-        warnings.warn(
-            f"no gradients on the probe, the rest is measured: {reason} or gradients='applied'", stacklevel=2
-        )
+        warnings.warn(f"no gradients on the probe, the rest is measured: {reason} or gradients='applied'", stacklevel=2)
         return None
