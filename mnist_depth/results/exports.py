@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnist_depth.errors import UserError
 from mnist_depth.files import write_atomic
-from mnist_depth.results.frames import POINT_COLUMNS, Runs
+from mnist_depth.results.frames import Runs
+from mnist_depth.results.points_frame import POINT_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,6 +20,7 @@ from mnist_depth.errors import UserError, printable, unknown
 from mnist_depth.files import local_path
 from mnist_depth.records import SHOWN_FIGURES, RunRecord, TrainingRecord, find_trainings
 from mnist_depth.results.groups import figures_of
+from mnist_depth.results.points_frame import POINT_COLUMNS, is_wanted, points_of
 from mnist_depth.results.statistics import Comparison, paired_p_value, spread
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 FIGURES = ("best_test_accuracy", "test_accuracy", "test_loss", "train_loss", "dz_first", "dz_last", "dz_ratio")
 """Final figures of a summary when none are asked for, as far as the runs have them."""
-
-POINT_COLUMNS = ("study", "run", "seed", "split", "step", "epoch", "quantity", "layer", "variable", "value")
-"""Of a frame of measurements. `epoch` is fractional and missing where the steps per epoch are not known; `layer` and
-`variable` are missing where a quantity has none."""
 
 MAX_ROWS = 200
 """Rows of the table that a notebook shows; frames hold all."""
@@ -138,7 +135,7 @@ class Runs(Sequence[TrainingRecord]):
         """One row per measured scalar, all of them or those of some quantities and splits; columns: POINT_COLUMNS."""
         import pandas as pd
 
-        parts = [_points(record, quantity, split) for record in self]
+        parts = [points_of(record, quantity, split) for record in self]
         parts = [part for part in parts if len(part)]
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
         return frame.reindex(columns=POINT_COLUMNS)
@@ -276,64 +273,13 @@ class Runs(Sequence[TrainingRecord]):
         return f"<p>{head}</p>{table}{more}{SORT.replace('ID', identity)}"
 
 
-def split_tag(tag: str, layers: Collection[str]) -> tuple[str, str | None, str | None]:
-    """(quantity, layer, variable) of a tag; layer names may hold slashes themselves.
-
-    >>> split_tag("gradient_norm/layer_03/kernel", ["layer_03"])
-    ('gradient_norm', 'layer_03', 'kernel')
-    >>> split_tag("activation_std/block/dense", ["block/dense"])
-    ('activation_std', 'block/dense', None)
-    >>> split_tag("loss", [])
-    ('loss', None, None)
-    """
-    quantity, _, rest = tag.partition("/")
-    known = [layer for layer in layers if rest == layer or rest.startswith(f"{layer}/")]
-    layer = max(known, key=len, default=rest.partition("/")[0])
-    return quantity, layer or None, rest[len(layer) + 1 :] or None
-
-
-def _points(record: TrainingRecord, quantity: Any, split: Any) -> pd.DataFrame:
-    """The chosen points of one training; columns are repeated per tag, because a frame per tag takes minutes."""
-    import pandas as pd
-
-    chosen = {
-        (found, *split_tag(tag, record.layers)): series
-        for (found, tag), series in record.measured.items()
-        if _wanted(found, split) and _wanted(tag.partition("/")[0], quantity)
-    }
-    lengths = [len(series.steps) for series in chosen.values()]
-    steps = np.concatenate([np.asarray(series.steps) for series in chosen.values()] or [np.empty(0)])
-    named = zip(*chosen, strict=True) if chosen else ([], [], [], [])
-    columns = {
-        name: np.repeat(np.array(values, object), lengths)
-        for name, values in zip(("split", "quantity", "layer", "variable"), named, strict=True)
-    }
-    return pd.DataFrame(
-        {
-            "study": record.study,
-            "run": record.name,
-            "seed": record.seed,
-            **columns,
-            "step": steps,
-            "epoch": steps / record.steps_per_epoch if record.steps_per_epoch else np.nan,
-            "value": np.concatenate([np.asarray(series.values) for series in chosen.values()] or [np.empty(0)]),
-        }
-    )
-
-
 def _described(record: TrainingRecord) -> dict[str, Any]:
     return {"study": record.study, "seed": record.seed, "status": record.status, **record.fields}
 
 
 def _matches(record: TrainingRecord, fields: Mapping[str, Any]) -> bool:
     described = _described(record)
-    return all(name in described and _wanted(described[name], value) for name, value in fields.items())
-
-
-def _wanted(value: Any, wanted: Any) -> bool:
-    if wanted is None:
-        return True
-    return value in wanted if isinstance(wanted, (list, tuple, set, frozenset)) else value == wanted
+    return all(name in described and is_wanted(described[name], value) for name, value in fields.items())
 
 
 def _words(fields: Mapping[str, Any]) -> str:

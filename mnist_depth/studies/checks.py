@@ -130,22 +130,5 @@ def _compared(runs: Runs, first: dict[str, Any], second: dict[str, Any], metric:
     return means[0], means[1], detail
 
 
-def between(metric: str, low: float, high: float, **which: Any) -> Check:
-    """The mean over the chosen runs of a metric lies in a range."""
-
-    def check(runs: Runs) -> tuple[bool, str]:
-        mean = runs.where(**which).mean(metric)
-        shown = _shower(metric)
-        return low <= mean <= high, _(
-            "mean {metric} {mean}, from {low} to {high}",
-            metric=heading(metric),
-            mean=shown(mean),
-            low=shown(low),
-            high=shown(high),
-        )
-
-    return check
-
-
 def _shower(metric: str) -> Callable[[float], str]:
     return "{:.2%}".format if metric.endswith("accuracy") else "{:.4g}".format

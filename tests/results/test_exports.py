@@ -10,8 +10,9 @@ import pytest
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.results.exports import TableOptions, latex, write_tables
-from mnist_depth.results.frames import POINT_COLUMNS, Runs, runs
+from mnist_depth.results.frames import Runs, runs
 from mnist_depth.results.groups import read_runs
+from mnist_depth.results.points_frame import POINT_COLUMNS
 
 from .fabricated_runs import count_points, write_run
 

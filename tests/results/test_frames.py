@@ -12,7 +12,8 @@ from scipy import stats
 
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.results.frames import Runs, runs, split_tag
+from mnist_depth.results.frames import Runs, runs
+from mnist_depth.results.points_frame import split_tag
 
 from .fabricated_runs import write_run
 
