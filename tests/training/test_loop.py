@@ -133,6 +133,17 @@ def test_scores_count_every_example_and_match_keras(digits: datasets.Dataset) ->
         assert scores[name]["accuracy"] == pytest.approx(np.mean(predicted == split.labels), abs=1e-6)
 
 
+def test_fit_is_given_blocks_without_an_autotuning_thread_to_wait_for(
+    digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(loop.BlockModel, "fit", lambda model, data, **_: given.append(data))
+    plan = Plan(len(digits.train), 100, 2)
+    pixels = keras.Input((1,))
+    loop.fit(loop.BlockModel(pixels, keras.layers.Dense(1)(pixels)), plan, 0)
+    assert given[0].options().autotune.enabled is False
+
+
 def test_callbacks_fire_once_per_block_and_interval(digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "MIN_BLOCKS", 1)
     tape: list[str] = []
