@@ -89,6 +89,7 @@ class Subclassed(keras.Model):
         return self.out(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "is_copied"), [(8, True), (7, False)])
 def test_a_subclassed_model_is_rescaled(depth: int, is_copied: bool) -> None:
     """A copy of it where Keras can make one, else the model itself."""
