@@ -128,7 +128,7 @@ class Scorer:
         everything = tf.concat([images for images, _ in data.values()], axis=0)
         sizes = [len(split) for split in splits.values()]
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def score() -> tuple[dict[str, dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
             parts = dict(zip(data, tf.split(model(everything, training=False), sizes), strict=True))
             scores = {
