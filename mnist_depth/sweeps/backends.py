@@ -25,6 +25,9 @@ IDLE_SECONDS = 300
 
 POLL_SECONDS = 0.1
 
+KERNEL_COUNTERS = Path("/proc/vmstat")
+"""One counter of Linux' memory management a line, `oom_kill` among them."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -177,6 +180,6 @@ def _cause(error: BaseException, memory_ran_out: bool = False) -> str:
 def _kills_for_memory() -> int:
     """How many processes the kernel has killed since it started because memory ran out; 0 where it does not say."""
     with contextlib.suppress(OSError, ValueError):
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+        lines = KERNEL_COUNTERS.read_text(encoding="ascii").splitlines()
         return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
     return 0
