@@ -26,6 +26,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.figures import trainings as from_folders
 from mnist_depth.figures.data import CURVES, NOTHING, SUBJECTS, Bars, Series, Training
+from mnist_depth.instrument.writers.values import of_table
 from mnist_depth.results.diagnosis import diagnose_run, localized
 from mnist_depth.summaries import text
 
@@ -267,7 +268,8 @@ def _series(points: Sequence[Any]) -> Series:
 
 def _bars(table: Any) -> Bars:
     """From the histogram plugin's [bins, 3]: left edge, right edge, count."""
-    return Bars(np.append(table[:, 0], table[-1:, 1]), table[:, 2])
+    read = of_table(table)
+    return Bars(read.edges, read.counts)
 
 
 def _plain(value: Any) -> Any:

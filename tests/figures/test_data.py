@@ -103,6 +103,8 @@ def test_layer_by_step_and_distributions_of_a_run(tmp_path: Path) -> None:
     assert table.values.shape == (9, len(STEPS))
     assert table.values[2].tolist() == steps_and_values(record, "train", f"{PREDICTED}/layer_03")[1]
     lines = '{"run": "train", "step": %d, "tag": "weight/layer_02/kernel", "edges": [0, 1, 3], "counts": [%d, 5]}\n'
+    for path in record.folder.glob("events.out.tfevents.*"):  # a folder of version 0.1 has its histograms as text
+        path.unlink()
     (record.folder / "histograms.jsonl").write_text(lines % (0, 4) + lines % (13, 6))
     found = distributions(from_record(record, record.histograms()), "weight")
     assert (found.layers, found.steps) == (["layer_02"], [0, 13])

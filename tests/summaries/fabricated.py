@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from tensorboard.compat.proto import graph_pb2
-from tensorboard.plugins.histogram import metadata as histogram_metadata
-from tensorboard.util.tensor_util import make_tensor_proto
 
 from mnist_depth.config import RunConfig, layer_name
-from mnist_depth.instrument.writers.protos import Event
+from mnist_depth.instrument.histograms import histogram
+from mnist_depth.instrument.writers.protos import Event, Summary
+from mnist_depth.instrument.writers.values import of_histograms
 from mnist_depth.records import RunRecord, event_tag, read_run, run_folder
-from mnist_depth.summaries.events import replace_events, scalars, tensor
+from mnist_depth.summaries.events import replace_events, scalars
 from mnist_depth.summaries.protos import Message
 
 EPOCHS, STEPS_PER_EPOCH, IMAGES = 20, 10, 1000
@@ -51,7 +51,7 @@ def make_run(logdir: Path, study: str = "depth9", *, status: str = "finished", *
             scalars(step, {event_tag(run, tag): value for tag, value in values.items()}, NOW + step)
             for step, values in of_run
         ]
-    replace_events(folder, "training", events)
+    replace_events(folder, "gauge", events)
     if status != "unfinished":
         metrics = {"gradient_ratio": 10.0**-config.depth if config.activation == "sigmoid" else 0.5}
         confusion = (np.eye(10, dtype=int) * 30 + 1).tolist()
@@ -95,14 +95,16 @@ def _layers(config: RunConfig, step: int) -> dict[str, float]:
 
 
 def _histograms(config: RunConfig) -> list[Message]:
-    random, metadata = np.random.default_rng(config.seed), histogram_metadata.create_summary_metadata("", "")
+    random = np.random.default_rng(config.seed)
     found = []
     for step in STEPS:
-        for number in range(1, config.depth + 1):
-            counts, edges = np.histogram(random.normal(0, 0.05 + step / 5000, 500), 30)
-            bins = make_tensor_proto(np.stack([edges[:-1], edges[1:], counts], axis=1))
-            tag = f"weight/{layer_name(number, config.depth)}/kernel"
-            found.append(tensor(tag, bins, metadata, NOW + step, step))
+        weights = random.normal(0, 0.05 + step / 5000, [config.depth, 500]).astype(np.float32)
+        bars = {
+            f"weight/{layer_name(number, config.depth)}/kernel": histogram(of_layer)
+            for number, of_layer in enumerate(weights, 1)
+        }
+        summary = Summary(value=of_histograms({tag: one for tag, one in bars.items() if one is not None}))
+        found.append(Event(wall_time=NOW + step, step=step, summary=summary))
     return found
 
 

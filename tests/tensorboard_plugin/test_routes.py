@@ -7,9 +7,12 @@ import json
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnist_depth.board.server import Board, start_board
+from mnist_depth.figures.arrangement import outline
+from mnist_depth.figures.data import Bars
 from mnist_depth.figures.traces import THEORY
 from mnist_depth.records import RunRecord
 from mnist_depth.summaries.events import replace_events, scalars
@@ -17,7 +20,7 @@ from mnist_depth.tensorboard_plugin.data import split_of
 from tests.imports import imported
 
 from ..board.boards import eventually
-from ..summaries.fabricated import NOW, make_run, steps_and_values
+from ..summaries.fabricated import NOW, STEPS, make_run, steps_and_values
 from .asking import ask, fetch
 from .conftest import GAUGE_LAYERS, HOSTILE
 
@@ -85,10 +88,13 @@ def test_plain_event_files_are_shown_and_hostile_names_are_escaped(board: Board)
     assert ask(board.url, "state", filter="onerror")["cards"][0]["label"] == HOSTILE, "the page sets it as text"
 
 
-def test_distributions_and_maps_hold_every_layer(board: Board) -> None:
+def test_distributions_and_maps_hold_every_layer(board: Board, runs: list[RunRecord]) -> None:
     ridges = ask(board.url, "figure", view="distributions", quantity="weight", filter="relu seed=0")
     assert len(ridges["data"]) == 9
-    assert max(ridges["moments"][-1]["update"]["3"]["y"]) == pytest.approx(4.9)
+    drawn = ridges["moments"][-1]["update"]["3"]
+    assert max(drawn["y"]) == pytest.approx(4.9)
+    (stored,) = (one for one in runs[0].histograms() if one.step == STEPS[-1] and "layer_04" in one.tag)
+    assert drawn["x"][1:-1] == outline(Bars(np.array(stored.edges), np.array(stored.counts)))[0].tolist()
     maps = ask(board.url, "figure", view="map", quantity=QUANTITY, filter="study=depth9")
     assert [len(trace["z"]) for trace in maps["data"]] == [9, 9]
 

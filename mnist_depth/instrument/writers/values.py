@@ -127,11 +127,16 @@ def is_histogram(value: Any) -> bool:
 def read_histogram(value: Any) -> Histogram:
     """The histogram of a `Summary.Value` as it was written. Raises ValueError where the tensor is no such table."""
     tensor = value.tensor
-    small = tensor.dtype == FLOAT
-    table = np.frombuffer(tensor.tensor_content, "<f4" if small else "<f8").astype(np.float64)
-    if tensor.dtype not in (FLOAT, DOUBLE) or not table.size or table.size % 3:
+    numbers = np.frombuffer(tensor.tensor_content, "<f4" if tensor.dtype == FLOAT else "<f8")
+    if tensor.dtype not in (FLOAT, DOUBLE) or not numbers.size or numbers.size % 3:
         raise ValueError("no table of edges and counts")
-    lefts, rights, counts = table.reshape(-1, 3).T
+    return of_table(numbers.reshape(-1, 3))
+
+
+def of_table(table: NDArray[Any]) -> Histogram:
+    """The histogram of a table [bins, 3], as it was written; what is in float32 has equal bins."""
+    lefts, rights, counts = table.astype(np.float64).T
+    small = table.dtype == np.float32
     edges = equal_edges(lefts[0], rights[-1], len(counts)) if small else np.append(lefts, rights[-1])
     return Histogram(edges, counts)
 
