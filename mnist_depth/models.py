@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
+from keras.src.saving import saving_lib
 
 from mnist_depth import seeds
 from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
+from mnist_depth.files import write_atomic
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.networks.metrics import LogitAccuracy, ReluScoredAccuracy
@@ -69,6 +72,19 @@ def metrics(config: RunConfig) -> list[keras.metrics.Metric]:
     if config.logits_activation == "relu_scored":
         return [ReluScoredAccuracy(name="accuracy")]
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write all weights in Keras' own format, whole or not at all. Raises UserError if the disk fails.
+
+    HDF5 may crash the process if the disk fails while it closes a file, so it writes to memory, for which Keras has no
+    public function.
+    """
+    content = io.BytesIO()
+    store = saving_lib.H5IOStore(content, mode="w")
+    saving_lib._save_state(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
+    write_atomic(path, content.getvalue())
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

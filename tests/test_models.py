@@ -155,11 +155,23 @@ def test_a_compiled_model_survives_its_file(options: dict[str, Any], tmp_path: P
     np.testing.assert_allclose(loaded.test_on_batch(IMAGES, LABELS), model.test_on_batch(IMAGES, LABELS), rtol=1e-5)
 
 
+def test_weights_are_saved_as_keras_saves_them(tmp_path: Path) -> None:
+    model = models.build(RunConfig(depth=3, width=8, batch_norm="before"))
+    models.save_weights(model, tmp_path / "ours.weights.h5")
+    model.save_weights(tmp_path / "keras.weights.h5")
+    with h5py.File(tmp_path / "ours.weights.h5") as ours, h5py.File(tmp_path / "keras.weights.h5") as expected:
+        datasets: list[str] = []
+        expected.visititems(lambda name, found: datasets.append(name) if isinstance(found, h5py.Dataset) else None)
+        assert len(datasets) == len(model.weights)
+        for name in datasets:
+            np.testing.assert_array_equal(np.asarray(ours[name]), np.asarray(expected[name]))
+
+
 def test_weights_of_version_0_1_are_read(tmp_path: Path) -> None:
     """Version 0.1 stored weight layers under their class name, Block; all other groups have the same names."""
     config = RunConfig(depth=4, width=8, wiring="residual", batch_norm="before")
     saved, path = models.build(config), tmp_path / "new.weights.h5"
-    saved.save_weights(path)
+    models.save_weights(saved, path)
     with h5py.File(path) as new, h5py.File(tmp_path / "old.weights.h5", "w") as old:
         layers: Any = new["layers"]
         assert {name for name in layers if name.startswith("weight_layer")} >= {"weight_layer", "weight_layer_1"}

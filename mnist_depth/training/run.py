@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import random
 import shutil
 import time
@@ -207,13 +206,6 @@ class _Run:
             recurrence.write(writer, recurrence.gradient_by_time_step(self.compiled.model, loss, images, labels))
             writer.close()
 
-    def _save_weights(self) -> None:
-        path = self.folder / records.WEIGHTS
-        try:
-            self.compiled.model.save_weights(path)
-        except OSError as error:  # HDF5 writes a text of several lines
-            raise UserError(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from None
-
     def _first_kernel(self) -> np.ndarray | None:
         """Kernel of the first weight layer; None where no layer is next to the input alone (recurrent networks)."""
         names = {layer.name: layer for layer in self.compiled.model.layers}
@@ -224,7 +216,7 @@ class _Run:
         """Write the weights if they are kept, what TensorBoard shows besides curves and, last, the marker."""
         model, scorer = self.compiled.model, self.compiled.scorer
         if self.options.keeps_weights:
-            self._save_weights()
+            models.save_weights(model, self.folder / records.WEIGHTS)
         weights = [np.asarray(variable) for variable in model.weights]
         record = records.read_run(self.folder)
         _, losses = record.series("train", "loss")

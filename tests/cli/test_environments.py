@@ -158,7 +158,7 @@ FAULTS = {
     2: ("metrics.jsonl", 122),
     3: ("tfevents", 122),
     4: ("checkpoint/", 5),
-    5: ("weights.weights.h5", 122),
+    5: ("weights.weights.h5", 18),
     6: ("done.json", 18),
 }
 NAMED = {1: "config.json", 3: "events.out.tfevents", 4: "checkpoint/state.npz"}
