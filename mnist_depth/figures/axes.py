@@ -61,7 +61,8 @@ def layer_axis(layers: Sequence[str], title: str | None = None, named: bool = Tr
     }
     if not named:
         return axis | {"showticklabels": False}
-    return axis if numbered else axis | {"automargin": True}
+    # Names are long: without a distance of its own plotly puts the title where numbers would end.
+    return axis if numbered else axis | {"automargin": True, "title": axis["title"] | {"standoff": 10}}
 
 
 def value_axis(title: str, logarithmic: bool, low: float, high: float) -> Figure:
