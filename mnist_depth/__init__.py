@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from mnist_depth.api import train, train_many
     from mnist_depth.config import RunConfig
     from mnist_depth.instrument import DepthGauge, measure
-    from mnist_depth.results.diagnosis import diagnose, diagnose_run
+    from mnist_depth.model_diagnosis.diagnose import diagnose
+    from mnist_depth.model_diagnosis.lsuv import lsuv
+    from mnist_depth.model_diagnosis.repair import repair
+    from mnist_depth.results.diagnosis import diagnose_run
     from mnist_depth.results.frames import Runs, runs
-    from mnist_depth.results.lsuv import lsuv
-    from mnist_depth.results.repair import repair
     from mnist_depth.results.report import write_report
     from mnist_depth.sweeps.grid import grid
 
@@ -28,13 +29,13 @@ EXPORTS = {
     "DepthGauge": "mnist_depth.instrument",
     "RunConfig": "mnist_depth.config",
     "Runs": "mnist_depth.results.frames",
-    "diagnose": "mnist_depth.results.diagnosis",
+    "diagnose": "mnist_depth.model_diagnosis.diagnose",
     "diagnose_run": "mnist_depth.results.diagnosis",
     "figures": "mnist_depth.figures",
     "grid": "mnist_depth.sweeps.grid",
-    "lsuv": "mnist_depth.results.lsuv",
+    "lsuv": "mnist_depth.model_diagnosis.lsuv",
     "measure": "mnist_depth.instrument",
-    "repair": "mnist_depth.results.repair",
+    "repair": "mnist_depth.model_diagnosis.repair",
     "runs": "mnist_depth.results.frames",
     "theory": "mnist_depth.theory",
     "train": "mnist_depth.api",

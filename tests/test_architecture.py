@@ -20,6 +20,7 @@ LIGHT = [
     "mnist_depth.results.report",
     "mnist_depth.results.pictures",
     "mnist_depth.results.diagnosis",
+    "mnist_depth.results.measurements",
 ]
 
 

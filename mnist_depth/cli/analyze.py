@@ -115,19 +115,16 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
 
 
 def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
-    from mnist_depth.results.diagnosis import judge, localized, render
-    from mnist_depth.results.measurements import load_batch, load_model
-    from mnist_depth.results.model_measurements import from_model
-    from mnist_depth.runtime.stderr import silenced
+    from mnist_depth.diagnosis import judge, render
+    from mnist_depth.model_diagnosis.files import load
+    from mnist_depth.model_diagnosis.measuring import from_model
+    from mnist_depth.results.diagnosis import localized
 
     if not values.data:
         raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
     if values.repair:
         _check_target(Path(values.repair))
-    x, y = load_batch(Path(values.data))
-    with silenced():
-        model = load_model(path)
-    source = f"{path.name} on the {len(x)} examples of {Path(values.data).name}"
+    model, x, y, source = load(path, Path(values.data))
     found = judge(from_model(model, x, y, source=source, progress=_progress))
     print(render(found, terminal_width(), localized))
     if values.repair:
@@ -144,7 +141,7 @@ def _check_target(target: Path) -> None:
 
 
 def _repair(model: Any, x: Any, y: Any, found: Diagnosis, target: Path) -> None:
-    from mnist_depth.results.repair import repair
+    from mnist_depth.model_diagnosis.repair import repair
 
     repaired = repair(model, x, y, before=found)
     print(f"\nREPAIR\n{repaired.text}")

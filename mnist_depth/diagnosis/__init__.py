@@ -1,7 +1,8 @@
 """Findings about a network from plain measured numbers; no TensorFlow, no files.
 
 `judge(measurements)` returns a `Diagnosis`: findings with severity, layer, figure, threshold and source, a verdict and
-remedies. `results.diagnosis` measures models and reads run folders; the gauge judges what it has measured.
+remedies. `model_diagnosis` measures live models, `results.diagnosis` reads run folders; the gauge judges what it
+has measured.
 """
 
 from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain, Remedy, Severity

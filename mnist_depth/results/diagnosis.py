@@ -1,25 +1,13 @@
-"""Diagnose a live Keras model, a run folder, or files: measure, then judge (`mnist_depth.diagnosis`)."""
+"""Diagnose a finished training: what it recorded at its start and at its end."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from mnist_depth.diagnosis import Diagnosis, Message, judge, render
 from mnist_depth.records import TrainingRecord
 from mnist_depth.results.measurements import Moment, from_training
-from mnist_depth.results.model_measurements import from_model
 from mnist_depth.translation import translate
-
-
-def diagnose(model: Any, x: Any, y: Any, *, loss: Any = None) -> Diagnosis:
-    """Diagnose any built Keras model on one batch: x as for `model.fit`, y the labels. The model is left unchanged.
-
-    `loss(y_true, y_pred)` replaces the model's own loss.
-
-    Raises UserError when the model has no weight layer or the batch does not fit it.
-    """
-    return judge(from_model(model, x, y, loss=loss))
 
 
 def diagnose_run(record: TrainingRecord, moment: Moment = "start") -> Diagnosis:

@@ -1,15 +1,11 @@
-"""Measurements of one network by layer: from a run folder, a live Keras model, or files."""
+"""Measurements of a finished training by layer: of a run, or of what a gauge wrote."""
 
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
@@ -17,23 +13,12 @@ from mnist_depth.datasets import DATASETS
 from mnist_depth.diagnosis import Layer, Measurements, Message
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.errors import UserError
-from mnist_depth.files import check_archive
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
 from mnist_depth.registry import split_name
-from mnist_depth.results.keras_errors import cause_of
-from mnist_depth.results.model_measurements import Progress, from_model
-from mnist_depth.runtime.environment import available_memory
-from mnist_depth.runtime.stderr import silenced
-
-KINDS = "biufUS"
-"""Kinds of NumPy arrays that a model may take: numbers, and texts for models that split them into words."""
 
 Moment = Literal["start", "end"]
 
 PLAIN_TRAITS = ("activation", "initializer", "optimizer", "wiring", "batch_norm", "pretraining")
-
-
-# From a folder: a run, or what a gauge wrote
 
 
 def from_training(record: TrainingRecord, moment: Moment = "start") -> Measurements:
@@ -143,60 +128,3 @@ def _predicted_gains(config: RunConfig) -> dict[str, float]:
     if theory.not_covered(config):
         return {}
     return {row.name: row.gain for row in theory.predict_config(config) if not math.isnan(row.gain)}
-
-
-# From files
-
-
-def from_files(model_path: Path, data_path: Path, progress: Progress | None = None) -> Measurements:
-    """Measure a saved `.keras` model on the batch in an `.npz` file (keys x and y).
-
-    Neither file is trusted: Keras' safe mode stays on and pickled arrays are refused. Raises UserError for every file
-    that cannot be used.
-    """
-    x, y = load_batch(data_path)
-    with silenced():
-        model = load_model(model_path)
-    return from_model(
-        model, x, y, source=f"{model_path.name} on the {len(x)} examples of {data_path.name}", progress=progress
-    )
-
-
-def load_batch(path: Path) -> tuple[Any, Any]:
-    try:
-        check_archive(path, available_memory())
-        if not zipfile.is_zipfile(path):
-            raise UserError(f"{path} is not an .npz file; write one with numpy.savez(path, x=inputs, y=labels)")
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            missing = [key for key in ("x", "y") if key not in stored]
-            if missing:
-                raise UserError(f"{path} has no array {missing[0]!r}; it must hold x (inputs) and y (labels)")
-            x, y = stored["x"], stored["y"]
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
-    except UserError:
-        raise
-    except Exception as error:  # zipfile, NumPy and the operating system raise different errors
-        raise UserError(f"{path} is not a readable .npz file of plain arrays ({cause_of(error)})") from None
-    for name, array in (("x", x), ("y", y)):
-        if array.dtype.kind not in KINDS:
-            raise UserError(f"{path}: {name} holds {array.dtype}, not numbers; convert it first")
-    if x.ndim == 0 or y.ndim == 0 or not len(x) or len(x) != len(y):
-        raise UserError(f"{path}: x {x.shape} and y {y.shape} must hold the same number of examples, at least one")
-    return x, y
-
-
-def load_model(path: Path) -> Any:
-    if path.suffix != ".keras":
-        raise UserError(f"{path} is not a .keras file; save the model with model.save('name.keras')")
-    if not path.exists():
-        raise UserError(f"{path} is missing")
-    check_archive(path, available_memory())
-    import keras
-
-    from mnist_depth import models as own_layers  # noqa: F401  registers the classes of this package's models
-
-    try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except Exception as error:  # a damaged or hostile file fails anywhere inside Keras
-        raise UserError(f"Keras cannot load {path} in safe mode ({cause_of(error)})") from None

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_depth.config import layer_name
+from mnist_depth.diagnosis import render
 from mnist_depth.errors import UserError
 from mnist_depth.figures.arrangement import profile
 from mnist_depth.figures.data import Training
@@ -25,7 +26,7 @@ from mnist_depth.figures.trainings import PREDICTED, from_record
 from mnist_depth.files import lock, open_lock
 from mnist_depth.points import Points, Series
 from mnist_depth.records import CONFIG, RunRecord, is_inside, read_run
-from mnist_depth.results.diagnosis import diagnose_run, render
+from mnist_depth.results.diagnosis import diagnose_run
 from mnist_depth.summaries import pictures, text
 from mnist_depth.summaries.events import image, replace_events
 from mnist_depth.summaries.events import text as text_event

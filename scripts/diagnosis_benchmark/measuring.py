@@ -10,8 +10,8 @@ import numpy as np
 
 from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial, next_factor
 from mnist_depth.diagnosis.trials import FACTORS
-from mnist_depth.results.model_measurements import ModelMeasurer
-from mnist_depth.results.trial_steps import minibatches
+from mnist_depth.model_diagnosis.measuring import ModelMeasurer
+from mnist_depth.model_diagnosis.trial_steps import minibatches
 from scripts.diagnosis_benchmark.networks import BATCH as TRAINING_BATCH
 from scripts.diagnosis_benchmark.networks import EPOCHS, EXAMPLES, Network, build, compiled, inputs
 from scripts.diagnosis_benchmark.training import Trainer, shapes, start_weights

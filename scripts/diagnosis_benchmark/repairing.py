@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mnist_depth.results.repair import repair
+from mnist_depth.model_diagnosis.repair import repair
 from scripts.diagnosis_benchmark.measuring import BATCH
 from scripts.diagnosis_benchmark.networks import Network, build, chance, compiled, inputs, order
 

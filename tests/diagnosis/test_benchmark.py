@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial
-from mnist_depth.results.trial_steps import TrialSteps
+from mnist_depth.model_diagnosis.trial_steps import TrialSteps
 from scripts.diagnosis_benchmark.measuring import BATCH, all_trials, from_record, to_record
 from scripts.diagnosis_benchmark.networks import Network, Structure, build, compiled, inputs, order
 from scripts.diagnosis_benchmark.training import Trainer, start_weights

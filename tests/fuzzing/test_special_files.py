@@ -110,7 +110,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(name: str, tmp_path: Path, monk
         for number in range(100):
             bomb.writestr(f"{number}.npy", array.getvalue())
     np.savez(tmp_path / "fine.npz", x=np.zeros((4, 2)), y=np.zeros(4))
-    monkeypatch.setattr("mnist_depth.results.measurements.available_memory", lambda: 50e6)
+    monkeypatch.setattr("mnist_depth.model_diagnosis.files.available_memory", lambda: 50e6)
     data = tmp_path / (name if name == "batch.npz" else "fine.npz")
     ended = call("diagnose", str(tmp_path / "model.keras"), f"--data={data}")
     assert ended.code == 2

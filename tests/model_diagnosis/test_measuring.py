@@ -10,9 +10,9 @@ import pytest
 
 from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.errors import UserError
-from mnist_depth.results.diagnosis import diagnose
-from mnist_depth.results.model_measurements import from_model
-from mnist_depth.results.trial_steps import minibatches
+from mnist_depth.model_diagnosis.diagnose import diagnose
+from mnist_depth.model_diagnosis.measuring import from_model
+from mnist_depth.model_diagnosis.trial_steps import minibatches
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mnist_depth.errors import UserError
-from mnist_depth.results.lsuv import lsuv
-from mnist_depth.results.rebuilding import rebuilt
-from mnist_depth.results.repair import repair
+from mnist_depth.model_diagnosis.lsuv import lsuv
+from mnist_depth.model_diagnosis.rebuilding import rebuilt
+from mnist_depth.model_diagnosis.repair import repair
 
 keras: Any = importlib.import_module("keras")
 layers = keras.layers

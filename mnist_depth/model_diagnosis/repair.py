@@ -15,10 +15,10 @@ import numpy as np
 
 from mnist_depth.diagnosis import Diagnosis, Measurements, judge, summary_line
 from mnist_depth.diagnosis.trials import learning_factors, trial_learns
-from mnist_depth.results.copying import copied
-from mnist_depth.results.lsuv import Rescaled, lsuv
-from mnist_depth.results.model_measurements import ModelMeasurer, from_model
-from mnist_depth.results.rebuilding import rebuilt
+from mnist_depth.model_diagnosis.copying import copied
+from mnist_depth.model_diagnosis.lsuv import Rescaled, lsuv
+from mnist_depth.model_diagnosis.measuring import ModelMeasurer, from_model
+from mnist_depth.model_diagnosis.rebuilding import rebuilt
 
 CLEARLY = 0.7
 """Part of the constant prediction's loss that trial steps must remove so that no other repair is tried."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS
 from mnist_depth.instrument.traits import activation_name
-from mnist_depth.results.copying import compiled_like
-from mnist_depth.results.lsuv import weight_layers
+from mnist_depth.model_diagnosis.copying import compiled_like
+from mnist_depth.model_diagnosis.lsuv import weight_layers
 
 LINEAR_TAILED = ("relu", "leaky_relu", "elu", "selu", "swish", "silu", "gelu", "mish")
 """Activations that do not saturate for large inputs; all others are replaced."""

@@ -129,7 +129,7 @@ def _sources(layer: Any, names: Mapping[int, str], variables: Mapping[str, Any])
 def with_movement(model: Any, measured: Measurements, steps: Any) -> Measurements:
     """The layers with what the trial steps did to their kernels."""
     from mnist_depth.instrument import names
-    from mnist_depth.results.trial_steps import identical_share, movement
+    from mnist_depth.model_diagnosis.trial_steps import identical_share, movement
 
     variables = names.trainable_variables(model)
     layers = []

@@ -21,10 +21,10 @@ from mnist_depth.diagnosis.trials import reference_loss, removed
 from mnist_depth.errors import UserError
 from mnist_depth.instrument.training_loss import why_unknown
 from mnist_depth.instrument.traits import model_traits
-from mnist_depth.results import batch_facts
-from mnist_depth.results.keras_errors import cause_of
-from mnist_depth.results.model_layers import model_layers, with_movement
-from mnist_depth.results.model_outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
+from mnist_depth.model_diagnosis import batch_facts
+from mnist_depth.model_diagnosis.keras_errors import cause_of
+from mnist_depth.model_diagnosis.layers import model_layers, with_movement
+from mnist_depth.model_diagnosis.outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
 
 STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values(), "time_gain", "time_steps")
 
@@ -136,7 +136,7 @@ class ModelMeasurer:
             return replace(measured, unseen=(Message("trial steps: {reason}", reason=cause_of(error)),))
 
     def _tried(self, measured: Measurements, tensors: Any, loss: Any) -> Measurements:
-        from mnist_depth.results.trial_steps import FEW_STEPS, TrialSteps
+        from mnist_depth.model_diagnosis.trial_steps import FEW_STEPS, TrialSteps
 
         large = self.model.count_params() > LARGE
         if self._trial is None:
@@ -178,7 +178,7 @@ def _rate_kept(model: Any) -> float | None:
     """What a schedule leaves of the learning rate within a trial; None without one, or where it starts at zero."""
     import keras
 
-    from mnist_depth.results.trial_steps import STEPS
+    from mnist_depth.model_diagnosis.trial_steps import STEPS
 
     schedule = getattr(getattr(model, "optimizer", None), "_learning_rate", None)
     now = _learning_rate(model)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from mnist_depth.results.diagnosis import diagnose
+from mnist_depth.model_diagnosis.diagnose import diagnose
 
 keras: Any = importlib.import_module("keras")
 layers, losses = keras.layers, keras.losses
