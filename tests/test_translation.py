@@ -20,7 +20,8 @@ from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
 from mnist_depth.results.groups import read_runs
 from mnist_depth.results.overview import Overview, Story
-from mnist_depth.results.page import draw_figures, render
+from mnist_depth.results.page import render
+from mnist_depth.results.pictures import draw_figures
 from mnist_depth.tensorboard_plugin.texts import TEXTS
 from scripts import translations
 from tests.results.fabricated_runs import headline, write_run

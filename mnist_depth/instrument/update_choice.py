@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from mnist_depth.instrument.applied_gradients import AppliedGradients
 from mnist_depth.instrument.hooked_training import hooks_of
-from mnist_depth.instrument.optimizer_hook import AppliedGradients
 from mnist_depth.instrument.random_draws import draws_random_numbers
 from mnist_depth.instrument.updates import UpdatePlan, Updates
 from mnist_depth.instrument.weight_updates import WeightUpdates

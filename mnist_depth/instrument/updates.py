@@ -1,6 +1,6 @@
 """The interface of update measurements: plan, result and protocol.
 
-There are two implementations: `weight_updates` compares the weights before and after a batch, `optimizer_hook` hooks
+There are two implementations: `weight_updates` compares the weights before and after a batch, `applied_gradients` hooks
 the optimizers inside the training step.
 """
 

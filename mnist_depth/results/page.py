@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mnist_depth.results import page_diagnosis, pictures, provenance, rendering
+from mnist_depth.results import page_diagnosis, provenance, rendering
 from mnist_depth.results.overview import REPRODUCED, Overview, Story
+from mnist_depth.results.pictures import Drawn
 from mnist_depth.results.rendering import Picture
-from mnist_depth.results.shown import Entry, representatives, shown_of
+from mnist_depth.results.shown import Entry
 from mnist_depth.results.tables import compact
 from mnist_depth.translation import language, plural
 from mnist_depth.translation import translate as _
@@ -19,55 +20,12 @@ from mnist_depth.translation import translate as _
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-MAX_READABLE = 6
-"""With more lines than this, a map says more at first sight than lines."""
-
 MAX_ROWS = 24
 """With more configurations than this, tables are folded."""
 
 GOOD = ("reproduced", "healthy", "finished")
 OPEN = ("not tested", "not comparable", "unfinished", "not measured")
 """Verdicts that are neither good nor bad; all that are in neither list are bad."""
-
-
-class Drawn(NamedTuple):
-    """The figures of a page."""
-
-    first: Picture | None
-    """The one that answers the question, which is in no section."""
-    sections: Mapping[str, Sequence[Picture]]
-    legend: Sequence[Entry]
-    configurations: int
-    """Number of those that the charts show."""
-
-    @property
-    def all(self) -> list[Picture]:
-        return [*([self.first] if self.first else []), *(one for section in self.sections.values() for one in section)]
-
-
-def draw_figures(overview: Overview) -> Drawn:
-    """All figures of a page, of at most MAX_LINES configurations."""
-    chosen = representatives(overview.groups)
-    shown = shown_of(chosen)
-    sections = {
-        "grids": pictures.grids(overview.groups),
-        "gradients": pictures.gradients_by_layer(shown),
-        "curves": pictures.training_curves(shown),
-        "spreads": pictures.distributions(chosen, shown),
-    }
-    wanted = overview.story.picture or ("grid" if len(chosen) > MAX_READABLE else "")
-    first = _first([one for section in sections.values() for one in section], wanted)
-    rest = {name: [one for one in section if one is not first] for name, section in sections.items()}
-    return Drawn(first, rest, shown.legend, len(chosen))
-
-
-def _first(found: Sequence[Picture], wanted: str) -> Picture | None:
-    """The figure whose name begins as wanted, else gradient against layer, else the first one."""
-    for name in (wanted, "gradient_by_layer_start", "test_accuracy"):
-        for picture in found:
-            if name and picture.name.startswith(name):
-                return picture
-    return found[0] if found else None
 
 
 @cache

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,9 +20,9 @@ from mnist_depth.figures.style import Line
 from mnist_depth.registry import split_name
 from mnist_depth.results import captions
 from mnist_depth.results.groups import Group
-from mnist_depth.results.overview import RANKINGS
+from mnist_depth.results.overview import RANKINGS, Overview
 from mnist_depth.results.rendering import Picture
-from mnist_depth.results.shown import Shown, representatives
+from mnist_depth.results.shown import Entry, Shown, representatives, shown_of
 from mnist_depth.results.tables import heading
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
@@ -66,6 +66,50 @@ MIN_FILLED = 0.5
 
 MAX_PANELS = 6
 """Grids that vary on a third field are drawn once for each of its values, up to this many."""
+
+
+MAX_READABLE = 6
+"""With more lines than this, a map says more at first sight than lines."""
+
+
+class Drawn(NamedTuple):
+    """The figures of a page."""
+
+    first: Picture | None
+    """The one that answers the question, which is in no section."""
+    sections: Mapping[str, Sequence[Picture]]
+    legend: Sequence[Entry]
+    configurations: int
+    """Number of those that the charts show."""
+
+    @property
+    def all(self) -> list[Picture]:
+        return [*([self.first] if self.first else []), *(one for section in self.sections.values() for one in section)]
+
+
+def draw_figures(overview: Overview) -> Drawn:
+    """All figures of a page, of at most MAX_LINES configurations."""
+    chosen = representatives(overview.groups)
+    shown = shown_of(chosen)
+    sections = {
+        "grids": grids(overview.groups),
+        "gradients": gradients_by_layer(shown),
+        "curves": training_curves(shown),
+        "spreads": distributions(chosen, shown),
+    }
+    wanted = overview.story.picture or ("grid" if len(chosen) > MAX_READABLE else "")
+    first = _first([one for section in sections.values() for one in section], wanted)
+    rest = {name: [one for one in section if one is not first] for name, section in sections.items()}
+    return Drawn(first, rest, shown.legend, len(chosen))
+
+
+def _first(found: Sequence[Picture], wanted: str) -> Picture | None:
+    """The figure whose name begins as wanted, else gradient against layer, else the first one."""
+    for name in (wanted, "gradient_by_layer_start", "test_accuracy"):
+        for picture in found:
+            if name and picture.name.startswith(name):
+                return picture
+    return found[0] if found else None
 
 
 # Lines

@@ -16,7 +16,8 @@ from mnist_depth.results import exports, rendering
 from mnist_depth.results.frames import Runs
 from mnist_depth.results.groups import read_runs
 from mnist_depth.results.overview import Overview, Story
-from mnist_depth.results.page import draw_figures, render
+from mnist_depth.results.page import render
+from mnist_depth.results.pictures import draw_figures
 from mnist_depth.translation import translate as _
 
 NO_STORY = Story()

@@ -11,7 +11,8 @@ from mnist_depth.config import RunConfig
 from mnist_depth.results import pictures
 from mnist_depth.results.groups import Group, group_runs, read_runs
 from mnist_depth.results.overview import Overview, Story
-from mnist_depth.results.page import draw_figures, render
+from mnist_depth.results.page import render
+from mnist_depth.results.pictures import draw_figures
 from mnist_depth.results.rendering import Picture
 from mnist_depth.results.shown import MAX_LINES, shown_of
 from mnist_depth.studies import STUDIES
