@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mnist_depth.diagnosis.chains import chains
 from mnist_depth.diagnosis.measurements import Layer
 
 NOT_KERNELS = ("bias", "gamma", "beta", "scale")
@@ -42,7 +43,8 @@ KERNEL_GRADIENTS = ("probe_gradient_norm", "gradient_norm")
 def layers_from_tags(values: Mapping[str, float], described: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
     """The weight layers that were measured, in the given order.
 
-    `described` holds a mapping for every layer of the model: name, and where known class, activation and parameters.
+    `described` holds a mapping for every layer of the model: name, and where known class, activation, parameters and
+    networks.
     """
     joined = _joined(values, described)
     found = []
@@ -53,9 +55,18 @@ def layers_from_tags(values: Mapping[str, float], described: Sequence[Mapping[st
         if not gradients and (signal is None or _is_activation(layer)):
             continue
         found.append(_layer(values, layer, gradients, joined.get(name)))
-    if found:
-        found[-1] = replace(found[-1], is_output=True)
-    return tuple(found)
+    outputs = {id(chain[-1]) for chain in chains(found).values() if chain}
+    return tuple(replace(layer, is_output=True) if id(layer) in outputs else layer for layer in found)
+
+
+def with_networks(
+    described: Sequence[Mapping[str, Any]], networks: Mapping[str, Sequence[str]]
+) -> list[Mapping[str, Any]]:
+    """The same layers, each with the names of the networks that hold it."""
+    return [
+        {**layer, "networks": tuple(name for name, layers in networks.items() if layer["name"] in layers)}
+        for layer in described
+    ]
 
 
 def _layer(values: Mapping[str, float], layer: Mapping[str, Any], gradients: Sequence[float], joined: Any) -> Layer:
@@ -75,6 +86,7 @@ def _layer(values: Mapping[str, float], layer: Mapping[str, Any], gradients: Seq
         parameters=parameters if type(parameters) is int else None,
         activation=activation,
         nonfinite_weights=any(share > 0 for share in _of_kernels(values, "weight_nonfinite_share", name)),
+        networks=tuple(layer.get("networks", ())),
         **numbers,
         **through_time(values, name),
     )

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import stdtrit
 
+from mnist_depth.diagnosis.chains import in_chains
 from mnist_depth.diagnosis.finding import Finding, Gain
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Layer, Measurements
@@ -24,10 +25,17 @@ SIGNAL, KERNEL = Message("pre-activation gradient"), Message("kernel gradient")
 
 def judged_norm(layers: Sequence[Layer]) -> tuple[str, tuple[float | None, ...]]:
     """Which norm is judged, and its value per layer."""
-    signals = tuple(layer.pre_activation_gradient for layer in layers)
+    signals = norms(layers, SIGNAL)
     if sum(value is not None for value in signals) > sum(layer.kernel_gradient is not None for layer in layers) / 2:
         return SIGNAL, signals
-    return KERNEL, tuple(layer.kernel_gradient for layer in layers)
+    return KERNEL, norms(layers, KERNEL)
+
+
+def norms(layers: Sequence[Layer], quantity: str) -> tuple[float | None, ...]:
+    """One norm per layer."""
+    if quantity == SIGNAL:
+        return tuple(layer.pre_activation_gradient for layer in layers)
+    return tuple(layer.kernel_gradient for layer in layers)
 
 
 def trained(layers: Sequence[Layer], gradients: Sequence[float | None]) -> list[tuple[Layer, float]]:
@@ -85,12 +93,16 @@ def mean_prediction(layers: Sequence[Layer]) -> float | None:
 
 def gradient_findings(measured: Measurements) -> Iterator[Finding]:
     """Vanishing, exploding, cut, and slow first layers."""
-    _, gradients = judged_norm(measured.layers)
-    known = trained(measured.layers, gradients)
+    quantity, _ = judged_norm(measured.layers)
+    yield from in_chains(measured.layers, lambda chain: _chain_findings(chain, norms(chain, quantity)))
+
+
+def _chain_findings(layers: Sequence[Layer], gradients: Sequence[float | None]) -> Iterator[Finding]:
+    known = trained(layers, gradients)
     if any(not math.isfinite(value) for _, value in known):
         return
     yield from _cut(known)
-    yield from _trend(measured, gradients)
+    yield from _trend(layers, gradients)
 
 
 def _cut(known: Sequence[tuple[Layer, float]]) -> Iterator[Finding]:
@@ -118,12 +130,12 @@ def _gets_nothing(layer: Layer, gradient: float) -> bool:
     return gradient == 0 and not layer.moved
 
 
-def _trend(measured: Measurements, gradients: Sequence[float | None]) -> Iterator[Finding]:
-    ratio = first_to_last(measured.layers, gradients)
+def _trend(layers: Sequence[Layer], gradients: Sequence[float | None]) -> Iterator[Finding]:
+    ratio = first_to_last(layers, gradients)
     if ratio is None:
         return
-    known = trained(measured.layers, gradients)
-    gain = fit_gain(measured.layers, gradients)
+    known = trained(layers, gradients)
+    gain = fit_gain(layers, gradients)
     where = _where(ratio, len(known), gain)
     if 0 < ratio < threshold("vanishing") or (ratio == 0 and not known[0][0].moved):
         yield find("vanishing", where, layer=known[0][0].name, figure=ratio)

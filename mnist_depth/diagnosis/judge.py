@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 
+from mnist_depth.diagnosis.chains import chains, furthest_from_one, named
 from mnist_depth.diagnosis.data import data_findings
 from mnist_depth.diagnosis.finding import HEALTHY, Diagnosis, Finding, Gain
-from mnist_depth.diagnosis.gradients import first_to_last, fit_gain, gradient_findings, judged_norm, mean_prediction
+from mnist_depth.diagnosis.gradients import (
+    first_to_last,
+    fit_gain,
+    gradient_findings,
+    judged_norm,
+    mean_prediction,
+    norms,
+)
 from mnist_depth.diagnosis.kinds import KINDS
 from mnist_depth.diagnosis.learning import is_learning, learning_findings
 from mnist_depth.diagnosis.measurements import Measurements
@@ -67,23 +76,25 @@ BESIDE_NOT_FINITE = (
 def judge(measured: Measurements) -> Diagnosis:
     """The verdict on measurements, by the thresholds of `KINDS`."""
     quantity, gradients = judged_norm(measured.layers)
-    ratio = first_to_last(measured.layers, gradients)
-    gain = fit_gain(measured.layers, gradients)
+    networks = chains(measured.layers)
+    ratios = {name: first_to_last(chain, norms(chain, quantity)) for name, chain in networks.items()}
+    gains = {name: fit_gain(chain, norms(chain, quantity)) for name, chain in networks.items()}
+    worst = furthest_from_one(ratios)
     predicted = mean_prediction(measured.layers)
     findings = _weighed(measured, [finding for rule in RULES for finding in rule(measured)])
     verdict = findings[0].kind if findings and findings[0].severity == "error" else HEALTHY
     return Diagnosis(
         source=measured.source,
         verdict=verdict,
-        sentence=_sentence(verdict, findings, ratio),
+        sentence=_sentence(verdict, findings, ratios),
         quantity=quantity,
         layers=measured.layers,
         gradients=gradients,
-        gain=gain,
+        gain=gains[worst],
         predicted_gain=predicted,
-        ratio=ratio,
+        ratio=ratios[worst],
         findings=findings,
-        notes=(*_notes(gain, predicted, quantity), *_unseen(measured)),
+        notes=(*_notes(gains, predicted, quantity), *_unseen(measured)),
         remedies=remedies(_to_remedy(findings), measured.traits),
         loss=measured.loss,
     )
@@ -117,31 +128,35 @@ def _to_remedy(findings: Sequence[Finding]) -> list[str]:
     return [finding.kind for finding in findings if finding.severity == "warning"] + errors
 
 
-def _sentence(verdict: str, findings: Iterable[Finding], ratio: float | None) -> str:
+def _sentence(verdict: str, findings: Iterable[Finding], ratios: Mapping[str, float | None]) -> str:
     if verdict != HEALTHY:
         return next(finding.sentence for finding in findings)
+    sentences = [named(name, _healthy(ratio)) if name else _healthy(ratio) for name, ratio in ratios.items()]
+    return reduce(lambda before, after: Message("{before}; {after}", before=before, after=after), sentences)
+
+
+def _healthy(ratio: float | None) -> Message:
     if ratio is None:
         return Message("only one layer has a gradient")
     return Message("the first layer's gradient is {ratio:.2g} times the last one's", ratio=ratio)
 
 
-def _notes(gain: Gain | None, predicted: float | None, quantity: str) -> tuple[str, ...]:
-    if gain is None:
-        return ()
+def _notes(gains: Mapping[str, Gain | None], predicted: float | None, quantity: str) -> tuple[str, ...]:
+    found = {name: _gain(gain, predicted, quantity) for name, gain in gains.items() if gain is not None}
+    return tuple(named(name, sentence) if name else sentence for name, sentence in found.items())
+
+
+def _gain(gain: Gain, predicted: float | None, quantity: str) -> Message:
     values = {"quantity": quantity, "gain": gain.value, "low": gain.low, "high": gain.high}
     if predicted is None:
-        return (
-            Message(
-                "{quantity} per layer toward the input: x {gain:.3g} (95 % interval {low:.3g} to {high:.3g})", **values
-            ),
+        return Message(
+            "{quantity} per layer toward the input: x {gain:.3g} (95 % interval {low:.3g} to {high:.3g})", **values
         )
-    return (
-        Message(
-            "{quantity} per layer toward the input: x {gain:.3g} (95 % interval {low:.3g} to {high:.3g}); "
-            "theory predicts x {predicted:.3g} from the initialization and the activation alone",
-            predicted=predicted,
-            **values,
-        ),
+    return Message(
+        "{quantity} per layer toward the input: x {gain:.3g} (95 % interval {low:.3g} to {high:.3g}); "
+        "theory predicts x {predicted:.3g} from the initialization and the activation alone",
+        predicted=predicted,
+        **values,
     )
 
 

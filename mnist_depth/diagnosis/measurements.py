@@ -46,6 +46,8 @@ class Layer:
     """Recurrent layers: factor of the gradient per time step, toward the first step."""
     time_steps: int | None = None
     is_output: bool = False
+    networks: tuple[str, ...] = ()
+    """The networks that it belongs to, where a model holds several that are trained by losses of their own."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from mnist_depth.diagnosis.chains import in_chains
 from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Layer, Measurements
@@ -29,8 +30,8 @@ def signal_findings(measured: Measurements) -> Iterator[Finding]:
     yield from _dead(hidden)
     yield from _symmetric(hidden)
     yield from _saturated(hidden)
-    yield from _growth(hidden)
-    yield from _collapse(hidden)
+    yield from in_chains(hidden, _growth)
+    yield from in_chains(hidden, _collapse)
     yield from _born_dead(hidden)
     yield from _frozen(measured.layers)
     for layer in measured.layers:

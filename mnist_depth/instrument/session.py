@@ -5,16 +5,18 @@ from __future__ import annotations
 import textwrap
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import keras
 
+from mnist_depth.diagnosis.from_tags import with_networks
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.gauge_folder import describe, learning_rate
 from mnist_depth.instrument.gauge_probe import GaugeProbe
 from mnist_depth.instrument.graph import conceptual_graph
+from mnist_depth.instrument.networks import networks_of
 from mnist_depth.instrument.optimizers import compiled_optimizer, held_optimizers, innermost, is_loss_scaled
 from mnist_depth.instrument.placement import Placement
 from mnist_depth.instrument.probe import PROBE, Measurement
@@ -172,7 +174,7 @@ class Session:
             self.recording.logs(step, {**epoch_scalars(epoch + 1, self._elapsed(), rate), **logs})
         if self.placement.folder is not None:
             self.placement.folder.count_epoch(step - self._epoch_start)
-            self.placement.note(self.model, step, seconds=self._elapsed(), **self.judge.references())
+            self.placement.note(self.model, step, seconds=self._elapsed(), **self._found())
         self.recording.flush()
         return self.judge.after_epoch(self.recording.latest, self._layers_described, step)
 
@@ -186,7 +188,11 @@ class Session:
             preformatted = textwrap.indent(text, "    ", lambda line: True)
             self.recording.write("write_text", step, {"diagnosis": preformatted})
         self.recording.flush()
-        self.placement.finish(self.model, self._optimizers(), step, self._elapsed(), self.judge.references())
+        self.placement.finish(self.model, self._optimizers(), step, self._elapsed(), self._found())
+
+    def _found(self) -> dict[str, Any]:
+        """What training has shown of the model, for the gauge's folder."""
+        return {"networks": networks_of(self.model, self._optimizers()), **self.judge.references()}
 
     def detach(self) -> None:
         """Leave model and optimizer as they were before the fit."""
@@ -266,6 +272,6 @@ class Session:
             and not (applied_only and tag.startswith(f"{PROBE}gradient_"))
         }
 
-    def _layers_described(self) -> list[dict[str, Any]]:
-        """The layers of the model with class and activation."""
-        return describe(self.model, None, None)["layers"]
+    def _layers_described(self) -> Sequence[Mapping[str, Any]]:
+        """The layers of the model with class, activation and network."""
+        return with_networks(describe(self.model, None, None)["layers"], networks_of(self.model, self._optimizers()))

@@ -11,8 +11,8 @@ from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.diagnosis import Layer, Measurements, Message
-from mnist_depth.diagnosis.from_tags import layers_from_tags
-from mnist_depth.errors import UserError
+from mnist_depth.diagnosis.from_tags import layers_from_tags, with_networks
+from mnist_depth.errors import UserError, printable
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
 from mnist_depth.registry import split_name
 
@@ -42,7 +42,7 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         source=_source(record, _step(record, layers, pick)),
         layers=tuple(replace(layer, predicted_gain=gains.get(layer.name)) for layer in layers),
         loss=_loss(record, moment),
-        history=tuple(record.series("train", "loss")[1]) if moment == "end" else (),
+        history=tuple(record.series("train", "loss")[1]) if moment == "end" and not _has_adversaries(record) else (),
         diverged=moment == "end" and record.status == "diverged",
         traits=_traits(record),
         updates=0 if moment == "start" else max(1, _updates(record)),
@@ -72,10 +72,24 @@ def _references(record: TrainingRecord) -> tuple[float | None, float]:
     return math.log(DATASETS[record.config.dataset].classes), 0.0
 
 
+def _has_adversaries(record: TrainingRecord) -> bool:
+    """Whether networks are trained against each other, so that a loss need not fall."""
+    return isinstance(record, GaugeRecord) and bool(_networks(record))
+
+
 def _described(record: TrainingRecord) -> list[Mapping[str, Any]]:
     if isinstance(record, GaugeRecord):
-        return [{**layer, "name": name} for layer, name in zip(record.metadata["layers"], record.layers, strict=True)]
+        known = with_networks(record.metadata["layers"], _networks(record))
+        return [{**layer, "name": name} for layer, name in zip(known, record.layers, strict=True)]
     return [{"name": name} for name in record.layers]
+
+
+def _networks(record: GaugeRecord) -> Mapping[str, Sequence[str]]:
+    """The networks that were trained by losses of their own; empty for a training of one."""
+    found = record.metadata.get("networks")
+    if not isinstance(found, dict) or not all(isinstance(layers, list) for layers in found.values()):
+        return {}
+    return {printable(name): layers for name, layers in found.items()}
 
 
 def _how_to_measure(record: TrainingRecord) -> str:

@@ -28,7 +28,11 @@ def to_record(measured: Measurements) -> dict[str, Any]:
 def from_record(record: dict[str, Any]) -> Measurements:
     """The inverse of `to_record`."""
     fields = dict(record)
-    fields["layers"] = tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in record["layers"])
+    lists = [{"shape": layer["shape"], "networks": layer.get("networks", [])} for layer in record["layers"]]
+    fields["layers"] = tuple(
+        Layer(**{**layer, **{name: tuple(value) for name, value in found.items()}})
+        for layer, found in zip(record["layers"], lists, strict=True)
+    )
     fields["trials"] = tuple(Trial(trial["factor"], tuple(trial["losses"])) for trial in record["trials"])
     fields["history"] = tuple(record["history"])
     fields["unseen"] = tuple(record.get("unseen", ()))
