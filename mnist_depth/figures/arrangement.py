@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from mnist_depth.figures.data import MAX_DRAWN, QUANTITIES, Bars, Floats, Series, Training
+from mnist_depth.figures.places import Places, places_of
 from mnist_depth.figures.style import Line
 from mnist_depth.translation import translate as _
 
@@ -29,7 +30,9 @@ class Profile:
 
     quantity: str
     layers: list[str]
-    """The common axis of all trainings."""
+    """What the common axis shows at every place: names of layers, or numbers."""
+    own: list[list[str]]
+    """Of every training: its layer at every place, empty where it has none."""
     steps: list[int]
     """Moments, rising."""
     values: list[Floats]
@@ -44,23 +47,27 @@ class Profile:
 
 def profile(trainings: Sequence[Training], quantity: str) -> Profile:
     """A quantity of all trainings on one axis of layers and one of steps."""
-    points = _points_by_layer(trainings, quantity)
-    return _profile_at(trainings, quantity, points, _moments_of(points))
+    places = places_of([training.layers for training in trainings])
+    points = _points_by_layer(trainings, quantity, places)
+    return _profile_at(trainings, quantity, places, points, _moments_of(points))
 
 
 def snapshot(trainings: Sequence[Training], quantity: str, step: int | None = None) -> Profile:
     """The profile at the moment nearest to a step, default the last one; no moment where nothing was measured."""
-    points = _points_by_layer(trainings, quantity)
+    places = places_of([training.layers for training in trainings])
+    points = _points_by_layer(trainings, quantity, places)
     steps = _moments_of(points)
     if step is not None and steps:
         steps = [min(steps, key=lambda one: abs(one - step))]
-    return _profile_at(trainings, quantity, points, steps[-1:])
+    return _profile_at(trainings, quantity, places, points, steps[-1:])
 
 
-def _points_by_layer(trainings: Sequence[Training], quantity: str) -> list[list[Series]]:
-    """Of every training: the points of every common layer."""
-    layers = common_layers(trainings)
-    return [[training.of_layer(quantity, layer) for layer in layers] for training in trainings]
+def _points_by_layer(trainings: Sequence[Training], quantity: str, places: Places) -> list[list[Series]]:
+    """Of every training: the points at every place."""
+    return [
+        [training.of_layer(quantity, layer) for layer in layers]
+        for training, layers in zip(trainings, places.layers, strict=True)
+    ]
 
 
 def _moments_of(points: Sequence[Sequence[Series]]) -> list[int]:
@@ -68,26 +75,23 @@ def _moments_of(points: Sequence[Sequence[Series]]) -> list[int]:
 
 
 def _profile_at(
-    trainings: Sequence[Training], quantity: str, points: Sequence[Sequence[Series]], steps: list[int]
+    trainings: Sequence[Training],
+    quantity: str,
+    places: Places,
+    points: Sequence[Sequence[Series]],
+    steps: list[int],
 ) -> Profile:
-    layers = common_layers(trainings)
     values = [
-        np.array([[series.near(step) for series in of_training] for step in steps], float).reshape(-1, len(layers))
+        np.array([[series.near(step) for series in of_training] for step in steps], float).reshape(
+            -1, len(places.names)
+        )
         for of_training in points
     ]
     predicted = [
-        _scaled(training, training.predicted.get(quantity), of_training, layers)
-        for training, of_training in zip(trainings, points, strict=True)
+        _scaled(training.predicted.get(quantity), of_training, layers)
+        for training, of_training, layers in zip(trainings, points, places.layers, strict=True)
     ]
-    return Profile(quantity, layers, steps, values, predicted)
-
-
-def common_layers(trainings: Iterable[Training]) -> list[str]:
-    """The layers of all trainings on one axis: those of the deepest model in its order, then all others."""
-    layers: list[str] = []
-    for training in sorted(trainings, key=lambda one: -len(one.layers)):
-        layers += [layer for layer in training.layers if layer not in layers]
-    return layers
+    return Profile(quantity, places.names, places.layers, steps, values, predicted)
 
 
 def moments(series: Iterable[Series]) -> list[int]:
@@ -102,11 +106,9 @@ def moments(series: Iterable[Series]) -> list[int]:
     return [int(step) for step in steps]
 
 
-def _scaled(
-    training: Training, theory: Floats | None, measured: Sequence[Series], layers: Sequence[str]
-) -> Floats | None:
+def _scaled(theory: Floats | None, measured: Sequence[Series], layers: Sequence[str]) -> Floats | None:
     """Theory at the places of a training's layers, equal to the first measurement of the last layer."""
-    own = [layers.index(layer) for layer in training.layers]
+    own = [place for place, layer in enumerate(layers) if layer]
     if theory is None or len(theory) != len(own) or not len(measured[own[-1]].values) or not theory[-1]:
         return None
     scale = measured[own[-1]].values[0] / theory[-1]
@@ -192,6 +194,16 @@ def outline(bars: Bars) -> tuple[Floats, Floats]:
     # Every bar has two corners at its height: of the inner edges, each ends one bar and begins the next.
     x = np.concatenate([[bars.edges[0]], np.repeat(bars.edges[1:-1], 2), [bars.edges[-1]]])
     return x, np.repeat(RIDGE * density / density.max(), 2)
+
+
+def tagged_curves(trainings: Sequence[Training], name: str, split: str) -> dict[str, list[Series]]:
+    """Tag -> its points in every training that has some, for all tags of one curve."""
+    found: dict[str, list[Series]] = {}
+    for training in trainings:
+        for tag in training.curve_tags.get((name, split), ()):
+            if len(training.series[split, tag].steps):
+                found.setdefault(tag, []).append(training.series[split, tag])
+    return found
 
 
 def mean_curve(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:

@@ -49,7 +49,7 @@ def layer_axis(layers: Sequence[str], title: str | None = None, named: bool = Tr
 
     Without `named` there are ticks only.
     """
-    numbered = all(name.startswith("layer_") for name in layers) or len(layers) > MAX_LAYER_NAMES
+    numbered = are_numbers(layers) or len(layers) > MAX_LAYER_NAMES
     every = max(1, math.ceil(len(layers) / 12)) if numbered else 1
     places = list(range(1, len(layers) + 1))[::every]
     axis: Figure = {
@@ -61,8 +61,21 @@ def layer_axis(layers: Sequence[str], title: str | None = None, named: bool = Tr
     }
     if not named:
         return axis | {"showticklabels": False}
-    # Names are long: without a distance of its own plotly puts the title where numbers would end.
-    return axis if numbered else axis | {"automargin": True, "title": axis["title"] | {"standoff": 10}}
+    if numbered:
+        return axis
+    # Names are long: without a distance of its own plotly puts the title where numbers would end, and it hides a
+    # slanted name that ends beyond the figure.
+    return axis | {
+        "automargin": True,
+        "title": axis["title"] | {"standoff": 10},
+        "autotickangles": [0, -35, -90],
+        "ticklabeloverflow": "allow",
+    }
+
+
+def are_numbers(layers: Sequence[str]) -> bool:
+    """Whether an axis numbers these layers: those of a study by their names, and places of models that differ."""
+    return all(name.startswith("layer_") or name.isdigit() for name in layers)
 
 
 def value_axis(title: str, logarithmic: bool, low: float, high: float) -> Figure:

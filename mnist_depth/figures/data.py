@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_depth.figures.places import nested
+
 Floats = NDArray[np.float64]
 
 KERNEL = r"(kernel|embeddings)"
@@ -63,14 +65,11 @@ SUBJECTS: dict[str, tuple[str, bool]] = {
 }
 """Histograms per layer: title, and whether they are of kernels."""
 
-CURVES: dict[str, tuple[str, ...]] = {
-    "loss": ("loss", "epoch_loss"),
-    "accuracy": (
-        "accuracy", "epoch_accuracy", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy",
-        "epoch_sparse_categorical_accuracy", "epoch_categorical_accuracy", "epoch_binary_accuracy",
-    ),
-}  # fmt: skip
-"""Curves beside the profile, and the tags under which they are found, the first that exists."""
+CURVES = ("loss", "accuracy")
+"""Curves beside the profile: the scalar of this name, or else all whose names end with it, such as those of a GAN."""
+
+NO_CURVES = ("probe_", "epoch_", "batch_", "evaluation_")
+"""Scalars that are no curves: of the fixed batch, and of Keras' own callback, which counts epochs instead of steps."""
 
 SPLITS = ("train", "validation", "test")
 
@@ -123,8 +122,7 @@ class Training:
     def layers(self) -> list[str]:
         """The layers of which a quantity was measured, in the order of the model or else of their names."""
         measured = {layer for split, tag in self.series if split == "train" and (layer := layer_of(tag)) is not None}
-        known = [name for name in self.known_layers if name in measured]
-        return known + sorted(measured - set(known), key=natural)
+        return [name for name in nested(self.known_layers, sorted(measured, key=natural)) if name in measured]
 
     @cached_property
     def quantities(self) -> list[str]:
@@ -147,10 +145,18 @@ class Training:
         found = (self.series.get(("train", f"{quantity}/{layer}{ending}")) for ending in endings)
         return next((series for series in found if series is not None), NOTHING)
 
+    @cached_property
+    def curve_tags(self) -> dict[tuple[str, str], list[str]]:
+        """(curve, split) -> its tags: `loss` where there is one, else every loss by its own name."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for split, tag in self.series:
+            if (name := curve_of(tag)) is not None:
+                found.setdefault((name, split), []).append(tag)
+        return {key: [key[0]] if key[0] in tags else sorted(tags) for key, tags in found.items()}
+
     def curve(self, name: str, split: str) -> Series:
-        """Loss or accuracy of one split; nothing where it was not measured."""
-        found = (self.series.get((split, tag)) for tag in CURVES[name])
-        return next((series for series in found if series is not None), NOTHING)
+        """Loss or accuracy of one split, of several the first; nothing where it was not measured."""
+        return next((self.series[split, tag] for tag in self.curve_tags.get((name, split), ())), NOTHING)
 
 
 NOTHING = Series(np.empty(0), np.empty(0))
@@ -169,6 +175,17 @@ def layer_of(tag: str) -> str | None:
         return rest
     found = re.fullmatch(rf"(.+)/{KERNEL}", rest)
     return found[1] if found else None
+
+
+def curve_of(tag: str) -> str | None:
+    """The curve that a scalar belongs to.
+
+    >>> curve_of("d_loss"), curve_of("sparse_categorical_accuracy"), curve_of("probe_loss"), curve_of("epoch_loss")
+    ('loss', 'accuracy', None, None)
+    """
+    if "/" in tag or tag.startswith(NO_CURVES):
+        return None
+    return next((name for name in CURVES if tag.endswith(name)), None)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -18,7 +18,7 @@ from mnist_depth.figures.arrangement import MAX_MAPS, color_limits, layer_by_ste
 from mnist_depth.figures.axes import common_epoch, moment_title
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training
 from mnist_depth.figures.grids import border_of, grid_of
-from mnist_depth.figures.style import lines
+from mnist_depth.figures.style import drawn, lines
 from mnist_depth.figures.trainings import from_record
 from mnist_depth.files import local_path
 from mnist_depth.records import RunRecord, TrainingRecord, find_trainings
@@ -57,9 +57,10 @@ def by_layer(
     from mnist_depth.figures import static
 
     figure, ax = _axes(ax)
-    drawn = static.draw_profile(ax, trainings, lines(trainings, color_by), quantity, step)
-    if drawn.steps:
-        ax.set_title(moment_title(drawn.steps[0], common_epoch(trainings)), fontsize="medium")
+    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    shown = static.draw_profile(ax, trainings, groups, quantity, step)
+    if shown.steps:
+        ax.set_title(moment_title(shown.steps[0], common_epoch(trainings)), fontsize="medium")
     return _with_legend(figure, ax)
 
 
@@ -77,7 +78,8 @@ def by_step(
     from mnist_depth.figures.canvas import WIDTH, canvas
     from mnist_depth.figures.static_grids import color_bar
 
-    groups = lines(trainings, color_by)[:MAX_MAPS]
+    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    groups = groups[:MAX_MAPS]
     tables = [layer_by_step(trainings[line.members[0]], quantity) for line in groups]
     limits = color_limits(tables)
     figure, axes = canvas(len(groups), width=WIDTH * max(1.0, len(groups) / 2))

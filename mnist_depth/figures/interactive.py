@@ -8,7 +8,7 @@ line, band or ridge is the label of its configuration.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from mnist_depth.figures import traces
 from mnist_depth.figures.arrangement import (
     MAX_MAPS,
+    LayerByStep,
     Profile,
     color_limits,
     distributions,
@@ -23,6 +24,7 @@ from mnist_depth.figures.arrangement import (
     mean_curve,
     over_seeds,
     profile,
+    tagged_curves,
 )
 from mnist_depth.figures.axes import (
     Figure,
@@ -32,10 +34,12 @@ from mnist_depth.figures.axes import (
     layer_axis,
     moment_title,
     panel,
+    panel_axes,
     value_axis,
 )
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Training
-from mnist_depth.figures.style import Line, lines, plain
+from mnist_depth.figures.places import Places, places_of
+from mnist_depth.figures.style import Line, drawn, lines, plain
 from mnist_depth.translation import translate as _
 
 MAX_DISTRIBUTIONS = 3
@@ -57,12 +61,14 @@ def figure(drawn: Figure) -> Any:
 
 def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
     """A quantity against the layer: a line per configuration, the range over its seeds as a band, theory dashed."""
-    found, groups = profile(trainings, quantity), lines(trainings, color_by)
+    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    found = profile(trainings, quantity)
     spec, places = QUANTITIES[quantity], list(range(1, len(found.layers) + 1))
     low, high = _limits(found, spec.logarithmic)
     data: list[Figure] = []
     updates: list[dict[str, Any]] = [{} for _ in found.steps]
     for line in groups:
+        names = found.own[line.members[0]]
         values = np.array([found.values[place] for place in line.members])
         mean, least, most = over_seeds(values, spec.logarithmic)
         if len(line.members) > 1:
@@ -72,7 +78,7 @@ def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str =
         for moment, update in enumerate(updates):
             update[str(len(data))] = {
                 "y": traces.clipped(mean[moment], low),
-                "text": [traces.hover(name, value) for name, value in zip(found.layers, mean[moment], strict=True)],
+                "text": [traces.hover(name, value) for name, value in zip(names, mean[moment], strict=True)],
             }
         data.append(traces.profile_line(places, line))
         theory = found.theory_of(line)
@@ -120,16 +126,18 @@ def _one_entry_per_name(data: Sequence[Figure]) -> None:
 
 def map_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
     """A quantity over layer and step, the first seed of each configuration, side by side on one color scale."""
-    groups = _diverse(lines(trainings, color_by), MAX_MAPS)
+    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    groups = _diverse(groups, MAX_MAPS)
     tables = [layer_by_step(trainings[line.members[0]], quantity) for line in groups]
     ends = color_limits(tables)
+    places = places_of([table.layers for table in tables])
     layout: Figure = empty_layout()
     data: list[Figure] = []
     for number, (line, table) in enumerate(zip(groups, tables, strict=True), 1):
         data.append(traces.heat_map(table, ends, number))
         panel(layout, number, len(groups), plain(line.label))
         layout[axis_name("xaxis", number)] |= {"title": {"text": _("step")}, "nticks": 4, "tickangle": 0}
-        layout[axis_name("yaxis", number)] |= _shared_layer_axis(table.layers, tables[0].layers, number)
+        layout[axis_name("yaxis", number)] |= _map_axis(table, tables[0], places, number)
     return {"data": data, "layout": layout}
 
 
@@ -143,9 +151,10 @@ def _diverse(groups: Sequence[Line], count: int) -> list[Line]:
     return [groups[place] for place in sorted(place for _round, place in sorted(rounds)[:count])]
 
 
-def _shared_layer_axis(layers: Sequence[str], first: Sequence[str], number: int) -> Figure:
-    """Title and names at the first map, names again where the layers are others."""
-    return layer_axis(layers, title=None if number == 1 else "", named=number == 1 or list(layers) != list(first))
+def _map_axis(table: LayerByStep, first: LayerByStep, places: Places, number: int) -> Figure:
+    """Title and names at the first map, names again where the layers are others; numbers where models differ."""
+    layers = table.layers if places.is_shared else places.names[: len(table.layers)]
+    return layer_axis(layers, title=None if number == 1 else "", named=number == 1 or table.layers != first.layers)
 
 
 # Distributions
@@ -153,28 +162,32 @@ def _shared_layer_axis(layers: Sequence[str], first: Sequence[str], number: int)
 
 def distributions_figure(trainings: Sequence[Training], subject: str, color_by: str = "activation") -> Figure:
     """How a subject's entries spread, a ridge per layer, one or a few configurations over each other."""
-    groups = [line for line in lines(trainings, color_by) if trainings[line.members[0]].histograms_of(subject)]
+    trainings, groups = drawn(trainings, color_by, lambda one: bool(one.histograms_of(subject)))
     groups = _diverse(groups, MAX_DISTRIBUTIONS)
     found = [distributions(trainings[line.members[0]], subject) for line in groups]
-    layers = max((one.layers for one in found), key=len, default=[])
+    places = places_of([one.layers for one in found])
     steps = sorted({step for one in found for step in one.steps})
-    data = [traces.ridge(layer, line, first=place == 0) for line in groups for place, layer in enumerate(layers)]
+    data = [
+        traces.ridge(layer, line, first=place == 0)
+        for line, layers in zip(groups, places.layers, strict=True)
+        for place, layer in enumerate(layers)
+    ]
     per_epoch = common_epoch(trainings)
     moments = [
         {
             "step": step,
             "title": moment_title(step, per_epoch),
             "update": {
-                str(number * len(layers) + place): traces.ridge_at(one, layer, step, place + 1)
+                str(number * len(places.names) + place): traces.ridge_at(one, layer, step, place + 1)
                 for number, one in enumerate(found)
-                for place, layer in enumerate(layers)
+                for place, layer in enumerate(places.layers[number])
             },
         }
         for step in steps
     ]
     layout = empty_layout() | {
         "xaxis": {"title": {"text": _(SUBJECTS[subject][0])}, "zeroline": False},
-        "yaxis": layer_axis(layers) | {"range": [0.5, len(layers) + 1.2]},
+        "yaxis": layer_axis(places.names) | {"range": [0.5, len(places.names) + 1.2]},
     }
     return {"data": data, "layout": layout, "moments": moments}
 
@@ -183,18 +196,29 @@ def distributions_figure(trainings: Sequence[Training], subject: str, color_by: 
 
 
 def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -> Figure:
-    """Loss and accuracy against the step, mean over seeds: training solid, validation dotted, test dashed."""
+    """Loss and accuracy against the step, mean over seeds: training solid, validation dotted, test dashed.
+
+    Each has a panel where a training has it. Several losses of one training have their names at their ends.
+    """
+    groups = lines(trainings, color_by)
+    curves = {name: list(_curves(trainings, groups, name)) for name in CURVES}
+    curves = {name: found for name, found in curves.items() if found}
     layout: Figure = empty_layout()
-    data: list[Figure] = []
-    for number, name in enumerate(CURVES, 1):
-        panel(layout, number, len(CURVES), rows=True)
+    for number, name in enumerate(curves, 1):
+        panel(layout, number, len(curves), rows=True)
         layout[axis_name("yaxis", number)] |= {"title": {"text": _(name)}}
-        for line in lines(trainings, color_by):
-            for split in SPLITS:
-                series = [trainings[place].curve(name, split) for place in line.members]
-                x, y = mean_curve([one for one in series if len(one.steps)])[:2]
-                if len(x):
-                    data.append(traces.curve(line, split, x, y, number))
-    layout[axis_name("xaxis", len(CURVES))] |= {"title": {"text": _("step")}}
+    if curves:
+        layout[axis_name("xaxis", len(curves))] |= {"title": {"text": _("step")}}
+    data = [curve | panel_axes(number) for number, found in enumerate(curves.values(), 1) for curve in found]
     _one_entry_per_name(data)
     return {"data": data, "layout": layout}
+
+
+def _curves(trainings: Sequence[Training], groups: Sequence[Line], name: str) -> Iterator[Figure]:
+    """The lines of one panel, without its axes."""
+    for line in groups:
+        for split in SPLITS:
+            for tag, series in tagged_curves([trainings[place] for place in line.members], name, split).items():
+                x, y = mean_curve(series)[:2]
+                if len(x):
+                    yield traces.curve(line, split, x, y, "" if tag == name else tag)

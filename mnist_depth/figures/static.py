@@ -22,10 +22,13 @@ from mnist_depth.figures.arrangement import (
     outline,
     over_seeds,
     snapshot,
+    tagged_curves,
 )
+from mnist_depth.figures.axes import are_numbers
 from mnist_depth.figures.canvas import styled
 from mnist_depth.figures.data import MAX_DRAWN, QUANTITIES, SUBJECTS, Floats, Training
 from mnist_depth.figures.grids import cell_edges
+from mnist_depth.figures.places import places_of
 from mnist_depth.figures.style import Line
 from mnist_depth.translation import translate as _
 
@@ -158,14 +161,14 @@ def draw_distributions(
     axes: Axes, trainings: Sequence[Training], lines: Sequence[Line], subject: str, step: int | None = None
 ) -> None:
     """How a subject's entries spread, a ridge per layer, the first seed of each configuration over each other."""
-    layers: list[str] = []
-    for line in lines:
-        found = distributions(trainings[line.members[0]], subject)
+    drawn = [(line, distributions(trainings[line.members[0]], subject)) for line in lines]
+    places = places_of([found.layers for _line, found in drawn])
+    for (line, found), layers in zip(drawn, places.layers, strict=True):
         if not found.steps:
             continue
         at = len(found.steps) - 1 if step is None else int(np.abs(np.array(found.steps) - step).argmin())
-        layers = max(layers, found.layers, key=len)
-        for place, bars in enumerate(found.bars[at], 1):
+        for place, layer in enumerate(layers, 1):
+            bars = found.bars[at][found.layers.index(layer)] if layer else None
             if bars is not None and bars.counts.sum():
                 x, heights = outline(bars)
                 axes.fill_between(x, place, place + heights, color=line.color, alpha=0.35, linewidth=0)
@@ -173,7 +176,7 @@ def draw_distributions(
                 axes.plot(x, place + heights, color=line.color, linewidth=0.8, label=label)
     axes.set_xlabel(_(SUBJECTS[subject][0]))
     axes.set_ylabel(_("layer (1 is next to the input)"))
-    axes.set_yticks(*_layer_ticks(layers))
+    axes.set_yticks(*_layer_ticks(places.names))
 
 
 # Curves
@@ -192,18 +195,19 @@ def draw_curves(
     share, ends = name == "accuracy", dict[tuple[str, str], float]()
     for line, length in zip(lines, lengths, strict=True):
         for split in splits:
-            steps, mean, least, most = thin(*mean_curve([trainings[k].curve(name, split) for k in line.members]))
-            if not len(steps):
-                continue
-            # In epochs only if all lengths are known; otherwise the lines would not share an axis.
-            x = steps / (length if all(lengths) else 1)
-            look: dict[str, Any] = {"color": line.color, "marker": MARKERS[line.marker]}
-            dash = "-" if len(splits) == 1 else DASHES[split]
-            label = f"{line.label}, {_(split)}"
-            axes.plot(x, mean, **look, linestyle=dash, label=label, markevery=max(1, len(x) // SHOWN_MARKERS))
-            if len(line.members) > 1:
-                axes.fill_between(x, least, most, color=line.color, alpha=0.15, linewidth=0)
-            ends[line.label, split] = float(mean[-1])
+            for tag, series in tagged_curves([trainings[k] for k in line.members], name, split).items():
+                steps, mean, least, most = thin(*mean_curve(series))
+                if not len(steps):
+                    continue
+                # In epochs only if all lengths are known; otherwise the lines would not share an axis.
+                x = steps / (length if all(lengths) else 1)
+                look: dict[str, Any] = {"color": line.color, "marker": MARKERS[line.marker]}
+                dash = "-" if len(splits) == 1 else DASHES[split]
+                label = ", ".join([line.label, *([] if tag == name else [tag]), _(split)])
+                axes.plot(x, mean, **look, linestyle=dash, label=label, markevery=max(1, len(x) // SHOWN_MARKERS))
+                if len(line.members) > 1:
+                    axes.fill_between(x, least, most, color=line.color, alpha=0.15, linewidth=0)
+                ends[line.label, split] = float(mean[-1])
     _time_axis(axes, lengths)
     axes.set_ylabel(_(name))
     if share:
@@ -257,8 +261,10 @@ def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
 
 def _layer_ticks(layers: Sequence[str]) -> tuple[list[int], list[str]]:
     """Places and names: numbers for `layer_01` and the like, at most about twelve; the ends of long names."""
-    numbered = all(name.startswith("layer_") for name in layers)
+    numbered = are_numbers(layers)
     every = max(1, math.ceil(len(layers) / (12 if numbered else MAX_LAYER_NAMES)))
     places = list(range(1, len(layers) + 1))[::every]
     names = [name if len(name) <= MAX_NAME else f"…{name[1 - MAX_NAME :]}" for name in layers]
-    return places, [str(place) if numbered else names[place - 1] for place in places]
+    return places, [
+        str(place) if numbered and names[place - 1].startswith("layer_") else names[place - 1] for place in places
+    ]

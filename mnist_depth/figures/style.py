@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mnist_depth.figures.data import Training
@@ -72,6 +72,19 @@ def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[L
         Line(label, color, marker, tuple(places), str(trainings[places[0]].fields.get("study", "")))
         for label, (color, marker), places in zip(_labels(firsts), looks, groups.values(), strict=True)
     ]
+
+
+def drawn(
+    trainings: Sequence[Training], color_by: str, has: Callable[[Training], bool]
+) -> tuple[list[Training], list[Line]]:
+    """The trainings that have what a figure shows, and their lines, which look as they do among all trainings."""
+    kept = [place for place, training in enumerate(trainings) if has(training)]
+    places = {place: new for new, place in enumerate(kept)}
+    groups = [
+        replace(line, members=tuple(places[place] for place in line.members if place in places))
+        for line in lines(trainings, color_by)
+    ]
+    return [trainings[place] for place in kept], [line for line in groups if line.members]
 
 
 def looks_of(firsts: Sequence[str], rests: Sequence[str]) -> list[tuple[str, str]]:

@@ -108,20 +108,21 @@ def ridge_at(found: Distributions, layer: str, step: int, place: int) -> Figure:
     return {"x": [x[0], *x.tolist(), x[-1]], "y": [place, *(place + heights).tolist(), place]}
 
 
-def curve(line: Line, split: str, x: Floats, y: Floats, number: int) -> Figure:
-    name = f"{plain(line.label)}, {_(split)}"
-    return (
-        _trace(
-            line,
-            "lines+markers" if len(x) == 1 else "lines",
-            x=x.tolist(),
-            y=known(y),
-            line={"color": line.color, "width": 1.5, "dash": DASHES[split]},
-            hovertemplate=f"{_('step')} %{{x}}: %{{y:.4g}}<extra>%{{fullData.name}}</extra>",
-        )
-        | {"name": name, "legendgroup": name}
-        | panel_axes(number)
+def curve(line: Line, split: str, x: Floats, y: Floats, tag: str = "") -> Figure:
+    """A curve over the steps; one that is not the only one of its kind has its `tag` at its end."""
+    name = ", ".join(word for word in (plain(line.label), plain(tag), _(split)) if word)
+    drawn = _trace(
+        line,
+        "lines+markers" if len(x) == 1 else "lines",
+        x=x.tolist(),
+        y=known(y),
+        line={"color": line.color, "width": 1.5, "dash": DASHES[split]},
+        hovertemplate=f"{_('step')} %{{x}}: %{{y:.4g}}<extra>%{{fullData.name}}</extra>",
     )
+    if tag:
+        at_end = {"text": [*[""] * (len(x) - 1), plain(tag)], "textposition": "top left", "cliponaxis": False}
+        drawn |= at_end | {"mode": f"{drawn['mode']}+text"}
+    return drawn | {"name": name, "legendgroup": name}
 
 
 def heat_map(table: LayerByStep, ends: tuple[float, float], number: int) -> Figure:

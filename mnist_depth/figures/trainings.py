@@ -12,8 +12,9 @@ import numpy as np
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.figures.data import MAX_DRAWN, Bars, Floats, Series, Training
-from mnist_depth.records import HistogramPoint, RunRecord, TrainingRecord
+from mnist_depth.figures.data import MAX_DRAWN, Bars, Floats, Series, Training, layer_of
+from mnist_depth.figures.places import nested
+from mnist_depth.records import GaugeRecord, HistogramPoint, RunRecord, TrainingRecord
 
 PREDICTED = "pre_activation_gradient_norm"
 """The quantity that theory predicts: the norm of dL/dz."""
@@ -69,8 +70,10 @@ def fields_of(record: TrainingRecord) -> Mapping[str, Any]:
 
 
 def layers_of(record: TrainingRecord) -> list[str]:
-    """The layers in the order of the model; those of a run sort by their names."""
-    return [] if isinstance(record, RunRecord) else record.layers
+    """The layers in the order of the model, those inside others among them; those of a run sort by their names."""
+    if not isinstance(record, GaugeRecord):
+        return []
+    return nested(record.layers, dict.fromkeys(layer for tag in record.first_tags if (layer := layer_of(tag))))
 
 
 def predicted_of(record: TrainingRecord) -> Mapping[str, Floats]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mnist_depth.errors import UserError, printable
+from mnist_depth.points import METRICS, read_lines
 from mnist_depth.records.training import TrainingRecord, read_format
 
 GAUGE = "gauge.json"
+
+LINES_OF_START = 10
+"""Lines of measurements in which every tag of a layer appears."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +64,15 @@ class GaugeRecord(TrainingRecord):
     @property
     def layers(self) -> list[str]:
         return [printable(layer["name"]) for layer in self.metadata["layers"]]
+
+    @cached_property
+    def first_tags(self) -> list[str]:
+        """The tags of the first measurements, in the order of the model's variables; none where they are damaged."""
+        found: dict[str, None] = {}
+        with contextlib.suppress(UserError):
+            for tags in islice(read_lines(self.folder / METRICS, lambda line: list(line["scalars"])), LINES_OF_START):
+                found |= dict.fromkeys(map(printable, tags))
+        return list(found)
 
     @property
     def steps_per_epoch(self) -> int:

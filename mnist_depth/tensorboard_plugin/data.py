@@ -1,8 +1,8 @@
 """Trainings for the figures, from the event files that TensorBoard has read.
 
-Works for the runs of studies, the folders of gauges and any other event files: scalars come from TensorBoard's data
-provider, which also serves remote logdirs; settings and the order of layers from `config.json` and `gauge.json` beside
-the event files, or else from the HParams of the run.
+Works for the runs of studies, the folders of gauges and other event files with figures of layers: scalars come from
+TensorBoard's data provider, which also serves remote logdirs; settings and the order of layers from `config.json` and
+`gauge.json` beside the event files, or else from the HParams of the run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.figures import trainings as from_folders
-from mnist_depth.figures.data import CURVES, NOTHING, SUBJECTS, Bars, Series, Training
+from mnist_depth.figures.data import NOTHING, SUBJECTS, Bars, Series, Training, curve_of, layer_of
 from mnist_depth.instrument.writers.values import of_table
 from mnist_depth.results.diagnosis import diagnose_run, localized
 from mnist_depth.summaries import text
@@ -69,7 +69,7 @@ class Source:
         self._folders: dict[str, tuple[Any, records.RunRecord | records.GaugeRecord | None]] = {}
 
     def find(self, context: Any, experiment: str) -> list[Found]:
-        """Every training that has scalars, in the order of names."""
+        """Every training that this package measured, in the order of names: it has figures of layers or a record."""
         found: dict[str, Found] = {}
         for run, tags in sorted(self._list(context, experiment).items()):
             if DERIVED_0_1.search(run):
@@ -83,7 +83,12 @@ class Source:
             for tag in tags:
                 key = (split, tag) if split else split_of(tag)
                 training.tags[key] = (run, tag)
-        return [one for one in found.values() if any(not tag.startswith("summary/") for _, tag in one.tags)]
+        return [one for one in found.values() if self._is_training(one)]
+
+    def _is_training(self, one: Found) -> bool:
+        """Whether this is no folder of another writer, such as Keras' own callback, which counts epochs, not steps."""
+        tags = [tag for _, tag in one.tags if not tag.startswith("summary/")]
+        return bool(tags) and (any(map(layer_of, tags)) or self._record(one.name) is not None)
 
     def version(self, context: Any, experiment: str) -> str:
         """Changes when anything was written."""
@@ -250,10 +255,7 @@ class Source:
 def split_of(tag: str) -> tuple[str, str]:
     """Split and tag of a scalar in the event files of a run folder (`records.event_tag`)."""
     base, _, last = tag.rpartition("/")
-    return (last, base) if last in ("validation", "test") and base in _CURVE_TAGS else ("train", tag)
-
-
-_CURVE_TAGS = {tag for tags in CURVES.values() for tag in tags}
+    return (last, base) if last in ("validation", "test") and curve_of(base) else ("train", tag)
 
 
 def _stamp(series: Any) -> tuple[float, float]:

@@ -142,7 +142,7 @@ class DepthPlugin(base_plugin.TBPlugin):
     def _figure(self, request: wrappers.Request) -> dict[str, Any]:
         """One figure as the plain data of plotly's JSON; an empty object where nothing was measured."""
         from mnist_depth.figures import interactive
-        from mnist_depth.figures.data import CURVES, QUANTITIES, SUBJECTS, layer_of
+        from mnist_depth.figures.data import QUANTITIES, SUBJECTS, curve_of, layer_of
 
         found, trainings, _ = self._chosen(request)
         view, color = request.args.get("view", "profile"), request.args.get("color", "activation")
@@ -151,22 +151,15 @@ class DepthPlugin(base_plugin.TBPlugin):
             filled = self._source.with_histograms(found, trainings, name, *where)
             return interactive.distributions_figure(filled, name, color)
         if view == "curves":
-            tags = {tag for names in CURVES.values() for tag in names}
-            wanted = self._source.with_points(found, trainings, lambda tag: tag in tags, *where)
+            wanted = self._source.with_points(found, trainings, lambda tag: curve_of(tag) is not None, *where)
             return interactive.curves_figure(wanted, color)
         if name not in QUANTITIES:
             return {}
-        measured = [
-            (one, training) for one, training in zip(found, trainings, strict=True) if name in training.quantities
-        ]
         filled = self._source.with_points(
-            [one for one, _ in measured],
-            [training for _, training in measured],
-            lambda tag: tag.startswith(f"{name}/") and layer_of(tag) is not None,
-            *where,
+            found, trainings, lambda tag: tag.startswith(f"{name}/") and layer_of(tag) is not None, *where
         )
         draw = interactive.map_figure if view == "map" else interactive.profile_figure
-        return draw(filled, name, color) if filled else {}
+        return draw(filled, name, color)
 
     def _table(self, request: wrappers.Request) -> str:
         """Every measured point of the quantity that is shown, as CSV."""

@@ -10,7 +10,6 @@ import pytest
 
 from mnist_depth.figures.arrangement import (
     MAX_MOMENTS,
-    common_layers,
     distributions,
     layer_by_step,
     moments,
@@ -66,8 +65,10 @@ def test_layers_are_in_the_order_of_the_model_and_otherwise_of_their_numbers() -
     known = training("a", dict.fromkeys(names, one), known_layers=["stem", "conv_9", "conv_10", "unmeasured", "head"])
     assert known.layers == ["stem", "conv_9", "conv_10", "head"]
     assert training("b", dict.fromkeys(names, one)).layers == ["conv_9", "conv_10", "head", "stem"]
-    short = training("c", dict.fromkeys(["stem", "extra"], one), known_layers=["stem", "extra"])
-    assert common_layers([short, known]) == ["stem", "conv_9", "conv_10", "head", "extra"]
+    short = training("c", dict.fromkeys(["stem", "norm", "head"], one), known_layers=["stem", "norm", "head"])
+    found = profile([short, known], "activation_std")
+    assert found.layers == ["stem", "norm", "conv_9", "conv_10", "head"]
+    assert found.own == [["stem", "norm", "", "", "head"], ["stem", "", "conv_9", "conv_10", "head"]]
 
 
 def test_a_layer_without_a_quantity_leaves_a_gap_on_the_common_axis() -> None:

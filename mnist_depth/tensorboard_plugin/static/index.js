@@ -252,7 +252,9 @@ async function draw(main, besides, request) {
   moment = placeOf(state.step);
   apply(moment);
   const options = {responsive: false, displaylogo: false, displayModeBar: false};
-  const plain = (layout) => ({...layout, showlegend: false}); // the cards are the legend
+  // The cards are the legend. Zoom lasts as long as the same things are on show.
+  const shown = JSON.stringify([state.filter, state.view, part.quantity.value]);
+  const plain = (layout) => ({...layout, showlegend: false, uirevision: shown});
   await Plotly.react(part.main, visible(figure.data), themed(plain(figure.layout), part.main), options);
   part.main.setAttribute('aria-label', part.quantity.selectedOptions[0]?.textContent || '');
   performance.mark('first figure');
@@ -260,6 +262,7 @@ async function draw(main, besides, request) {
   const found = await besides;
   if (request !== wanted) return;
   curves = found;
+  part.curves.hidden = !curves.data.length;
   await Plotly.react(part.curves, visible(curves.data), themed(plain(curves.layout), part.curves), options);
   mark();
 }
@@ -296,7 +299,7 @@ function mark() {
     type: 'line', xref: axis, yref: 'paper', x0: at.step, x1: at.step, y0: 0, y1: 1,
     line: {width: 1, color: 'rgba(128,128,128,0.8)'},
   });
-  if (!part.curves.data) return;
+  if (!part.curves.data || part.curves.hidden) return;
   // A line on an axis that no curve uses (a training without accuracy) makes plotly draw that axis at NaN.
   const axes = new Set(part.curves.data.map((trace) => trace.xaxis || 'x'));
   Plotly.relayout(part.curves, {shapes: at ? [...axes].map(line) : []});
