@@ -80,10 +80,11 @@ def are_numbers(layers: Sequence[str]) -> bool:
 
 def value_axis(title: str, logarithmic: bool, low: float, high: float) -> Figure:
     """From `low` to `high`, with powers of ten where it is logarithmic."""
+    axis: Figure = {"title": {"text": title.replace(", ", ",<br>")}, "automargin": True}
     if not logarithmic:
-        return {"title": {"text": title}, "range": [low, high], "zeroline": False}
+        return axis | {"range": [low, high], "zeroline": False}
     ends = [math.log10(low), math.log10(high)]
-    return {"title": {"text": title}, "type": "log", "range": ends, "exponentformat": "power", "dtick": decades(ends)}
+    return axis | {"type": "log", "range": ends, "exponentformat": "power", "dtick": decades(ends)}
 
 
 def decades(ends: Sequence[float]) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from mnist_depth.figures.data import Training
 from mnist_depth.figures.interactive import curves_figure, distributions_figure, figure, map_figure, profile_figure
+from mnist_depth.figures.style import lines
 from mnist_depth.figures.traces import THEORY
 from mnist_depth.figures.trainings import PREDICTED, from_record
 from tests.imports import imported
@@ -99,6 +100,59 @@ def test_curves_are_means_over_seeds_by_split(runs: list[Training]) -> None:
     (trace,) = [one for one in drawn["data"] if one["name"] == "relu, test" and "yaxis" in one and one["yaxis"] == "y"]
     expected = np.mean([runs[place].series["test", "loss"].values for place in (0, 1)], axis=0)
     assert trace["y"] == pytest.approx(expected.tolist())
+
+
+def models() -> list[Training]:
+    """Three gauges of models with different layers; only the last two have gradients, only the last one a loss."""
+    return [
+        training("plain", {"a": series((1, 1.0)), "b": series((1, 1.0))}, "activation_std", fields={"name": "plain"}),
+        training("deep", {f"d{n}": series((1, n)) for n in range(1, 5)}, PREDICTED, fields={"name": "deep"}),
+        Training(
+            "gan",
+            {("train", f"{PREDICTED}/{layer}"): series((1, value)) for layer, value in (("g", 0.1), ("h", 0.2))}
+            | {("train", tag): series((1, value), (2, value)) for tag, value in (("d_loss", 0.5), ("g_loss", 0.7))}
+            | {("train", "probe_loss"): series((1, 9.0)), ("train", "epoch_loss"): series((0, 8.0))},
+            {"name": "gan"},
+        ),
+    ]
+
+
+def test_a_training_has_one_look_in_every_figure_whatever_others_have(runs: list[Training]) -> None:
+    looks = {line.label: (line.color, line.marker) for line in lines(models())}
+    profile = profile_figure(models(), PREDICTED)["data"]
+    assert {one["name"]: (one["line"]["color"], one["marker"]["symbol"]) for one in profile} == {
+        label: looks[label] for label in ("deep", "gan")
+    }
+    curves = curves_figure(models())["data"]
+    assert {one["meta"]: one["line"]["color"] for one in curves} == {"gan": looks["gan"][0]}
+    assert [note["text"] for note in map_figure(models(), PREDICTED)["layout"]["annotations"]] == ["deep", "gan"]
+    ridges = distributions_figure([*models(), runs[0]], "weight")["data"]
+    among_all = lines([*models(), runs[0]])[-1]
+    assert {(one["meta"], one["line"]["color"]) for one in ridges} <= {(among_all.label, among_all.color)}
+
+
+def test_models_of_other_layers_are_drawn_at_places_of_their_own() -> None:
+    drawn = profile_figure(models(), PREDICTED)
+    assert drawn["layout"]["xaxis"]["ticktext"] == ["1", "2", "3", "4"], "layers of `plain` take no place"
+    deep, gan = (drawn["moments"][0]["update"][str(number)] for number in (0, 1))
+    assert deep["y"] == pytest.approx([1.0, 2.0, 3.0, 4.0])
+    assert gan["y"] == [pytest.approx(0.1), pytest.approx(0.2), None, None]
+    assert [text for text in gan["text"] if "nan" not in text] == ["g: 0.1", "h: 0.2"]
+    maps = map_figure(models(), PREDICTED)["layout"]
+    assert (maps["yaxis"]["ticktext"], maps["yaxis2"]["ticktext"]) == (["1", "2", "3", "4"], ["1", "2"])
+    assert profile_figure(models()[2:], PREDICTED)["layout"]["xaxis"]["ticktext"] == ["g", "h"]
+
+
+def test_losses_without_a_sum_are_drawn_by_their_names() -> None:
+    drawn = curves_figure(models())
+    assert {one["name"]: one["y"] for one in drawn["data"]} == {
+        "gan, d_loss, train": [0.5, 0.5],
+        "gan, g_loss, train": [0.7, 0.7],
+    }, "neither that of the fixed batch nor one over epochs"
+    assert [one["text"][-1] for one in drawn["data"]] == ["d_loss", "g_loss"]
+    assert "yaxis2" not in drawn["layout"], "no panel without a curve"
+    with_sum = Training("sum", {("train", tag): series((1, 1.0)) for tag in ("a_loss", "loss", "b_loss")})
+    assert [one["name"] for one in curves_figure([with_sum])["data"]] == ["sum, train"]
 
 
 def test_plotly_accepts_every_figure(runs: list[Training]) -> None:

@@ -35,15 +35,23 @@ def make_gauge(folder: Path, layers: tuple[str, ...] = GAUGE_LAYERS) -> None:
     (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
 
 
+def write_as_keras(folder: Path) -> None:
+    """What Keras' own TensorBoard callback leaves: its steps are epochs."""
+    for split in ("train", "validation"):
+        points = [scalars(epoch, {"epoch_loss": 1.0, "epoch_accuracy": 0.5}, NOW) for epoch in (0, 1)]
+        replace_events(folder / split, "v2", points)
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
-    """Two seeds of ReLU and of sigmoid; beside them a gauge's folder, plain event files and one of hostile names."""
+    """Two seeds of ReLU and of sigmoid; beside them a gauge, Keras' own callback, a hostile name."""
     logdir = tmp_path_factory.mktemp("depth_tab")
     found = [make_run(logdir, activation=name, seed=seed) for name in ("relu", "sigmoid") for seed in (0, 1)]
     for record in found:
         write_run(record)
     write_study(logdir / "depth9")
     make_gauge(logdir / "mine")
+    write_as_keras(logdir / "keras")
     plain = {f"gradient_norm/{layer}/kernel": 1.0 for layer in ("one", "two", HOSTILE)}
     replace_events(logdir / HOSTILE, "test", [scalars(1, plain, NOW)])
     return found

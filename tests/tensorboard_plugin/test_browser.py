@@ -320,6 +320,32 @@ def test_fifty_runs_have_fifty_lines_and_cards(browser: Browser, tmp_path: Path)
         assert browser.console_errors() == []
 
 
+def test_names_of_all_layers_are_shown_and_axes_follow_the_filter(browser: Browser, tmp_path: Path) -> None:
+    layers = [f"generator/conv2d_transpose_{number}" for number in range(1, 13)]
+    points = {f"gradient_norm/{layer}/kernel": 1.0 for layer in layers}
+    for name, losses in {"first": {"loss": 2.5e9}, "second": {"d_loss": 0.5, "g_loss": 0.7}, "third": {}}.items():
+        events = [scalars(step, points | losses, time.time()) for step in (1, 2)]
+        replace_events(tmp_path / name, "one", events)
+    names = (
+        "const edge = document.getElementById('main').getBoundingClientRect();"
+        "return [...document.querySelectorAll('#main .xtick text')].filter(one => one.checkVisibility() &&"
+        " one.getBoundingClientRect().right <= edge.right + 1).map(one => one.textContent)"
+    )
+    losses = "const one = document.getElementById('curves'); return one.checkVisibility() && one.layout.yaxis.range"
+    with served(browser, tmp_path) as board:
+        opened = Tab(browser, depth_tab("first", board.url))
+        browser.wait(lambda: browser.driver.execute_script(names) == layers, "a name at every layer")
+        browser.wait(lambda: (browser.driver.execute_script(losses) or [0, 0])[1] > 1e9, "its loss")
+        for word, is_drawn in {
+            "second": lambda ends: ends and 0 < ends[0] < ends[1] < 1,
+            "third": lambda ends: not ends,
+        }.items():
+            opened.find("filter").clear()
+            opened.find("filter").send_keys(word)
+            browser.wait(lambda test=is_drawn: test(browser.driver.execute_script(losses) or []), f"losses of {word}")
+        assert browser.console_errors() == []
+
+
 def _write(folder: Path, name: str, step: int, value: float) -> None:
     """A training of two layers with one measurement."""
     tags = {f"gradient_norm/{layer}/kernel": value for layer in ("a", "b")}

@@ -22,7 +22,7 @@ from tests.imports import imported
 from ..board.boards import eventually
 from ..summaries.fabricated import NOW, STEPS, make_run, steps_and_values
 from .asking import ask, fetch
-from .conftest import GAUGE_LAYERS, HOSTILE
+from .conftest import GAUGE_LAYERS, HOSTILE, write_as_keras
 
 QUANTITY = "pre_activation_gradient_norm"
 
@@ -79,6 +79,17 @@ def test_a_gauges_layers_are_in_the_order_of_its_model(board: Board) -> None:
         "train": [1.0, 1.0],
         "validation": [1.5],
     }
+
+
+def test_folders_of_keras_own_callback_are_no_trainings(board: Board, tmp_path: Path) -> None:
+    assert ask(board.url, "state", filter="keras")["cards"] == []
+    write_as_keras(tmp_path / "alone")
+    with start_board(tmp_path) as alone:
+        assert eventually(lambda: "alone/train" in json.loads(urllib.request.urlopen(f"{alone.url}data/runs").read()))
+        assert ask(alone.url, "state")["all"] == 0
+        (tmp_path / "alone" / "gauge.json").write_text('{"format": 1, "layers": []}')
+        assert ask(alone.url, "state")["all"] == 1, "a gauge that has measured no layer yet"
+        assert ask(alone.url, "figure", view="curves")["data"] == [], "epochs are no steps"
 
 
 def test_plain_event_files_are_shown_and_hostile_names_are_escaped(board: Board) -> None:
