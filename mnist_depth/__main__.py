@@ -31,8 +31,10 @@ def main() -> int:
             settings.restart_for_python()
         streams.name_in_errors()
 
-        from mnist_depth.cli import main as run
-
+        try:
+            from mnist_depth.cli import main as run
+        except ModuleNotFoundError as error:
+            return _not_installed(error)
         return run(sys.argv)
     except BaseException as error:  # while modules are imported; the command line handles its own
         if number := signals.behind(error):
@@ -40,6 +42,15 @@ def main() -> int:
         raise
     finally:
         signals.exit_at_next()
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    """Print how to install the package, which is run from its repository without having been installed."""
+    if (error.name or "").partition(".")[0] == "mnist_depth":
+        raise error
+    advice = "install it with `pip install .` in the repository, or run scripts/run, which makes an environment"
+    print(f"mnist_depth: {sys.executable} has no module {error.name}; {advice}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
@@ -94,7 +94,12 @@ def update(language: str) -> list[str]:
         write_po(file, catalog, width=120, sort_output=True, omit_header=False, include_lineno=False)
     with path.with_suffix(".mo").open("wb") as file:
         write_mo(file, catalog)
-    return [str(message.id) for message in catalog if message.id and not message.string]
+    return [str(message.id) for message in catalog if message.id and not _is_translated(message)]
+
+
+def _is_translated(message: Message) -> bool:
+    """Whether it has a text, in every plural form."""
+    return all(message.string if isinstance(message.string, (list, tuple)) else [message.string])
 
 
 def main() -> int:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_depth import records
-from mnist_depth.cli import flags, progress
+from mnist_depth.cli import flags, pages, progress
 from mnist_depth.cli.output import terminal_width
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.files import local_path
-from mnist_depth.records import RunRecord
-from mnist_depth.studies import STUDIES, Study, study_in
-from mnist_depth.studies.expectation import Answer
 from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
@@ -56,38 +51,14 @@ def theory(words: list[str], values: flags.FlagValues) -> int:
 def report(words: list[str], values: flags.FlagValues) -> int:
     """Write a self-contained HTML report on every run at or below a folder."""
     from mnist_depth.results.exports import TableOptions
-    from mnist_depth.results.overview import Overview, Story
-    from mnist_depth.results.report import read, write_overview
 
     folder = _one_path("report", words, "a folder of runs, such as logs/depth9")
-    out = Path(values.out) if values.out else None
+    columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
+    table = TableOptions(columns, values.caption or "", values.label or "")
     with progress.activity(_("writing the report")):
-        runs, notes = read(folder)
-        name = study_in(os.path.basename(os.path.realpath(folder)))
-        chosen = STUDIES.get(name)
-        story = (
-            chosen.story(name, _answers(chosen, [run for run in runs if isinstance(run, RunRecord)], values.data_dir))
-            if chosen
-            else Story()
-        )
-        columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
-        story = replace(story, columns=columns) if columns else story
-        table = TableOptions(columns, values.caption or "", values.label or "")
-        page = write_overview(Overview(runs, story), folder, out, notes, table)
+        page, _count = pages.write_page(folder, values.data_dir, Path(values.out) if values.out else None, table)
     print(page)
     return 0
-
-
-def _answers(study: Study, runs: Sequence[RunRecord], data_dir: str | None) -> list[Answer]:
-    """The verdicts on all runs of a study in a folder, one dataset at a time."""
-    names = sorted({run.config.dataset for run in runs})
-    if not study.needs_dataset or len(names) < 2:
-        return study.answers(runs, data_dir=data_dir)
-    return [
-        answer._replace(statement=f"{name}: {answer.statement}")
-        for name in names
-        for answer in study.answers([run for run in runs if run.config.dataset == name], data_dir=data_dir)
-    ]
 
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:

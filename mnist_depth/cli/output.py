@@ -275,7 +275,7 @@ def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None)
         answers_text(answers, width),
     ]
     text = "\n\n".join(part for part in parts if part)
-    return f"{text}\n{paragraph(_(overview.story.why), width, _('Why:') + ' ')}"
+    return f"{text}\n{paragraph(overview.reason, width, _('Why:') + ' ')}" if overview.reason else text
 
 
 def scores_of(run: RunRecord) -> str:
@@ -296,7 +296,7 @@ def scores_of(run: RunRecord) -> str:
 def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str:
     """The command that opens the board, and the address of the tab that answers the question."""
     board = shell.join([*python(), "board", "--logdir", str(logdir)])
-    tensorboard = f"tensorboard --logdir {shell.quote(str(logdir))}"
+    tensorboard = shell.join([tensorboard_program(), "--logdir", str(logdir)])
     head = _("Look:") + GAP
     if width is None or cells(head) + len(board) + len(tensorboard) + 9 <= width:
         either = _("or {tensorboard}", tensorboard=tensorboard)
@@ -309,9 +309,18 @@ def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str
 
 def python() -> list[str]:
     """The words that start this program from the shell it was started in: `python` may be another one there."""
-    found = shutil.which("python")
-    same = found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
-    return ["python" if same else _relative(Path(sys.executable)), "-m", "mnist_depth"]
+    return ["python" if _is_found("python") else _relative(Path(sys.executable)), "-m", "mnist_depth"]
+
+
+def tensorboard_program() -> str:
+    """TensorBoard of this environment, as the shell finds it: another one may have no Depth tab."""
+    return "tensorboard" if _is_found("tensorboard") else _relative(Path(sys.executable).with_name("tensorboard"))
+
+
+def _is_found(program: str) -> bool:
+    """Whether the shell finds this program in the folder of this Python."""
+    found = shutil.which(program)
+    return found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
 
 
 def _relative(path: Path) -> str:

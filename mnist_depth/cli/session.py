@@ -13,7 +13,7 @@ from typing import Any
 from mnist_depth import datasets, records
 from mnist_depth.board.links import depth_tab, local
 from mnist_depth.board.server import check_port
-from mnist_depth.cli import flags, output, progress
+from mnist_depth.cli import flags, output, pages, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets.prepared import resolve_auto
 from mnist_depth.errors import UserError
@@ -21,7 +21,7 @@ from mnist_depth.records import RunRecord, read_run
 from mnist_depth.runtime import shell
 from mnist_depth.studies import STUDIES, Study, folder_name, run_slug, study_in
 from mnist_depth.sweeps import sweep
-from mnist_depth.translation import mark
+from mnist_depth.translation import mark, plural
 from mnist_depth.translation import translate as _
 
 INCOMPLETE = 1
@@ -93,19 +93,23 @@ class Session:
             print(f"mnist_depth: {error}", file=sys.stderr)
 
     def conclude(self, chosen: Study, runs: Sequence[RunRecord]) -> None:
-        """Print the table and verdicts and write the report and the board's summaries, for the finished runs."""
+        """Print the table and verdicts of these runs; write the folder's report and the board's summaries."""
         if not runs:
             return
         answers = chosen.answers(runs, self.options.data_dir)
         overview = output.overview_of(runs, chosen.story(study_in(self.options.study), answers))
         print(f"\n{output.conclusion(overview, answers, output.terminal_width())}", flush=True)
-        # Imported after the answer is printed: Matplotlib and the report take half a second.
-        from mnist_depth.results.report import left_out, write_overview
-
         with progress.activity(_("writing the report")):
             self._write_board_pages()
-            page = write_overview(overview, self.folder, notes=left_out(self.folder, runs))
+            page, count = pages.write_page(self.folder, self.options.data_dir)
         print(_("Report: {path}", path=page))
+        if others := count - len(runs):
+            text = plural(
+                "It also covers {count} other run of this folder.",
+                "It also covers {count} other runs of this folder.",
+                others,
+            )
+            print(text)
         self._show_where_to_look()
 
     def list_runs(self, runs: Sequence[RunRecord], max_listed: int) -> None:

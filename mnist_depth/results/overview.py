@@ -20,7 +20,7 @@ from mnist_depth.translation import translate as _
 Answer = tuple[str, str, str]
 """(statement, verdict, detail)."""
 
-REPRODUCED = "reproduced"
+REPRODUCED, NOT_REPRODUCED, NOT_COMPARABLE = "reproduced", "not reproduced", "not comparable"
 
 RANKINGS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy", "validation_accuracy")
 """Figures that rank configurations: the first of these that the runs have."""
@@ -80,28 +80,30 @@ class Overview:
 
     @property
     def sentence(self) -> str:
-        """The answer in one sentence: the study's if its expectations hold, else one from the figures."""
-        held = sum(verdict == REPRODUCED for _statement, verdict, _detail in self.story.answers)
-        if self.story.answer and held and held == self._judged:
+        """The answer in one sentence: the study's if all its expectations hold, else one from the figures."""
+        held, count = self._verdicts[REPRODUCED], len(self.story.answers)
+        if not self.story.answer or not held + self._verdicts[NOT_REPRODUCED]:
+            return self._figures()
+        if held == count:
             return _(self.story.answer)
-        if self.story.answer and self._judged:
-            return " ".join(
-                [
-                    plural(
-                        "{held} of {count} expectation holds here.",
-                        "{held} of {count} expectations hold here.",
-                        self._judged,
-                        held=held,
-                    ),
-                    _("Expected: {answer}", answer=_(self.story.answer)),
-                ]
-            )
-        return self._figures()
+        found = plural(
+            "{held} of {count} expectation holds here.",
+            "{held} of {count} expectations hold here.",
+            count,
+            held=held,
+        )
+        return f"{found} {_('Expected: {answer}', answer=_(self.story.answer))}"
 
     @property
-    def _judged(self) -> int:
-        """The number of expectations that these runs can confirm or refute."""
-        return sum(verdict in (REPRODUCED, "not reproduced") for _statement, verdict, _detail in self.story.answers)
+    def reason(self) -> str:
+        """The study's reason for its answer; empty where runs have other settings than those that it speaks of."""
+        is_about_these_runs = self._verdicts[REPRODUCED] and not self._verdicts[NOT_COMPARABLE]
+        return _(self.story.why) if is_about_these_runs else ""
+
+    @cached_property
+    def _verdicts(self) -> Counter[str]:
+        """Verdict -> the number of expectations with it."""
+        return Counter(verdict for _statement, verdict, _detail in self.story.answers)
 
     def _figures(self) -> str:
         """The best and the worst configuration by test accuracy; the diagnosis where there is only one."""

@@ -92,7 +92,8 @@ def _python_modules() -> set[str]:
 
 
 def _library_modules() -> set[str]:
-    """The top-level modules of everything that this package requires, directly or not."""
+    """The top-level modules of everything that this package requires, directly or not; the package itself may be run
+    from any clone."""
     import re
     from importlib import metadata
 
@@ -110,5 +111,6 @@ def _library_modules() -> set[str]:
         except metadata.PackageNotFoundError:
             continue
         pending += [text for line in required if "extra ==" not in line for text in re.findall(r"^[\w.-]+", line)]
+    found.discard("mnist-depth")
     modules = metadata.packages_distributions()
     return {module for module, owners in modules.items() if found.intersection(map(plain, owners))}

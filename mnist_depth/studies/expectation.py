@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,13 +25,12 @@ class Answer(NamedTuple):
     verdict: str
     detail: str
 
-    def after(self, text: str) -> Answer:
-        """The answer with `text` before its detail."""
-        return self._replace(detail=f"{text}; {self.detail}")
-
 
 Differences = Mapping[Path, Mapping[str, tuple[Any, Any]]]
 """Run folder -> field in which the run differs from the study -> (the study's value, the run's)."""
+
+Broken = dict[str, tuple[list[Any], list[Any]]]
+"""Field of a premise -> (the study's values, those of runs)."""
 
 Check = Callable[[Runs], tuple[bool, str]]
 """Whether an expectation holds, and the figures; raises NotTested when the runs cannot tell."""
@@ -59,16 +58,17 @@ class Expectation:
         comparable = [record for record in runs.records if not self.premise & set(differences[record.folder])]
         if not broken or comparable:
             return self._judge(runs.only(comparable) if broken else runs)
-        return self._judge(runs)._replace(verdict=NOT_COMPARABLE).after(_asks_for(broken))
+        return self._incomparable(runs, broken)
 
-    def _broken(self, runs: Runs, differences: Differences) -> dict[str, tuple[Any, Any]]:
-        """The fields of the premise in which runs differ from the study: name -> (the study's value, a run's)."""
-        return {
-            name: values
-            for record in runs.records
-            for name, values in differences[record.folder].items()
-            if name in self.premise
-        }
+    def _broken(self, runs: Runs, differences: Differences) -> Broken:
+        """The fields of the premise in which runs differ from the study: name -> (the study's values, the runs')."""
+        broken: Broken = {}
+        for record in runs.records:
+            for name in self.premise & set(differences[record.folder]):
+                known = broken.setdefault(name, ([], []))
+                for values, value in zip(known, differences[record.folder][name], strict=True):
+                    values += [value] * (value not in values)
+        return broken
 
     def _judge(self, runs: Runs) -> Answer:
         statement = _(self.statement)
@@ -80,22 +80,38 @@ class Expectation:
             return Answer(statement, NOT_TESTED, str(reason))
         return Answer(statement, REPRODUCED if holds else NOT_REPRODUCED, detail)
 
+    def _incomparable(self, runs: Runs, broken: Broken) -> Answer:
+        """The figures of runs with other settings, and which settings these are.
 
-def _asks_for(broken: Mapping[str, tuple[Any, Any]]) -> str:
+        Where the settings are what the check looks for, as the activation is in a study of activations, they are all
+        there is to say.
+        """
+        try:
+            detail = self.check(runs)[1]
+        except NotTested as reason:
+            wanted = {name: value for name, value in reason.wanted.items() if name in broken}
+            detail = "" if wanted else str(reason)
+            for name, value in wanted.items():
+                broken = {**broken, name: (value if isinstance(value, list) else [value], broken[name][1])}
+        text = "; ".join(filter(None, [_asks_for(broken), detail]))
+        return Answer(_(self.statement), NOT_COMPARABLE, text)
+
+
+def _asks_for(broken: Broken) -> str:
     """`asks for 15 epochs, these runs have 4`: the study's settings and those of the runs."""
     names = sorted(broken)
     wanted = ", ".join(_setting(name, broken[name][0]) for name in names)
-    found = ", ".join(_value(broken[name][1]) for name in names)
+    found = ", ".join(_values(broken[name][1]) for name in names)
     return _("asks for {wanted}, these runs have {found}", wanted=wanted, found=found)
 
 
-def _setting(name: str, value: Any) -> str:
-    text = _value(value)
+def _setting(name: str, values: Sequence[Any]) -> str:
+    text = _values(values)
     return _("{count} epochs", count=text) if name == "epochs" else f"{heading(name)} {text}"
 
 
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _values(values: Sequence[Any]) -> str:
+    return " / ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def all_but(*free: str) -> frozenset[str]:

@@ -11,11 +11,16 @@ from typing import Any
 from mnist_depth.config import RunConfig, layer_name
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import SIGNAL, gradient_figures
+from mnist_depth.results.tables import heading
 from mnist_depth.translation import translate as _
 
 
 class NotTested(Exception):
-    """Raised by a check whose runs are missing; the text says which."""
+    """Raised by a check whose runs are missing; the text says which, `wanted` holds their config fields if any."""
+
+    def __init__(self, text: str, wanted: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.wanted = dict(wanted or {})
 
 
 class NotComparable(NotTested):
@@ -43,7 +48,7 @@ class Runs:
         """
         chosen = [record for record in self.records if _matches(record.config, wanted)]
         if not chosen:
-            raise NotTested(_("no finished run with {choice}", choice=_choice(wanted)))
+            raise NotTested(_("no finished run with {choice}", choice=_choice(wanted)), wanted)
         return Runs(chosen, self._figures)
 
     def by(self, name: str) -> dict[Any, Runs]:
@@ -131,7 +136,7 @@ def _hidden(record: RunRecord, quantity: str, suffix: str) -> list[list[float]]:
 def _choice(wanted: Mapping[str, Any]) -> str:
     """`activation relu, depth 9`."""
     return ", ".join(
-        f"{name} {value if not isinstance(value, list) else ' / '.join(map(str, value))}"
+        f"{heading(name)} {' / '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in wanted.items()
     )
 

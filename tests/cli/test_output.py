@@ -71,6 +71,32 @@ def test_the_answer_comes_first_and_the_picture_before_the_table(two: Path) -> N
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({"initializer": "normal_1"}, "asks for initializer glorot_normal, these runs have normal_1; "),
+        ({"activation": "tanh"}, "(asks for activation relu, these runs have tanh)"),
+    ],
+)
+def test_runs_with_other_settings_get_no_reason_and_no_expected_answer(
+    changes: dict[str, str], setting: str, tmp_path: Path
+) -> None:
+    for config in {RunConfig(**{"depth": 9, "activation": name, **changes}) for name in ("sigmoid", "relu")}:
+        write_run(tmp_path, config, gain=1.2)
+    text = concluded(tmp_path / "depth9", None)
+    assert "Why:" not in text
+    assert STUDIES["depth9"].answer not in text
+    assert text.count("not comparable  ") == len(STUDIES["depth9"].expectations)
+    assert setting in text
+    assert "no finished run" not in text
+
+
+def test_an_answer_about_two_networks_is_not_given_from_one(tmp_path: Path) -> None:
+    write_run(tmp_path, RunConfig(depth=9, activation="relu"), gain=0.8)
+    answer = concluded(tmp_path / "depth9", None).splitlines()[0]
+    assert answer == f"Answer: 2 of 4 expectations hold here. Expected: {STUDIES['depth9'].answer}"
+
+
 def test_words_are_not_broken_and_none_is_lost() -> None:
     words = "network " * 30
     lines = output.wrap(words, 41, "Why: ")
