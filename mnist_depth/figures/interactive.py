@@ -3,12 +3,13 @@
 Importing plotly takes seconds and the tab needs it only in the browser, so functions return dictionaries; `figure`
 makes a `plotly.graph_objects.Figure` of one. Every figure has `data` and `layout`; one with a slider has `moments`
 too, a list of {"step", "title", "update"}, where `update` maps a place in `data` to what changes there. The `meta` of a
-line, band or ridge is the label of its configuration.
+line, band or ridge is the label of its configuration; lines with a label in `hidden` are left out, and the others look
+as if they were there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from mnist_depth.figures.axes import (
 )
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Training
 from mnist_depth.figures.places import Places, places_of
-from mnist_depth.figures.style import Line, drawn, lines, plain
+from mnist_depth.figures.style import Line, drawn, plain
 from mnist_depth.translation import translate as _
 
 MAX_DISTRIBUTIONS = 3
@@ -59,9 +60,11 @@ def figure(drawn: Figure) -> Any:
 # Profile
 
 
-def profile_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
+def profile_figure(
+    trainings: Sequence[Training], quantity: str, color_by: str = "activation", hidden: Collection[str] = ()
+) -> Figure:
     """A quantity against the layer: a line per configuration, the range over its seeds as a band, theory dashed."""
-    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities, hidden)
     found = profile(trainings, quantity)
     spec, places = QUANTITIES[quantity], list(range(1, len(found.layers) + 1))
     low, high = _limits(found, spec.logarithmic)
@@ -124,9 +127,11 @@ def _one_entry_per_name(data: Sequence[Figure]) -> None:
 # Map
 
 
-def map_figure(trainings: Sequence[Training], quantity: str, color_by: str = "activation") -> Figure:
+def map_figure(
+    trainings: Sequence[Training], quantity: str, color_by: str = "activation", hidden: Collection[str] = ()
+) -> Figure:
     """A quantity over layer and step, the first seed of each configuration, side by side on one color scale."""
-    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities, hidden)
     groups = _diverse(groups, MAX_MAPS)
     tables = [layer_by_step(trainings[line.members[0]], quantity) for line in groups]
     ends = color_limits(tables)
@@ -160,9 +165,11 @@ def _map_axis(table: LayerByStep, first: LayerByStep, places: Places, number: in
 # Distributions
 
 
-def distributions_figure(trainings: Sequence[Training], subject: str, color_by: str = "activation") -> Figure:
+def distributions_figure(
+    trainings: Sequence[Training], subject: str, color_by: str = "activation", hidden: Collection[str] = ()
+) -> Figure:
     """How a subject's entries spread, a ridge per layer, one or a few configurations over each other."""
-    trainings, groups = drawn(trainings, color_by, lambda one: bool(one.histograms_of(subject)))
+    trainings, groups = drawn(trainings, color_by, lambda one: bool(one.histograms_of(subject)), hidden)
     groups = _diverse(groups, MAX_DISTRIBUTIONS)
     found = [distributions(trainings[line.members[0]], subject) for line in groups]
     places = places_of([one.layers for one in found])
@@ -195,12 +202,12 @@ def distributions_figure(trainings: Sequence[Training], subject: str, color_by: 
 # Curves
 
 
-def curves_figure(trainings: Sequence[Training], color_by: str = "activation") -> Figure:
+def curves_figure(trainings: Sequence[Training], color_by: str = "activation", hidden: Collection[str] = ()) -> Figure:
     """Loss and accuracy against the step, mean over seeds: training solid, validation dotted, test dashed.
 
     Each has a panel where a training has it. Several losses of one training have their names at their ends.
     """
-    groups = lines(trainings, color_by)
+    trainings, groups = drawn(trainings, color_by, lambda one: bool(one.curve_tags), hidden)
     curves = {name: list(_curves(trainings, groups, name)) for name in CURVES}
     curves = {name: found for name, found in curves.items() if found}
     layout: Figure = empty_layout()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,14 +75,17 @@ def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[L
 
 
 def drawn(
-    trainings: Sequence[Training], color_by: str, has: Callable[[Training], bool]
+    trainings: Sequence[Training], color_by: str, has: Callable[[Training], bool], hidden: Collection[str] = ()
 ) -> tuple[list[Training], list[Line]]:
-    """The trainings that have what a figure shows, and their lines, which look as they do among all trainings."""
-    kept = [place for place, training in enumerate(trainings) if has(training)]
+    """The trainings that have what a figure shows, and their lines, which look as they do among all trainings.
+
+    `hidden` holds labels, as `plain` returns them, of lines to leave out.
+    """
+    groups = [line for line in lines(trainings, color_by) if plain(line.label) not in hidden]
+    kept = [place for line in groups for place in line.members if has(trainings[place])]
     places = {place: new for new, place in enumerate(kept)}
     groups = [
-        replace(line, members=tuple(places[place] for place in line.members if place in places))
-        for line in lines(trainings, color_by)
+        replace(line, members=tuple(places[place] for place in line.members if place in places)) for line in groups
     ]
     return [trainings[place] for place in kept], [line for line in groups if line.members]
 

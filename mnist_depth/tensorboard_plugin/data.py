@@ -65,7 +65,7 @@ class Source:
         self._lock = threading.Lock()
         self._listed: tuple[float, str, Mapping[str, Mapping[str, Any]]] = (-1e9, "", {})
         self._scalars: dict[tuple[str, str], tuple[Any, Series]] = {}
-        self._verdicts: dict[str, tuple[int, str]] = {}
+        self._verdicts: dict[str, tuple[Any, str]] = {}
         self._folders: dict[str, tuple[Any, records.RunRecord | records.GaugeRecord | None]] = {}
 
     def find(self, context: Any, experiment: str) -> list[Found]:
@@ -155,18 +155,30 @@ class Source:
         }
 
     def verdict(self, one: Found) -> str:
-        """The verdict on a training's folder in the active language, judged again when it has grown; else empty."""
+        """The verdict on a training's folder in the active language, judged again when it grows.
+
+        Of a gauge that has finished without one, the reason; else empty.
+        """
         record = self._record(one.name)
         if record is None:
             return ""
-        with contextlib.suppress(OSError, UserError):
-            stamp = (record.folder / records.METRICS).stat().st_mtime_ns
-            if self._verdicts.get(one.name, (0, ""))[0] != stamp:
+        with contextlib.suppress(OSError):
+            finished = isinstance(record, records.GaugeRecord) and bool(record.metadata.get("finished"))
+            stamp = ((record.folder / records.METRICS).stat().st_mtime_ns, finished)
+            if self._verdicts.get(one.name, (None, ""))[0] != stamp:
                 read = records.read_gauge if isinstance(record, records.GaugeRecord) else records.read_run
-                found = diagnose_run(read(record.folder), "end")
-                self._verdicts[one.name] = (stamp, text.verdict(found, localized))
+                try:
+                    words = text.verdict(diagnose_run(read(record.folder), "end"), localized)
+                except UserError as error:
+                    words = str(error).replace(str(record.folder), one.name) if finished else ""
+                self._verdicts[one.name] = (stamp, words)
             return self._verdicts[one.name][1]
         return ""
+
+    def created(self, one: Found) -> str:
+        """When a training began, as ISO 8601; empty where its folder does not contain that."""
+        record = self._record(one.name)
+        return str(record.metadata.get("created", "")) if record is not None else ""
 
     # Private
 

@@ -96,10 +96,16 @@ class DepthPlugin(base_plugin.TBPlugin):
     def _state(self, request: wrappers.Request) -> dict[str, Any]:
         """The available choices, and a card per configuration."""
         from mnist_depth.figures.data import QUANTITIES, SUBJECTS
+        from mnist_depth.tensorboard_plugin.cards import cards_of, hidden_at_first
 
         found, trainings, count = self._chosen(request)
         where = _where(request)
-        quantities = [name for name in QUANTITIES if any(name in training.quantities for training in trainings)]
+        cards = cards_of(self._source, found, trainings, request.args.get("color", "activation"), where)
+        at_first = hidden_at_first(cards, trainings)
+        hidden = _hidden(request) if request.args.get("hidden") else at_first
+        drawn = [place for card in cards if card.key not in hidden for place in card.line.members] or range(len(found))
+        quantities = [name for name in QUANTITIES if any(name in trainings[place].quantities for place in drawn)]
+        subjects = self._source.subjects([found[place] for place in drawn], *where)
         return {
             "version": self._source.version(*where),
             "language": translation.language(),
@@ -108,36 +114,10 @@ class DepthPlugin(base_plugin.TBPlugin):
             "shown": len(trainings),
             "fields": _fields(trainings),
             "quantities": [[name, translation.translate(QUANTITIES[name].title)] for name in quantities],
-            "subjects": [
-                [name, translation.translate(SUBJECTS[name][0])] for name in self._source.subjects(found, *where)
-            ],
-            "cards": self._cards(found, trainings, request),
+            "subjects": [[name, translation.translate(SUBJECTS[name][0])] for name in subjects],
+            "cards": [card.as_json() for card in cards],
+            "hidden": at_first,
         }
-
-    def _cards(self, found: list[Found], trainings: list[Training], request: wrappers.Request) -> list[dict[str, Any]]:
-        from mnist_depth.figures.style import lines, plain
-        from mnist_depth.summaries.tags import VERDICT
-
-        written = self._source.texts(found, VERDICT, *_where(request)) if found else {}
-        in_english = translation.language() == "en"
-
-        def verdict(one: Found) -> str:
-            """That of the event files, which is in English, or one judged here in the active language."""
-            known = written.get(one.name, "")
-            return known if known and in_english else self._source.verdict(one) or known
-
-        return [
-            {
-                "label": line.label,
-                "key": plain(line.label),
-                "color": line.color,
-                "marker": line.marker,
-                "seeds": len(line.members),
-                "run": found[line.members[0]].home,
-                "verdict": next((text for place in line.members if (text := verdict(found[place]))), ""),
-            }
-            for line in lines(trainings, request.args.get("color", "activation"))
-        ]
 
     def _figure(self, request: wrappers.Request) -> dict[str, Any]:
         """One figure as the plain data of plotly's JSON; an empty object where nothing was measured."""
@@ -145,21 +125,21 @@ class DepthPlugin(base_plugin.TBPlugin):
         from mnist_depth.figures.data import QUANTITIES, SUBJECTS, curve_of, layer_of
 
         found, trainings, _ = self._chosen(request)
-        view, color = request.args.get("view", "profile"), request.args.get("color", "activation")
+        view, look = request.args.get("view", "profile"), (request.args.get("color", "activation"), _hidden(request))
         name, where = request.args.get("quantity", ""), _where(request)
         if view == "distributions" and name in SUBJECTS:
             filled = self._source.with_histograms(found, trainings, name, *where)
-            return interactive.distributions_figure(filled, name, color)
+            return interactive.distributions_figure(filled, name, *look)
         if view == "curves":
             wanted = self._source.with_points(found, trainings, lambda tag: curve_of(tag) is not None, *where)
-            return interactive.curves_figure(wanted, color)
+            return interactive.curves_figure(wanted, *look)
         if name not in QUANTITIES:
             return {}
         filled = self._source.with_points(
             found, trainings, lambda tag: tag.startswith(f"{name}/") and layer_of(tag) is not None, *where
         )
         draw = interactive.map_figure if view == "map" else interactive.profile_figure
-        return draw(filled, name, color)
+        return draw(filled, name, *look)
 
     def _table(self, request: wrappers.Request) -> str:
         """Every measured point of the quantity that is shown, as CSV."""
@@ -183,6 +163,11 @@ class DepthPlugin(base_plugin.TBPlugin):
 
 def _where(request: wrappers.Request) -> tuple[Any, str]:
     return plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+
+
+def _hidden(request: wrappers.Request) -> list[str]:
+    """The keys of the cards whose lines are hidden, one a line of the argument."""
+    return [key for key in request.args.get("hidden", "").split("\n") if key]
 
 
 def _fields(trainings: Iterable[Training]) -> list[str]:

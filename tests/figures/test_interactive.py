@@ -131,6 +131,16 @@ def test_a_training_has_one_look_in_every_figure_whatever_others_have(runs: list
     assert {(one["meta"], one["line"]["color"]) for one in ridges} <= {(among_all.label, among_all.color)}
 
 
+def test_hidden_lines_leave_the_looks_of_the_others_and_take_no_place() -> None:
+    looks = {line.label: line.color for line in lines(models())}
+    for figure_of in (profile_figure, map_figure):
+        assert len(figure_of(models(), PREDICTED)["data"]) == 2
+        (alone,) = figure_of(models(), PREDICTED, hidden=["deep"])["data"]
+        assert alone.get("line", {}).get("color", looks["gan"]) == looks["gan"]
+        assert len(alone.get("z", alone["x"])) == 2, "layers"
+    assert curves_figure(models(), hidden=["gan"])["data"] == []
+
+
 def test_models_of_other_layers_are_drawn_at_places_of_their_own() -> None:
     drawn = profile_figure(models(), PREDICTED)
     assert drawn["layout"]["xaxis"]["ticktext"] == ["1", "2", "3", "4"], "layers of `plain` take no place"

@@ -22,12 +22,17 @@ GAUGE_LAYERS = ("stem", "block/conv", "a_norm", "head")
 """Not in the order of the alphabet."""
 
 
-def make_gauge(folder: Path, layers: tuple[str, ...] = GAUGE_LAYERS) -> None:
-    """What a `DepthGauge` leaves: event files, the same points as JSON lines, and `gauge.json`."""
-    points = {f"probe_gradient_norm/{layer}/kernel": 10.0**-place for place, layer in enumerate(layers)}
+def make_gauge(
+    folder: Path, layers: tuple[str, ...] = GAUGE_LAYERS, *, factor: float = 0.1, created: str = "2026-01-01"
+) -> None:
+    """What a `DepthGauge` leaves: event files, the same points as JSON lines, and `gauge.json`.
+
+    The gradient changes by `factor` from layer to layer.
+    """
+    points = {f"probe_gradient_norm/{layer}/kernel": factor**place for place, layer in enumerate(layers)}
     replace_events(folder / "train", "test", [scalars(step, {**points, "loss": 1.0}, NOW) for step in (1, 2)])
     replace_events(folder / "validation", "test", [scalars(2, {"loss": 1.5}, NOW)])
-    about = {"format": 1, "identity": "00", "created": "2026-01-01", "model": "net", "optimizer": "Adam"}
+    about = {"format": 1, "identity": "00", "created": created, "model": "net", "optimizer": "Adam"}
     about |= {"learning_rate": 0.001, "loss": "mse", "steps_per_epoch": 2, "environment": {}}
     about["layers"] = [{"name": layer, "class": "Conv2D", "parameters": 1} for layer in layers]
     (folder / "gauge.json").write_text(json.dumps(about))

@@ -22,7 +22,7 @@ from mnist_depth.summaries.events import replace_events, scalars
 
 from ..browser import Browser, open_browser, reason_to_skip
 from ..summaries.fabricated import STEPS, steps_and_values
-from .conftest import HOSTILE
+from .conftest import HOSTILE, make_gauge
 
 pytestmark = [
     pytest.mark.browser,
@@ -343,6 +343,34 @@ def test_names_of_all_layers_are_shown_and_axes_follow_the_filter(browser: Brows
             opened.find("filter").clear()
             opened.find("filter").send_keys(word)
             browser.wait(lambda test=is_drawn: test(browser.driver.execute_script(losses) or []), f"losses of {word}")
+        assert browser.console_errors() == []
+
+
+def test_of_many_different_models_the_newest_and_the_worst_are_drawn_first(browser: Browser, tmp_path: Path) -> None:
+    for number in range(7):
+        make_gauge(tmp_path / f"model_{number}", tuple(f"m{number}_{layer}" for layer in "abcd"), factor=1.0)
+    make_gauge(tmp_path / "steep", ("x", "y", "z"), factor=1e4)
+    make_gauge(tmp_path / "today", ("stem", "head"), factor=1.0, created="2026-02-02")
+    names = "return [...document.querySelectorAll('.card .name')].map(one => one.textContent)"
+    ticks = "return document.getElementById('main').layout.xaxis.ticktext"
+    first = ["today", "steep", "model_0", "model_1", "model_2", "model_3"]
+    with served(browser, tmp_path) as board:
+        opened = Tab(browser, depth_tab("", board.url))
+        browser.wait(lambda: opened.lines().keys() == {*first}, "six lines")
+        assert opened.driver.execute_script(names) == [*first, "model_4", "model_5", "model_6"]
+        assert opened.text(".count") == "9 of 9 trainings, 6 drawn"
+        assert opened.driver.execute_script(ticks) == ["1", "2", "3", "4"]
+        toggles = opened.driver.find_elements(By.CSS_SELECTOR, ".toggle")
+        toggles[6].click()
+        browser.wait(lambda: opened.lines().keys() == {*first, "model_4"}, "one more")
+        ActionChains(opened.driver).double_click(toggles[1]).perform()
+        browser.wait(lambda: opened.driver.execute_script(ticks) == ["x", "y", "z"], "the layers of the one alone")
+        assert list(opened.lines()) == ["steep"]
+        ActionChains(opened.driver).double_click(toggles[1]).perform()
+        browser.wait(lambda: len(opened.lines()) == 9, "all of them")
+        assert opened.text(".count") == "9 of 9 trainings"
+        again = Tab(browser, opened.address)
+        browser.wait(lambda: len(again.lines()) == 9, "all of them from the address")
         assert browser.console_errors() == []
 
 

@@ -135,12 +135,20 @@ function fillBar() {
   const choices = state.view === 'distributions' ? offered.subjects : offered.quantities;
   fill(part.quantity, choices, state.view === 'distributions' ? state.subject : state.quantity);
   fill(part.color, offered.fields.map((name) => [name, name.replaceAll('_', ' ')]), state.color);
-  part.count.textContent = texts.count.replace('{shown}', offered.shown).replace('{all}', offered.all);
+  const drawn = drawnCards().reduce((sum, card) => sum + card.seeds, 0);
+  const words = [texts.count.replace('{shown}', offered.shown).replace('{all}', offered.all)];
+  if (drawn < offered.shown) words.push(texts.drawn.replace('{drawn}', drawn));
+  part.count.textContent = words.join(', ');
 }
 
-// Names of hidden configurations, one a line in the state.
+// Names of hidden configurations, one a line in the state; where it has none, those that the server hides at first.
 function hiddenKeys() {
-  return new Set(state.hidden.split('\n').filter(Boolean));
+  return new Set(state.hidden ? state.hidden.split('\n').filter(Boolean) : offered.hidden);
+}
+
+function drawnCards() {
+  const keys = hiddenKeys();
+  return offered.cards.filter((card) => !keys.has(card.key));
 }
 
 function toggleLine(key) {
@@ -156,13 +164,15 @@ function showOnly(key) {
   hide(isAlone ? [] : others);
 }
 
+// The lines change at once; axes and the choice of quantities follow with the server's answer.
 function hide(keys) {
-  state.hidden = [...keys].join('\n');
+  const none = offered.hidden.length ? '\n' : '';
+  state.hidden = [...keys].join('\n') || none;
   writeAddress();
   markCards(part.cards);
-  if (!figure) return;
-  Plotly.react(part.main, visible(figure.data), part.main.layout);
-  if (curves) Plotly.react(part.curves, visible(curves.data), part.curves.layout);
+  if (figure) Plotly.react(part.main, visible(figure.data), part.main.layout);
+  if (figure && curves) Plotly.react(part.curves, visible(curves.data), part.curves.layout);
+  return refresh();
 }
 
 function visible(traces) {
@@ -191,18 +201,22 @@ async function refresh() {
   stop();
   try {
     const common = {filter: state.filter, color: state.color};
-    const found = await ask('state', common);
+    const found = await ask('state', {...common, hidden: state.hidden});
     if (request !== wanted) return;
+    const isNew = JSON.stringify(found.cards) !== JSON.stringify(offered?.cards);
     offered = found;
     settle();
     fillBar();
-    fillCards(part.cards, offered.cards, offered.texts, actions);
+    // A double click needs the card of its first click, so the cards are made anew only where they differ.
+    if (isNew) fillCards(part.cards, offered.cards, offered.texts, actions);
+    else markCards(part.cards);
     const name = state.view === 'distributions' ? state.subject : state.quantity;
     part.csv.href = link('table.csv', {...common, quantity: state.quantity});
     if (!offered.shown || !name) return showNothing();
+    const lines = {...common, hidden: [...hiddenKeys()].join('\n')};
     const answers = [
-      ask('figure', {...common, view: state.view, quantity: name}),
-      ask('figure', {...common, view: 'curves'}),
+      ask('figure', {...lines, view: state.view, quantity: name}),
+      ask('figure', {...lines, view: 'curves'}),
     ];
     answers[1].catch(() => {}); // it is awaited only once the main figure is drawn
     const main = await answers[0];
@@ -240,7 +254,7 @@ function say(message) {
 }
 
 async function draw(main, besides, request) {
-  if (!main.data || !main.data.length) return say(offered.texts.no_figure);
+  if (!main.data || !main.data.length) return say(drawnCards().length ? offered.texts.no_figure : offered.texts.all_hidden);
   await drawing;
   if (request !== wanted) return;
   say('');
@@ -248,12 +262,15 @@ async function draw(main, besides, request) {
   const moments = figure.moments || [];
   part.slider.hidden = moments.length < 2;
   part.step.max = String(Math.max(0, moments.length - 1));
-  part.key.textContent = `${offered.texts[`${state.view}_key`]} ${offered.texts.curves_key}`;
+  const keys = [offered.texts[`${state.view}_key`], offered.texts.curves_key];
+  if (!state.hidden && offered.hidden.length) keys.unshift(offered.texts.at_first);
+  part.key.textContent = keys.join(' ');
   moment = placeOf(state.step);
   apply(moment);
   const options = {responsive: false, displaylogo: false, displayModeBar: false};
   // The cards are the legend. Zoom lasts as long as the same things are on show.
-  const shown = JSON.stringify([state.filter, state.view, part.quantity.value]);
+  const ticks = figure.layout.xaxis?.ticktext;
+  const shown = JSON.stringify([state.filter, state.view, part.quantity.value, ticks]);
   const plain = (layout) => ({...layout, showlegend: false, uirevision: shown});
   await Plotly.react(part.main, visible(figure.data), themed(plain(figure.layout), part.main), options);
   part.main.setAttribute('aria-label', part.quantity.selectedOptions[0]?.textContent || '');
