@@ -85,7 +85,7 @@ FLAGS: dict[str, Flag] = {
     "open_browser": _switch("open the board in a browser; study and train serve it until Ctrl-C"),
     "bind_all": _switch("serve the board to the whole network"),
     "i_know_this_board_has_no_password": _switch("needed by --bind_all"),
-    "data": _text("diagnose: .npz file with the arrays x and y of one batch"),
+    "data": _text("diagnose: .npz file with the arrays x and y of some hundred examples, drawn at random"),
     "repair": _text("diagnose: write a repaired model to this .keras file"),
     "exit_code": _switch("diagnose: exit with status 1 if there is an error, for CI"),
     "trials": _whole("configurations per round of a search", 100),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from mnist_depth.diagnosis import Measurements, Message, Trial, judge, next_factor
 from mnist_depth.diagnosis.from_tags import OF_LAYERS
-from mnist_depth.diagnosis.trials import reference_loss, removed
+from mnist_depth.diagnosis.trials import EXAMPLES, reference_loss, removed
 from mnist_depth.errors import UserError
 from mnist_depth.instrument.training_loss import why_unknown
 from mnist_depth.instrument.traits import model_traits
@@ -30,6 +30,12 @@ STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values(), "t
 
 LARGE = 500_000
 """Parameters from which on trial steps are few and at the model's own learning rate only."""
+
+EXAMPLES_OF_LARGE = 32
+"""Examples of a large model that are used at most: a batch of `fit` by default."""
+
+AT_ONCE = 128
+"""Examples of one pass at most: its memory grows with them."""
 
 Progress = Callable[[str], None]
 
@@ -81,7 +87,7 @@ class ModelMeasurer:
             if judge(unmeasured).has_errors:
                 return unmeasured
             raise
-        output = output_and_loss(model, layers, x, y, self._given_loss)
+        output = output_and_loss(model, layers, self._probe.batch[0], self._given_loss)
         references = batch_facts.references(self._given_loss or getattr(model, "loss", None), output, y)
         found = Measurements(
             source=name,
@@ -103,31 +109,44 @@ class ModelMeasurer:
 
     def _measure_once(self, x: Any, y: Any, loss: Any) -> Any:
         from mnist_depth.instrument.probe import Probe
-        from mnist_depth.instrument.probe_batch import as_tensors
+        from mnist_depth.model_diagnosis.examples import parts_of
 
         self._reason = ""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
+                parts = parts_of(self._some_of(x, y), self.model, AT_ONCE)
                 if self._probe is None:
-                    self._probe = Probe(self.model, (x, y), STATISTICS, training=True, loss=loss, eager=True)
-                self._probe.batch = as_tensors((x, y))
-                measured = self._probe.measure()
+                    self._probe = Probe(self.model, parts[0], STATISTICS, training=True, loss=loss, eager=True)
+                found = []
+                for part in parts:
+                    self._probe.batch = (*part, None)
+                    found.append(self._probe.measure())
             except Exception as error:  # the model is user code
                 raise UserError(f"the model cannot be measured on this batch ({cause_of(error)})") from error
         if caught:
             # Keras may warn of other things before the probe says why there are no gradients.
             self._reason = f" ({cause_of(caught[-1].message)})"
-        return measured
+        return _combined(found)
+
+    @property
+    def _is_large(self) -> bool:
+        return self.model.count_params() > LARGE
+
+    def _some_of(self, x: Any, y: Any) -> Any:
+        """(x, y) as tensors, of the examples that are used."""
+        from mnist_depth.instrument.probe_batch import as_tensors
+        from mnist_depth.model_diagnosis.examples import some_of
+
+        limit = EXAMPLES_OF_LARGE if self._is_large else EXAMPLES
+        return some_of(as_tensors((x, y), self.model)[:2], self.model, limit)
 
     # Trial steps
 
     def _with_trials(self, measured: Measurements, x: Any, y: Any, loss: Any) -> Measurements:
         """The measurements with trial steps at the own rate and, where these do not learn, at other rates."""
-        from mnist_depth.instrument.probe_batch import as_tensors
-
         self._progress("trying optimizer steps on a copy of the weights")
-        tensors = as_tensors((x, y), self.model)[:2]
+        tensors = self._some_of(x, y)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -138,12 +157,11 @@ class ModelMeasurer:
     def _tried(self, measured: Measurements, tensors: Any, loss: Any) -> Measurements:
         from mnist_depth.model_diagnosis.trial_steps import FEW_STEPS, TrialSteps
 
-        large = self.model.count_params() > LARGE
         if self._trial is None:
-            self._trial = TrialSteps(self.model, _optimizer(self.model), loss, eager=large)
+            self._trial = TrialSteps(self.model, _optimizer(self.model), loss, eager=self._is_large)
         few = self._trial(*tensors, steps=FEW_STEPS)
         measured = with_movement(self.model, measured, few)
-        if large:
+        if self._is_large:
             return replace(measured, trials=(Trial(1.0, few.losses),))
         while self._try_rates and (factor := next_factor(measured)) is not None:
             trial = Trial(factor, self._trial(*tensors, factor).losses)
@@ -152,15 +170,29 @@ class ModelMeasurer:
 
     def held_out_share(self, x: Any, y: Any, measured: Measurements) -> float:
         """Part of the reference loss that trial steps remove; where there are enough examples, on those left out."""
-        from mnist_depth.instrument.probe_batch import as_tensors
-
         reference = reference_loss(measured)
         if not reference or not measured.trials:
             return 0.0
-        loss = self._trial.held_out_loss(*as_tensors((x, y), self.model)[:2])
+        loss = self._trial.held_out_loss(*self._some_of(x, y))
         if loss is None:
             return removed(measured.trials[0], reference, measured.lowest_loss)
         return (reference - loss) / (reference - measured.lowest_loss) if math.isfinite(loss) else -math.inf
+
+
+def _combined(parts: Sequence[Any]) -> Any:
+    """The measurement of the first part, with what all of them say of the loss and of dead units.
+
+    A unit that is zero for all examples is so in every part: the smallest share comes closest.
+    """
+    first = parts[0]
+    scalars = dict(first.scalars)
+    for tag in scalars:
+        values = [part.scalars.get(tag, math.nan) for part in parts]
+        if tag == "probe_loss":
+            scalars[tag] = float(np.mean(values))
+        elif tag.startswith("dead_share/"):
+            scalars[tag] = min(values)
+    return replace(first, scalars=scalars)
 
 
 def _optimizer(model: Any) -> Any:

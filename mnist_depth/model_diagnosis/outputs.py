@@ -52,7 +52,7 @@ def output_of_last_layer(model: Any, given_loss: Any) -> Output:
     return Output(units=units, activation=activation_name(last), loss=name, from_logits=logits)
 
 
-def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given_loss: Any) -> Output:
+def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, given_loss: Any) -> Output:
     compiled = getattr(model, "loss", None) if given_loss is None else given_loss
     single = not isinstance(compiled, (dict, list, tuple))
     name, logits = loss_name(compiled) if single and compiled is not None else ("", False)
@@ -62,17 +62,9 @@ def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, y: Any, given
     units = _output_units(model, last)
     found = Output(units=units, activation=last.activation, loss=name, from_logits=logits)
     if name in NEEDS and not logits and last.activation not in PROBABILITIES:
-        values = np.asarray(model(_first(x), training=False))
+        values = np.asarray(model(x, training=False))
         found = replace(found, minimum=float(np.min(values)), maximum=float(np.max(values)))
     return found
-
-
-def _first(x: Any, count: int = 256) -> Any:
-    import tensorflow as tf
-
-    from mnist_depth.instrument.probe_batch import as_tensors
-
-    return tf.nest.map_structure(lambda part: part[:count], as_tensors((x,))[0])
 
 
 def _output_units(model: Any, last: Layer) -> int | None:

@@ -50,7 +50,9 @@ class Repaired:
 
 
 def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Repaired:
-    """A new model without the errors of `model`, the one that learns best on this batch; the model stays unchanged.
+    """A new model without the errors of `model`, the one that learns best; the model stays unchanged.
+
+    Give the training set, or some hundred examples: at most 512 are used, and a quarter of them is held out.
 
     Sequential and functional models of Keras layers are cloned with another learning rate, fresh weights, scaled
     inputs, another activation, batch normalization or residual connections. Weights that are kept are copied. A

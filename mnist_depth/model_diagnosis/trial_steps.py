@@ -20,18 +20,13 @@ import tensorflow as tf
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.forward import Loss, loss_of, predict
+from mnist_depth.model_diagnosis.examples import MINIBATCH, chosen, count_of, minibatches, shuffled
 
 STEPS = 128
 """Steps per learning rate; the thresholds of the benchmark belong to this number."""
 
 FEW_STEPS = 4
 """Steps of a model whose steps are slow, and those after which it is judged which weights have moved."""
-
-MINIBATCH = 32
-"""Examples per step, as in `fit` by default: on larger batches a learning rate that is too high goes unnoticed."""
-
-SEED = 7
-"""Of the order of the examples."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,8 @@ class TrialSteps:
         self._function: Any = self._run if eager else tf.function(partial(self._run), autograph=False)
 
     def __call__(self, x: Any, y: Any, factor: float = 1.0, steps: int = STEPS) -> Steps:
-        order = None if self._count(x, y) < 2 * MINIBATCH else minibatches(self._count(x, y))
+        count = self._count(x, y)
+        order = None if count < 2 * MINIBATCH else minibatches(count, STEPS)
         losses, ratios = self._take(x, y, order, factor, steps)
         return Steps(
             tuple(np.asarray(losses, np.float64).tolist()),
@@ -75,27 +71,25 @@ class TrialSteps:
         )
 
     def held_out_loss(self, x: Any, y: Any) -> float | None:
-        """After the steps, the loss of examples that no step used; None where the batch is too small for that."""
+        """After the steps, the loss of a quarter that no step used; None where the batch is too small for that."""
         count = self._count(x, y)
         if count < 3 * MINIBATCH:
             return None
-        shuffled = np.random.default_rng(SEED).permutation(count).astype(np.int32)
-        kept, held_out = shuffled[MINIBATCH:], shuffled[:MINIBATCH]
-        order = np.concatenate([kept[minibatches(len(kept))][1:], held_out[None]])  # a loss is taken before its step
-        return float(self._take(x, y, order, 1.0, STEPS)[0][-1])
+        held_out, kept = np.split(shuffled(count), [count // 4])
+        self._take(x, y, kept[minibatches(len(kept), STEPS)], 1.0, STEPS)
+        others = [variable.value for variable in self.model.non_trainable_variables]
+        weights = [copy.value for copy in self._copies]
+        return float(self._forward(weights, others, *chosen((x, y), held_out))[1])
 
     def _take(self, x: Any, y: Any, order: np.ndarray | None, factor: float, steps: int) -> tuple[Any, Any]:
         self._reset()
         others = [variable.value for variable in self.model.non_trainable_variables]
-        chosen = None if order is None else tf.constant(order)
-        return self._function(others, tf.constant(factor, tf.float32), x, y, chosen, tf.constant(steps))
+        examples = None if order is None else tf.constant(order)
+        return self._function(others, tf.constant(factor, tf.float32), x, y, examples, tf.constant(steps))
 
     def _count(self, x: Any, y: Any) -> int:
         """Examples that steps may choose from; 0 where every step takes the whole batch."""
-        parts = tf.nest.flatten((x, y))
-        if self._eager or _has_fixed_size(self.model):
-            return 0
-        return len(parts[0]) if all(isinstance(part, tf.Tensor) and part.shape.rank for part in parts) else 0
+        return 0 if self._eager else count_of((x, y), self.model)
 
     def _reset(self) -> None:
         """Weights and optimizer as they are now; an optimizer that has not trained yet starts as a new one."""
@@ -119,7 +113,8 @@ class TrialSteps:
             theta = [tf.convert_to_tensor(copy.value) for copy in self._copies]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(theta)
-                total, loss, others = self._forward(theta, others, *_minibatch((x, y), order, index))
+                batch = (x, y) if order is None else chosen((x, y), order[index])
+                total, loss, others = self._forward(theta, others, *batch)
             gradients = [
                 tf.zeros_like(value) if gradient is None else tf.convert_to_tensor(gradient)
                 for value, gradient in zip(theta, tape.gradient(total, theta), strict=True)
@@ -156,23 +151,6 @@ class TrialSteps:
         after = [scope.get_current_value(variable) for variable in fixed]
         kept = [old if new is None else new for old, new in zip(others, after, strict=True)]
         return total, total - tf.add_n(extra) if extra else total, kept
-
-
-def minibatches(count: int) -> np.ndarray:
-    """int32 [STEPS, MINIBATCH]: the examples of every step, whole passes in random order."""
-    generator, used = np.random.default_rng(SEED), count - count % MINIBATCH
-    passes = -(-STEPS * MINIBATCH // used)
-    order = np.concatenate([generator.permutation(count)[:used].reshape(-1, MINIBATCH) for _ in range(passes)])
-    return order[:STEPS].astype(np.int32)
-
-
-def _minibatch(batch: Any, order: Any, index: Any) -> Any:
-    return batch if order is None else tf.nest.map_structure(lambda part: tf.gather(part, order[index]), batch)
-
-
-def _has_fixed_size(model: keras.Model) -> bool:
-    """Whether the model is built for batches of one size, as stateful recurrent networks are."""
-    return any(declared.shape[:1] != (None,) for declared in getattr(model, "inputs", None) or ())
 
 
 def _ratio(change: Any, value: Any) -> Any:

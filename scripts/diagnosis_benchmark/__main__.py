@@ -1,7 +1,7 @@
 """How often `diagnose` is right, and how often `repair` works: draw networks, train them, measure, repair, score.
 
     python -m scripts.diagnosis_benchmark FOLDER [--stages truth measure repair score] [--draw mixed]
-        [--first 0] [--last 75] [--minutes 15]
+        [--examples 512] [--first 0] [--last 75] [--minutes 15]
 
 Every stage stores one file per structure (`repair` one per network) below FOLDER and resumes where it stopped:
 `--minutes` ends a part after the file that exceeds it, with exit code 3 if something is left. `truth` trains every
@@ -18,6 +18,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+EXAMPLES = 512
+"""That a diagnosis sees by default: the whole training set of the benchmark."""
+
 INCOMPLETE = 3
 """Exit code of a part that ran out of time."""
 
@@ -29,7 +32,7 @@ def main(arguments: list[str]) -> int:
     from scripts.diagnosis_benchmark import stages
     from scripts.diagnosis_benchmark.tables import tables
 
-    folder = stages.Folder(values.folder, values.draw)
+    folder = stages.Folder(values.folder, values.draw, values.examples)
     tasks: dict[str, Callable[[int], Iterator[str]]] = {
         "truth": folder.find_truth,
         "measure": folder.measure,
@@ -38,7 +41,7 @@ def main(arguments: list[str]) -> int:
     end = time.monotonic() + 60 * values.minutes
     for stage in values.stages:
         if stage == "score":
-            print(tables(values.folder))
+            print(tables(values.folder, values.examples))
         elif not _run(tasks[stage], range(values.first, values.last + 1), end):
             return INCOMPLETE
     return 0
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--stages", nargs="+", choices=("truth", "measure", "repair", "score"), default=["score"])
     parser.add_argument("--draw", choices=("mixed", "relu"), default="mixed", help="which networks are drawn")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help="that a diagnosis sees, of 512")
     parser.add_argument("--first", type=int, default=0, help="first structure")
     parser.add_argument("--last", type=int, default=75, help="last structure")
     parser.add_argument("--minutes", type=float, default=15.0, help="length of this part")

@@ -10,14 +10,12 @@ import numpy as np
 
 from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial, next_factor
 from mnist_depth.diagnosis.trials import FACTORS
+from mnist_depth.model_diagnosis.examples import minibatches
 from mnist_depth.model_diagnosis.measuring import ModelMeasurer
-from mnist_depth.model_diagnosis.trial_steps import minibatches
+from mnist_depth.model_diagnosis.trial_steps import STEPS
 from scripts.diagnosis_benchmark.networks import BATCH as TRAINING_BATCH
 from scripts.diagnosis_benchmark.networks import EPOCHS, EXAMPLES, Network, build, compiled, inputs
 from scripts.diagnosis_benchmark.training import Trainer, shapes, start_weights
-
-BATCH = 128
-"""Examples that a diagnosis gets to see."""
 
 
 def to_record(measured: Measurements) -> dict[str, Any]:
@@ -41,28 +39,30 @@ def from_record(record: dict[str, Any]) -> Measurements:
     return Measurements(**fields)
 
 
-def measure_structure(networks: Sequence[Network], trained: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-    """For every network of one structure: its measurements before and after training.
+def measure_structure(
+    networks: Sequence[Network], trained: Sequence[np.ndarray], examples: int
+) -> list[dict[str, Any]]:
+    """For every network of one structure: its measurements on some examples, before and after training.
 
     Those before training hold trials at all learning rates; `as_diagnosed` keeps those that `diagnose` would make.
     """
     model = compiled(networks[0], build(networks[0]))
     measurer = ModelMeasurer(model, try_rates=False)
     found = []
-    for network, weights, trials in zip(networks, trained, all_trials(networks), strict=True):
+    for network, weights, trials in zip(networks, trained, all_trials(networks, examples), strict=True):
         model.set_weights(build(network).get_weights())
         model.optimizer.learning_rate = network.rate
         model.optimizer.iterations.assign(0)
         x, y = inputs(network)
-        start = replace(measurer.measure(x[:BATCH], y[:BATCH]), trials=trials)
+        start = replace(measurer.measure(x[:examples], y[:examples]), trials=trials)
         set_trainable(model, network, weights)
         model.optimizer.iterations.assign(EPOCHS * EXAMPLES // TRAINING_BATCH)
-        end = measurer.measure(x[:BATCH], y[:BATCH])
+        end = measurer.measure(x[:examples], y[:examples])
         found.append({"start": to_record(start), "end": to_record(end)})
     return found
 
 
-def all_trials(networks: Sequence[Network]) -> list[tuple[Trial, ...]]:
+def all_trials(networks: Sequence[Network], examples: int) -> list[tuple[Trial, ...]]:
     """For every network the trial at every multiple of its rate, all side by side (a test compares with TrialSteps)."""
     copies = [(network, factor) for network in networks for factor in FACTORS]
     starts = {network: start_weights(network) for network in networks}
@@ -70,8 +70,8 @@ def all_trials(networks: Sequence[Network]) -> list[tuple[Trial, ...]]:
         np.stack([starts[network] for network, _ in copies]),
         np.array([network.rate * factor for network, factor in copies]),
         np.array([network.input_scale for network, _ in copies]),
-        minibatches(BATCH),
-        BATCH,
+        minibatches(examples, STEPS),
+        examples,
     )
     trials = [Trial(factor, tuple(row.tolist())) for (_, factor), row in zip(copies, losses, strict=True)]
     return [tuple(trials[at : at + len(FACTORS)]) for at in range(0, len(trials), len(FACTORS))]

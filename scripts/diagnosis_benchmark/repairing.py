@@ -8,18 +8,17 @@ import keras
 import numpy as np
 
 from mnist_depth.model_diagnosis.repair import repair
-from scripts.diagnosis_benchmark.measuring import BATCH
 from scripts.diagnosis_benchmark.networks import Network, build, chance, compiled, inputs, order
 
 
-def repair_network(network: Network, constant_loss: float) -> dict[str, Any]:
-    """What `repair` does on 128 examples, and what ten epochs on all examples make of the repaired model."""
+def repair_network(network: Network, constant_loss: float, examples: int) -> dict[str, Any]:
+    """What `repair` does on some examples, and what ten epochs on all make of the repaired model."""
     keras.utils.set_random_seed(network.seed)
     x, y = inputs(network)
     model = compiled(network, build(network))
-    repaired = repair(model, x[:BATCH], y[:BATCH])
-    examples = order().ravel()
-    losses = repaired.model.fit(x[examples], y[examples], batch_size=32, shuffle=False, verbose=0).history["loss"]
+    repaired = repair(model, x[:examples], y[:examples])
+    epochs = order().ravel()
+    losses = repaired.model.fit(x[epochs], y[epochs], batch_size=32, shuffle=False, verbose=0).history["loss"]
     logits = repaired.model(x, training=True).numpy()
     accuracy = float((logits.argmax(axis=1) == y).mean()) if np.isfinite(logits).all() else 0.0
     return {

@@ -1,4 +1,4 @@
-"""The stages of the benchmark on one folder: FOLDER/{truth,measured,repaired}/DRAW-INDEX.json."""
+"""The stages of the benchmark on one folder: FOLDER/{truth,measured-EXAMPLES,repaired-EXAMPLES}/DRAW-INDEX.json."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ NETWORKS = 5
 
 
 class Folder:
-    """The stored files of one draw; every method stores what is missing of a structure and yields a line for it."""
+    """The stored files of one draw and number of examples.
 
-    def __init__(self, root: Path, draw: str) -> None:
-        self.root, self.draw = root, draw
+    Every method stores what is missing of a structure and yields a line for it.
+    """
+
+    def __init__(self, root: Path, draw: str, examples: int) -> None:
+        self.root, self.draw, self.examples = root, draw, examples
 
     def find_truth(self, index: int) -> Iterator[str]:
         """Train the networks of a structure and their changes."""
@@ -42,26 +45,26 @@ class Folder:
 
     def measure(self, index: int) -> Iterator[str]:
         """Measure the networks of a structure as `diagnose` does, before and after their training."""
-        path, truth = self._path("measured", index), self._path("truth", index)
+        path, truth = self._path(f"measured-{self.examples}", index), self._path("truth", index)
         if path.exists() or not truth.exists():
             return
         networks = [network_of(record["network"]) for record in read(truth)]
         with np.load(truth.with_suffix(".npz")) as stored:
             weights = [stored[f"arr_{number}"] for number in range(len(networks))]
-        write(path, measure_structure(networks, weights))
+        write(path, measure_structure(networks, weights, self.examples))
         keras.backend.clear_session()
         yield f"measured {index}"
 
     def repair(self, index: int) -> Iterator[str]:
         """Repair the failing networks of a structure of the scored half, and train the repaired ones."""
-        truths, measured = self._path("truth", index), self._path("measured", index)
+        truths, measured = self._path("truth", index), self._path(f"measured-{self.examples}", index)
         if not is_scored(index) or not measured.exists():
             return
         for number, (truth, row) in enumerate(zip(read(truths), read(measured), strict=True)):
-            path = self._path("repaired", index, f"-{number}")
+            path = self._path(f"repaired-{self.examples}", index, f"-{number}")
             if path.exists() or strict(truth, row)["learns"]:
                 continue
-            record = repair_network(network_of(truth["network"]), row["start"]["constant_loss"])
+            record = repair_network(network_of(truth["network"]), row["start"]["constant_loss"], self.examples)
             write(path, record)
             keras.backend.clear_session()
             yield f"repaired {index}-{number}: {'learns' if record['learns'] else 'does not learn'}"

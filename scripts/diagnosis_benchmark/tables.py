@@ -19,20 +19,20 @@ WHEN = {"start": "untrained", "end": "after 10 epochs"}
 Records = Sequence[tuple[int, dict[str, Any], dict[str, Any]]]
 
 
-def tables(folder: Path) -> str:
-    """Every table as Markdown, one block after the other."""
+def tables(folder: Path, examples: int) -> str:
+    """Every table of diagnoses that see so many examples, as Markdown, one block after the other."""
     blocks = []
     for draw in ("mixed", "relu"):
-        if records := _records(folder, draw):
+        if records := _records(folder, draw, examples):
             blocks += [f"## {draw}", _counts(records), confusion(records), _missed(records)]
-    blocks += [_interventions(_records(folder, "mixed")), _repairs(folder)]
+    blocks += [_interventions(_records(folder, "mixed", examples)), _repairs(folder, examples)]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _records(folder: Path, draw: str) -> Records:
+def _records(folder: Path, draw: str, examples: int) -> Records:
     """(structure, truth, measurements) of every network; the ReLU networks were drawn when the rules were final."""
     found, first = [], FRESH if draw == "relu" else 0
-    for path in sorted((folder / "measured").glob(f"{draw}-*.json")):
+    for path in sorted((folder / f"measured-{examples}").glob(f"{draw}-*.json")):
         truths = json.loads((folder / "truth" / path.name).read_text(encoding="utf-8"))
         rows = json.loads(path.read_text(encoding="utf-8"))
         found += [(first + int(path.stem.rpartition("-")[2]), *pair) for pair in zip(truths, rows, strict=True)]
@@ -135,8 +135,8 @@ def _any(names: Iterable[str], beginnings: tuple[str, ...]) -> bool:
     return any(name.startswith(beginnings) for name in names) if beginnings else False
 
 
-def _repairs(folder: Path) -> str:
-    records = _records(folder, "mixed")
+def _repairs(folder: Path, examples: int) -> str:
+    records = _records(folder, "mixed", examples)
     failing = {
         f"mixed-{index:04d}-{number}": strict(truth, measured)
         for (index, number), (_, truth, measured) in zip(_numbered(records), records, strict=True)
@@ -144,7 +144,7 @@ def _repairs(folder: Path) -> str:
     }
     repaired = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((folder / "repaired").glob("*.json"))
+        for path in sorted((folder / f"repaired-{examples}").glob("*.json"))
         if path.stem in failing
     }
     if not repaired:

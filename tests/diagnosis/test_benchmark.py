@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial
 from mnist_depth.model_diagnosis.trial_steps import TrialSteps
-from scripts.diagnosis_benchmark.measuring import BATCH, all_trials, from_record, to_record
+from scripts.diagnosis_benchmark.measuring import all_trials, from_record, to_record
 from scripts.diagnosis_benchmark.networks import Network, Structure, build, compiled, inputs, order
 from scripts.diagnosis_benchmark.training import Trainer, start_weights
 
@@ -43,9 +43,9 @@ def test_trials_side_by_side_are_those_of_diagnose() -> None:
     network = Network(structure, "glorot_uniform", 0.0, 0.01, 1.0, 5)
     model, (x, y) = compiled(network, build(network)), inputs(network)
     steps = TrialSteps(model, model.optimizer, None)
-    own = {trial.factor: trial.losses for trial in all_trials([network])[0]}
+    own = {trial.factor: trial.losses for trial in all_trials([network], 128)[0]}
     for factor in (1.0, 10.0):
-        found = steps(tf.constant(x[:BATCH]), tf.constant(y[:BATCH]), factor).losses
+        found = steps(tf.constant(x[:128]), tf.constant(y[:128]), factor).losses
         np.testing.assert_allclose(found, own[factor], rtol=1e-3, atol=1e-4)
 
 

@@ -11,8 +11,8 @@ import pytest
 from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.errors import UserError
 from mnist_depth.model_diagnosis.diagnose import diagnose
+from mnist_depth.model_diagnosis.examples import minibatches
 from mnist_depth.model_diagnosis.measuring import from_model
-from mnist_depth.model_diagnosis.trial_steps import minibatches
 
 pytestmark = pytest.mark.slow
 
@@ -193,7 +193,7 @@ def test_the_update_of_a_trial_step_is_that_of_fit(optimizer: str) -> None:
     model = compiled(*dense(2, "relu"))
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     ratio = from_model(model, X, Y).layers[0].update_ratio
-    before, first = np.array(model.get_layer("dense_0").kernel), minibatches(len(X))[0]
+    before, first = np.array(model.get_layer("dense_0").kernel), minibatches(len(X), 1)[0]
     model.fit(X[first], Y[first], batch_size=len(first), shuffle=False, verbose=0)
     after = np.array(model.get_layer("dense_0").kernel)
     assert ratio == pytest.approx(np.linalg.norm(after - before) / np.linalg.norm(before), rel=1e-4)
