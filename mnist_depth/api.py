@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mnist_depth.cli.progress import watch
-from mnist_depth.config import RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.config import FIELDS, RunConfig
+from mnist_depth.errors import UserError, unknown
 from mnist_depth.files import local_path
-from mnist_depth.records import RunRecord, read_run
+from mnist_depth.records import STATUSES, RunRecord, read_run
 from mnist_depth.studies import run_slug
 from mnist_depth.sweeps import sweep
 from mnist_depth.sweeps.grid import grid
@@ -34,11 +34,15 @@ def train(
     `<logdir>/<study>/<name>/seed_<k>`. The options of a run are keywords as well: `instruments` is `none`, `light`,
     `standard` or `full`; `data_dir` the folder of prepared datasets; `overwrite` trains a finished run again;
     `keep_going` continues training after a non-finite loss; `save_weights` keeps the final weights in
-    `weights.weights.h5`. Raises UserError for an invalid field and for a folder that cannot be used.
+    `weights.weights.h5`. Raises UserError for a field that is unknown or invalid, for a folder that cannot be used and
+    for a run that failed; KeyboardInterrupt after Ctrl-C, when the run has written what it has.
     """
     options = {name: fields.pop(name) for name in RUN_OPTIONS if name in fields}
+    for name in fields:
+        if name not in FIELDS:
+            raise unknown("field", name, [*FIELDS, *RUN_OPTIONS, "logdir", "study", "progress"])
     if config is not None and fields:
-        raise TypeError(f"give a config or its fields ({', '.join(fields)}), not both")
+        raise UserError(f"give a config or its fields ({', '.join(fields)}), not both")
     result = train_many(
         [config or RunConfig(**fields)],
         logdir=logdir,
@@ -48,8 +52,6 @@ def train(
         **options,
     )
     (outcome,) = result.outcomes
-    if outcome.status == "stopped":
-        raise KeyboardInterrupt
     if not result.complete:
         raise UserError(outcome.error)
     return read_run(outcome.folder)
@@ -77,7 +79,9 @@ def train_many(
     `configs` is a list of configs, or the fields that all configs share; in that case `choices` lists the values of
     other fields, and every combination is trained with `seeds` seeds. Finished runs are not trained again. In a program
     (not in a notebook) call it under `if __name__ == "__main__":`, because workers import the program. Raises UserError
-    before anything starts if a config or a folder is not valid.
+    before anything starts if a field, a config or a folder is not valid. After Ctrl-C (or a signal that ends a job) the
+    runs write what they have, and KeyboardInterrupt is raised; the same call goes on where they stopped. A run that
+    failed raises nothing: `.complete` of the result is then False, and `.outcomes` has its error.
     """
     options = sweep.Options(
         logdir=local_path(logdir, "logdir"),
@@ -92,5 +96,14 @@ def train_many(
         save_weights=save_weights,
         slug=functools.partial(run_slug, study),
     )
+    if not isinstance(configs, Mapping) and (choices or seeds != 1):
+        raise UserError("choices and seeds need the fields that all configs share, not a list of configs")
     wanted = grid(configs, choices or {}, seeds) if isinstance(configs, Mapping) else configs
-    return sweep.run(wanted, options, watch if progress else None)
+    result = sweep.run(wanted, options, watch if progress else None)
+    if result.interrupted:
+        ended, folder = sum(outcome.status in STATUSES for outcome in result.outcomes), options.logdir / study
+        raise KeyboardInterrupt(
+            f"stopped; {ended} of {len(result.outcomes)} runs in {folder} are finished; the same call goes on where "
+            "they stopped"
+        )
+    return result

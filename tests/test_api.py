@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mnist_depth import RunConfig, runs, train, train_many
+from mnist_depth import RunConfig, api, runs, train, train_many
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.sweeps.sweep import Result
@@ -51,11 +54,31 @@ def test_one_run_is_that_of_the_sweep_and_is_not_trained_again(
 def test_what_is_not_valid_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean relu"):
         train(activation="rleu", logdir=tmp_path)
-    with pytest.raises(TypeError, match="not both"):
+    with pytest.raises(UserError, match="not both"):
         train(RunConfig(), depth=3, logdir=tmp_path)
+    with pytest.raises(UserError, match=r"unknown field 'depht'; valid: .* did you mean depth"):
+        train(depht=3, logdir=tmp_path)
+    with pytest.raises(UserError, match=r"unknown field 'instrument'; .* did you mean instruments"):
+        train(instrument="light", logdir=tmp_path)
+    with pytest.raises(UserError, match="not a list of configs"):
+        train_many([RunConfig()], {"depth": [2]}, logdir=tmp_path)
     with pytest.raises(UserError, match="depth"):
         train_many(TINY, {"depth": [2, 0]}, logdir=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_is_raised_with_the_way_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def pressed(_: object) -> Iterator[None]:
+        signal.raise_signal(signal.SIGINT)
+        yield
+
+    monkeypatch.setattr(api, "watch", pressed)
+    with pytest.raises(KeyboardInterrupt, match=f"0 of 2 runs in {tmp_path}/mine are finished; the same call goes on"):
+        train_many(TINY, {"depth": [2, 3]}, logdir=tmp_path, study="mine")
+    with pytest.raises(KeyboardInterrupt, match="0 of 1 runs"):
+        train(**TINY, logdir=tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 from mnist_depth import naming
 from mnist_depth.config import rules
 from mnist_depth.datasets import DATASETS
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 from mnist_depth.networks import activations, initializers
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
@@ -166,9 +166,9 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """The config of `values`; fields that are left out take their defaults. Raises UserError on unknown ones."""
-        names = [spec.name for spec in fields(cls)]
-        if foreign := sorted(set(values) - set(names)):
-            raise UserError(f"unknown config field(s) {', '.join(map(repr, foreign))}; valid: {', '.join(names)}")
+        for name in values:
+            if name not in FIELDS:
+                raise unknown("field", name, FIELDS)
         return cls(**values)
 
     @classmethod
@@ -214,6 +214,20 @@ def _canonical(field_name: str, value: str) -> str:
         arguments = arguments[:-1]
     base = split_name(value)[0]
     return f"{base}:{','.join(map(_exact, arguments))}" if arguments else base
+
+
+def full_name(field_name: str, value: str) -> str:
+    """The spelling that a config has of a name in this field; the value itself where it names nothing.
+
+    >>> full_name("initializer", "he"), full_name("activation", "maxout:2"), full_name("loss", "mse")
+    ('he_normal', 'maxout', 'mse')
+    """
+    if field_name not in REGISTRIES:
+        return value
+    try:
+        return _canonical(field_name, value)
+    except UserError:
+        return value
 
 
 def _exact(value: float | str) -> str:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from mnist_depth.config import full_name
 from mnist_depth.errors import UserError, printable, unknown
 from mnist_depth.files import local_path
 from mnist_depth.records import SHOWN_FIGURES, RunRecord, TrainingRecord, find_trainings
 from mnist_depth.results.groups import figures_of
-from mnist_depth.results.points_frame import POINT_COLUMNS, is_wanted, points_of
-from mnist_depth.results.statistics import Comparison, paired_p_value, spread
+from mnist_depth.results.points_frame import POINT_COLUMNS, check_measured, is_wanted, points_of
+from mnist_depth.results.statistics import Comparison, check_confidence, paired_p_value, spread
+from mnist_depth.results.summary_frame import summarize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,11 +113,12 @@ class Runs(Sequence[TrainingRecord]):
     def where(self, **fields: Any) -> Runs:
         """The trainings whose fields (or study, seed, status) have these values; a list means any of its values.
 
-        Raises UserError for a field that none of them has.
+        Aliases work (`he` is `he_normal`). Without a match the result is empty. Raises UserError for an unknown field.
         """
         for name in fields:
             self._check_field(name)
-        return Runs(record for record in self if _matches(record, fields))
+        wanted = {name: _with_full_names(name, value) for name, value in fields.items()}
+        return Runs(record for record in self if _matches(record, wanted))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per training: study, name, seed, status, every field, every final figure as a number, folder."""
@@ -132,9 +135,13 @@ class Runs(Sequence[TrainingRecord]):
     def points(
         self, quantity: str | Collection[str] | None = None, split: str | Collection[str] | None = None
     ) -> pd.DataFrame:
-        """One row per measured scalar, all of them or those of some quantities and splits; columns: POINT_COLUMNS."""
+        """One row per measured scalar, all of them or those of some quantities and splits; columns: POINT_COLUMNS.
+
+        Raises UserError for a quantity or a split that none of the trainings has.
+        """
         import pandas as pd
 
+        check_measured(self, quantity, split)
         parts = [points_of(record, quantity, split) for record in self]
         parts = [part for part in parts if len(part)]
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -146,30 +153,19 @@ class Runs(Sequence[TrainingRecord]):
         columns: str | Sequence[str] | None = None,
         confidence: float = 0.95,
     ) -> pd.DataFrame:
-        """Statistics over seeds: one row for each combination of the fields `by`, default all that vary.
+        """Statistics over seeds: a row for each combination of the fields `by` (default: all that vary), sorted.
 
         For each of `columns` (final figures, default `FIGURES`) it has `_mean`, `_sd` (sample standard deviation),
         `_n` and `_low`, `_high`: the interval that holds the mean with this confidence (Student's t). The column
         `runs` counts the trainings of a row. Values that are missing or not finite are left out, so that n is smaller
-        than `runs` for, say, the loss of runs that diverged.
+        than `runs` for, say, the loss of runs that diverged. Raises UserError where runs of one row differ in a field
+        that is not in `by`, because n would not count seeds then.
         """
-        import pandas as pd
-
         fields = self.varying if by is None else [by] if isinstance(by, str) else list(by)
-        frame = self.to_frame()
-        chosen = self._chosen(columns)
         for name in fields:
             self._check_field(name)
-        groups = frame.groupby(fields, sort=False, dropna=False) if fields else [((), frame)]
-        rows = []
-        for key, group in groups:
-            row: dict[str, Any] = dict(zip(fields, key if isinstance(key, tuple) else (key,), strict=True))
-            row["runs"] = len(group)
-            for name in chosen:
-                row |= {f"{name}_{word}": value for word, value in spread(group[name], confidence).items()}
-            rows.append(row)
-        table = pd.DataFrame(rows)
-        return table.set_index(fields) if fields else table
+        rows = list(zip(map(_described, self), self._figures_of, strict=True))
+        return summarize(rows, fields, self._chosen(columns), self.varying, confidence)
 
     def to_latex(
         self,
@@ -194,8 +190,9 @@ class Runs(Sequence[TrainingRecord]):
 
         `first` and `second` are fields that select one run per seed each, such as `{"activation": "tanh"}`. Seeds
         that only one of them has, or whose figure is not finite, are left out. Raises UserError where a selection
-        holds two runs of one seed or fewer than two pairs are left.
+        holds no run or two runs of one seed, and where fewer than two pairs are left.
         """
+        check_confidence(confidence)
         left, right = (self._by_seed(selection, column) for selection in (first, second))
         seeds = sorted(seed for seed in left.keys() & right.keys() if math.isfinite(left[seed] - right[seed]))
         if len(seeds) < 2:
@@ -219,6 +216,9 @@ class Runs(Sequence[TrainingRecord]):
         """seed -> figure of the runs that a selection names."""
         chosen = self.where(**selection)
         self._chosen(column)
+        if not chosen:
+            values = "; ".join(f"{name} is {_listed(_described(one).get(name) for one in self)}" for name in selection)
+            raise UserError(f"no run has {_words(selection)}; in these runs {values}")
         twice = [seed for seed, count in Counter(record.seed for record in chosen).items() if count > 1]
         if twice:
             raise UserError(
@@ -236,6 +236,8 @@ class Runs(Sequence[TrainingRecord]):
         known = self.figures
         if columns is None:
             return [name for name in FIGURES if name in known]
+        if not known:
+            raise UserError("no run is finished, so there are no final figures; train the runs to their end first")
         chosen = [columns] if isinstance(columns, str) else list(columns)
         for name in chosen:
             if name not in known:
@@ -280,6 +282,13 @@ def _described(record: TrainingRecord) -> dict[str, Any]:
 def _matches(record: TrainingRecord, fields: Mapping[str, Any]) -> bool:
     described = _described(record)
     return all(name in described and is_wanted(described[name], value) for name, value in fields.items())
+
+
+def _with_full_names(name: str, wanted: Any) -> Any:
+    """The values that a selection means, with aliases and arguments as configs have them."""
+    if isinstance(wanted, str):
+        return full_name(name, wanted)
+    return [_with_full_names(name, value) for value in wanted] if isinstance(wanted, Collection) else wanted
 
 
 def _words(fields: Mapping[str, Any]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnist_depth.errors import unknown
 from mnist_depth.records import TrainingRecord
 
 if TYPE_CHECKING:
@@ -64,8 +65,19 @@ def points_of(record: TrainingRecord, quantity: Any, split: Any) -> pd.DataFrame
     )
 
 
+def check_measured(records: Iterable[TrainingRecord], quantity: Any, split: Any) -> None:
+    """Raise UserError for a wanted quantity or split that none of the trainings has, if anything was measured."""
+    tags = [tag for record in records for tag in record.measured]
+    splits, quantities = ({found for found, _ in tags}, {tag.partition("/")[0] for _, tag in tags})
+    for kind, wanted, known in (("split", split, splits), ("quantity", quantity, quantities)):
+        for name in [wanted] if isinstance(wanted, str) else wanted or ():
+            if known and name not in known:
+                raise unknown(kind, name, sorted(known))
+
+
 def is_wanted(value: Any, wanted: Any) -> bool:
     """Whether a value is the wanted one, or one of several; None wants any."""
     if wanted is None:
         return True
-    return value in wanted if isinstance(wanted, (list, tuple, set, frozenset)) else value == wanted
+    several = isinstance(wanted, Collection) and not isinstance(wanted, str)
+    return value in list(wanted) if several else value == wanted

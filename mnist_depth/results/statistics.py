@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from mnist_depth.errors import UserError
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -47,6 +49,12 @@ class Comparison:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
+def check_confidence(confidence: float) -> None:
+    """Raise UserError for a confidence that is not a share."""
+    if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
+        raise UserError(f"confidence must be between 0 and 1, such as 0.95, not {confidence!r}")
+
+
 def spread(values: Iterable[float], confidence: float = 0.95) -> dict[str, float]:
     """mean, sd (sample), n and the confidence interval low to high of the mean, by Student's t, of finite values.
 
@@ -55,7 +63,7 @@ def spread(values: Iterable[float], confidence: float = 0.95) -> dict[str, float
     """
     from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes a second to import
 
-    finite = np.array([value for value in values if value is not None and math.isfinite(value)], float)
+    finite = np.array([value for value in values if math.isfinite(value)], float)
     count = len(finite)
     mean = float(finite.mean()) if count else math.nan
     deviation = float(finite.std(ddof=1)) if count > 1 else math.nan

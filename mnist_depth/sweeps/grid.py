@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mnist_depth.config import FIELDS, RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, unknown
 
 MAX_RUNS = 10_000
 """Runs of one command; a thousand fill gigabytes."""
@@ -36,19 +36,33 @@ def parse_choices(text: str) -> dict[str, list[Any]]:
 def grid(fields: Mapping[str, Any], choices: Mapping[str, Collection[Any]], seeds: int = 1) -> list[RunConfig]:
     """A config for every combination of `choices` and every seed, counted from that of `fields`, which holds the rest.
 
-    Combinations that mean the same are listed once. Raises UserError where one is not valid.
+    Combinations that mean the same are listed once. Raises UserError for an unknown field, for choices that are not a
+    list of values, and where a combination is not valid.
 
     >>> [config.slug for config in grid({"dataset": "digits"}, {"depth": [3, 5]})]
     ['relu-d3-digits', 'relu-d5-digits']
     """
+    for name, values in choices.items():
+        _check_choices(name, values)
+    if seeds < 1:
+        raise UserError(f"seeds must be a whole number of at least 1, not {seeds}")
     count = seeds * math.prod(map(len, choices.values()))
     if count > MAX_RUNS:
         raise UserError(f"these choices make {count:,} combinations, more than {MAX_RUNS:,}; leave some out")
     first = fields.get("seed", 0)
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
     found = [
-        RunConfig(**{**fields, **combination, "seed": seed})
+        RunConfig.from_dict({**fields, **combination, "seed": seed})
         for combination in combinations
         for seed in range(first, first + seeds)
     ]
     return list(dict.fromkeys(found))
+
+
+def _check_choices(name: str, values: Any) -> None:
+    if name == "seed":
+        raise UserError("seed takes no list of values: pass seeds=N, counted from the field seed")
+    if name not in FIELDS:
+        raise unknown("field", name, FIELDS)
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Collection) or not len(values):
+        raise UserError(f"the choices of {name} must be a list with one value or more, not {values!r}")

@@ -46,9 +46,12 @@ class Result:
     """The result of a sweep: one outcome per run, in the order of the configs."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    interrupted: bool = False
+    """Whether a signal such as Ctrl-C asked to stop."""
 
     @property
     def complete(self) -> bool:
+        """Whether every run ended by itself; `outcomes` has the status and the error of each other one."""
         return all(outcome.status in records.STATUSES for outcome in self.outcomes)
 
     def of(self, status: str) -> list[Outcome]:
@@ -99,7 +102,7 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
             stack.enter_context(watch([folders[config] for config in todo]))
         for outcome in _train_all(_longest_first(todo), folders, options, workers, stop):
             outcomes[outcome.folder] = outcome
-    return Result([outcomes[folder] for folder in folders.values()])
+    return Result([outcomes[folder] for folder in folders.values()], stop.asked)
 
 
 def _refused_or_todo(folder: Path, config: RunConfig, options: Options) -> bool:

@@ -75,7 +75,10 @@ def test_points_can_be_chosen_by_quantity_and_split(found: Runs) -> None:
     assert set(losses.quantity) == {"loss"}
     assert set(losses.split) == {"train", "test"}
     assert set(found.points(["loss", "accuracy"], split="test").quantity) == {"loss", "accuracy"}
-    assert found.points("nothing").empty
+    with pytest.raises(UserError, match=r"unknown quantity 'los'; .* did you mean loss"):
+        found.points("los", "test")
+    with pytest.raises(UserError, match="unknown split 'tset'; valid: test, train"):
+        found.points("loss", ["train", "tset"])
 
 
 def test_layers_whose_names_hold_slashes_are_split_off_whole() -> None:
@@ -103,8 +106,45 @@ def test_the_summary_is_by_what_varies_and_without_seconds_unless_asked(paired: 
     assert paired.summary().index.names == ["depth", "initializer"]
     assert not [name for name in paired.summary() if name.startswith("seconds")]
     assert "seconds_mean" in paired.summary(columns=["seconds"])
-    pooled = paired.summary(by="initializer", columns="test_accuracy")
-    assert pooled.test_accuracy_n.tolist() == [10, 10]
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_not_pooled(paired: Runs, found: Runs) -> None:
+    expected = "initializer glorot_normal has 10 runs that differ in depth, not only in the seed: add depth to by="
+    with pytest.raises(UserError, match=expected):
+        paired.summary(by="initializer")
+    with pytest.raises(UserError, match="20 runs that differ in depth, initializer"):
+        paired.to_latex(by=[])
+    with pytest.raises(UserError, match="differ in activation"):
+        Runs([*found, *paired]).summary(by=["study", "depth", "initializer"])
+    assert paired.where(depth=3).summary(by="initializer", columns="test_accuracy").test_accuracy_n.tolist() == [5, 5]
+
+
+def test_rows_are_in_the_order_of_the_values_and_numbers_in_that_of_their_size(tmp_path: Path) -> None:
+    for depth in (10, 3):
+        for name in ("mean_field:10", "normal:0.1", "mean_field:2"):
+            write_run(tmp_path, RunConfig(initializer=name, depth=depth))
+    found = runs(tmp_path)
+    assert found.summary(by=["initializer", "depth"]).index.tolist() == [
+        (name, depth) for name in ("mean_field:2", "mean_field:10", "normal:0.1") for depth in (3, 10)
+    ]
+    assert found.summary(by=["depth", "initializer"]).index.get_level_values("depth").tolist() == [3, 3, 3, 10, 10, 10]
+    firsts = [line.split(" & ")[0] for line in found.to_latex(by=["depth", "initializer"]).splitlines()[4:-2]]
+    assert firsts == ["3"] * 3 + ["10"] * 3
+
+
+@pytest.mark.parametrize("confidence", [95, 0, 1, -0.5, math.nan, "0.95"])
+def test_a_confidence_that_is_not_a_share_is_a_user_error(paired: Runs, confidence: float) -> None:
+    with pytest.raises(UserError, match="confidence must be between 0 and 1"):
+        paired.summary(confidence=confidence)
+    pair = ({"initializer": "he_normal", "depth": 5}, {"initializer": "glorot_normal", "depth": 5})
+    with pytest.raises(UserError, match="confidence must be between 0 and 1"):
+        paired.compare(*pair, confidence=confidence)
+
+
+def test_without_a_finished_run_there_are_no_figures(tmp_path: Path) -> None:
+    write_run(tmp_path, RunConfig(), status=None)
+    with pytest.raises(UserError, match="no run is finished"):
+        runs(tmp_path).summary(columns="test_loss")
 
 
 def test_what_is_not_finite_or_missing_is_counted_out(tmp_path: Path) -> None:
@@ -139,6 +179,8 @@ def test_a_comparison_that_is_not_of_pairs_is_a_user_error(paired: Runs, found: 
     with pytest.raises(UserError, match="differ in depth; name the values"):
         paired.compare({"initializer": "he_normal"}, {"initializer": "glorot_normal"}, "test_accuracy")
     one = Runs(record for record in found if record.seed == 0)
+    with pytest.raises(UserError, match="no run has activation tanh; in these runs activation is relu, sigmoid"):
+        found.compare({"activation": "relu"}, {"activation": "tanh"}, "test_accuracy")
     with pytest.raises(UserError, match="at least two seeds"):
         one.compare({"activation": "relu"}, {"activation": "sigmoid"}, "test_accuracy")
     with pytest.raises(UserError, match="did you mean test_accuracy"):
@@ -160,14 +202,23 @@ def test_a_selection_of_runs_is_runs(found: Runs) -> None:
     relu = found.where(activation="relu", seed=[0, 2])
     assert isinstance(relu, Runs)
     assert [record.seed for record in relu] == [0, 2]
+    assert [record.seed for record in found.where(activation="relu", seed=range(1, 3))] == [1, 2]
+    assert not found.where(activation="tanh")
     assert isinstance(found[:2], Runs)
     assert found[0] == next(iter(found))
+
+
+def test_aliases_select_what_they_name(paired: Runs) -> None:
+    assert len(paired.where(initializer="he")) == len(paired.where(initializer=["he", "relu"])) == 10
+    assert len(paired.where(initializer={"he", "xavier_normal"})) == 20
+    found = paired.compare({"initializer": "he", "depth": 3}, {"initializer": "xavier_normal", "depth": 3})
+    assert found.seeds == (0, 1, 2, 3, 4)
 
 
 def test_runs_of_several_studies_say_which(found: Runs, paired: Runs) -> None:
     both = Runs([*found, *paired])
     assert "study depth9, mine" in repr(both)
-    assert set(both.summary(by="study", columns="test_accuracy").index) == {"depth9", "mine"}
+    assert {study for study, *_ in both.summary(columns="test_accuracy").index} == {"depth9", "mine"}
 
 
 def test_it_shows_itself_in_three_lines_and_as_a_table(found: Runs) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mnist_depth.errors import UserError
@@ -31,6 +33,24 @@ def test_a_combination_that_is_not_valid_is_told() -> None:
         grid(DIGITS, {"depth": [3, 0]})
     with pytest.raises(UserError, match="did you mean relu"):
         grid(DIGITS, {"activation": ["rleu"]})
+
+
+@pytest.mark.parametrize(
+    ("fields", "choices", "message"),
+    [
+        ({"depht": 3}, {}, "unknown field 'depht'; valid: .*; did you mean depth"),
+        ({}, {"depht": [3]}, "unknown field 'depht'; valid: .*; did you mean depth"),
+        ({}, {"initializer": "he_normal"}, "choices of initializer must be a list .* not 'he_normal'"),
+        ({}, {"depth": 3}, "choices of depth must be a list .* not 3"),
+        ({}, {"depth": []}, "choices of depth must be a list with one value or more"),
+        ({}, {"seed": [0, 1]}, "pass seeds=N"),
+    ],
+)
+def test_what_makes_no_grid_is_a_user_error(fields: dict[str, Any], choices: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        grid({**DIGITS, **fields}, choices)
+    with pytest.raises(UserError, match="seeds must be"):
+        grid(DIGITS, {}, seeds=0)
 
 
 def test_values_have_the_type_of_their_field() -> None:
