@@ -126,10 +126,15 @@ def _progress(line: str) -> None:
 
 
 def _runs_below(folder: Path) -> str:
-    """The first run folders at the depth of STUDY/SLUG/seed_K; no deeper, because `folder` may be any folder."""
-    configs = (path for depth in ("*", "*/*", "*/*/*") for path in sorted(folder.glob(f"{depth}/{records.CONFIG}")))
-    found = [str(path.parent) for path in itertools.islice(configs, MAX_NAMED)]
-    return f"name one of its runs, such as {', '.join(found)}" if found else "it holds no run either"
+    """The first folders at the depth of STUDY/SLUG/seed_K; no deeper, because `folder` may be any folder."""
+    files = (
+        path
+        for depth in ("*", "*/*", "*/*/*")
+        for name in (records.CONFIG, records.GAUGE)
+        for path in sorted(folder.glob(f"{depth}/{name}"))
+    )
+    found = [str(path.parent) for path in itertools.islice(files, MAX_NAMED)]
+    return f"name one of its trainings, such as {', '.join(found)}" if found else "it holds no training either"
 
 
 def board(words: list[str], values: flags.FlagValues) -> int:

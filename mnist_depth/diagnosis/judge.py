@@ -22,7 +22,7 @@ from mnist_depth.diagnosis.learning import is_learning, learning_findings
 from mnist_depth.diagnosis.measurements import Measurements
 from mnist_depth.diagnosis.message import Message
 from mnist_depth.diagnosis.outputs import output_findings
-from mnist_depth.diagnosis.remedies import remedies
+from mnist_depth.diagnosis.remedies import remedies, remedy_for
 from mnist_depth.diagnosis.signals import signal_findings
 
 RULES: tuple[Callable[[Measurements], Iterable[Finding]], ...] = (
@@ -109,6 +109,7 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
         findings = [
             replace(f, severity="warning") if f.kind in OVERRULED and f.severity == "error" else f for f in findings
         ]
+    findings = [replace(f, remedy=remedy_for(f.kind, f.remedy, measured.traits)) for f in findings]
     errors = {finding.kind for finding in findings if finding.severity == "error"}
     findings = [replace(f, severity="error") if errors & {*EXPLANATIONS.get(f.kind, ())} else f for f in findings]
     order = {kind: place for place, kind in enumerate(KINDS)}

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from mnist_depth.diagnosis import remedy_rules as rules
 from mnist_depth.diagnosis.finding import Remedy
+from mnist_depth.diagnosis.message import Message
 
 EXPLODING = (
     rules.HE_FOR_LARGE,
@@ -50,9 +51,31 @@ RULES: dict[str, tuple[rules.Rule, ...]] = {
     "explodes through time": (rules.CLIPPING, rules.ORTHOGONAL_CELL, rules.GATES, rules.SHORTER),
     "dead units": (rules.LEAKY, rules.LOWER_RATE),
     "signal collapses": (rules.BATCH_NORM, rules.RESIDUAL),
+    "slow first layers": (rules.BATCH_NORM, rules.RESIDUAL),
     "loss not falling": (rules.OTHER_RATE, rules.HIDDEN_LAYER, rules.CHECK_DATA, rules.MORE_UPDATES),
 }
 """Kind of finding -> its remedies, most effective first. Kinds without an entry carry their remedy in `KINDS`."""
+
+
+STATED: dict[str, tuple[rules.Rule, ...]] = {
+    "vanishing": (rules.RELU, rules.BATCH_NORM),
+    "exploding": (rules.HE_FOR_LARGE, rules.BATCH_NORM),
+    "signal collapses": (rules.BATCH_NORM,),
+    "slow first layers": (rules.BATCH_NORM, rules.RESIDUAL),
+}
+"""Kind of finding -> the rules behind its remedy in `KINDS`."""
+
+NOTHING_LEFT = Message("the network has what usually helps; look at this layer alone: its weights, its input")
+
+
+def remedy_for(kind: str, stated: str, traits: rules.Traits) -> str:
+    """The remedy that `KINDS` states; where the network uses a part of it, the first two remedies that it does not."""
+    if all(rule.open_to(traits) for rule in STATED.get(kind, ())):
+        return stated
+    offered = [Message(rule.remedy.action) for rule in RULES[kind] if rule.open_to(traits)]
+    if len(offered) < 2:
+        return offered[0] if offered else NOTHING_LEFT
+    return Message("{first}, or {second}", first=offered[0], second=offered[1])
 
 
 def remedies(kinds: Iterable[str], traits: rules.Traits) -> tuple[Remedy, ...]:

@@ -27,7 +27,8 @@ class DepthGauge(keras.callbacks.Callback):
 
     `target` is a folder or a Writer. A folder holds one training: another one gets a folder with a number behind its
     name, or with `existing="error"` a FileExistsError. `probe` is a fixed batch (x, y) or (x, y, sample_weight),
-    measured in inference mode unless `training`, or a dataset whose first batch is taken. `gradients` chooses between
+    or a dataset whose first batch is taken, measured in inference mode; with `training`, and by default where the model
+    has batch normalization, in training mode. `gradients` chooses between
     those on the probe (tags `probe_gradient_...`), those that training applied (`gradient_...`) or both; the default is
     the probe's where its loss is that of training. `schedule` and `histograms` replace the preset's schedules;
     `applied` is one of its own for updates and applied gradients. `layers` and `variables` are regular expressions on
@@ -50,7 +51,7 @@ class DepthGauge(keras.callbacks.Callback):
         gradients: Gradients | None = None,
         layers: str | None = None,
         variables: str | None = None,
-        training: bool = False,
+        training: bool | None = None,
         graph: bool = True,
         hparams: Mapping[str, bool | int | float | str] | None = None,
         epoch_scalars: bool = True,
@@ -139,8 +140,11 @@ class DepthGauge(keras.callbacks.Callback):
 
     @property
     def diagnosis(self) -> Diagnosis | None:
-        """What the last training was found to be; None before its end and with `on_finding="ignore"`."""
-        return self._session.judge.diagnosis
+        """What the last training was found to be; during training, and after an interruption, what was measured so far.
+
+        None before the first measurement.
+        """
+        return self._session.diagnosis()
 
     def restart(self, writer: Writer) -> None:
         """Prepare for another run of the same model: write to `writer`, discard the state of the last run."""

@@ -13,6 +13,7 @@ from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.loss_reference import LossReference
 from mnist_depth.instrument.optimizers import held_optimizers
+from mnist_depth.instrument.probe_facts import ProbeFacts
 from mnist_depth.instrument.traits import model_traits
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
@@ -41,7 +42,9 @@ class Judge:
         self._reference: LossReference | None = None
         self._traits: dict[str, str] = {}
         self._may_be_flat = False
-        self.diagnosis: Diagnosis | None = None
+        self.final: Diagnosis | None = None
+        self.facts = ProbeFacts()
+        """What the probe shows without a gradient."""
 
     @property
     def is_on(self) -> bool:
@@ -51,6 +54,7 @@ class Judge:
         """Note what the model has and what its loss on a batch is compared with, after `step` updates."""
         self._reference = LossReference(model, batch)
         self._traits = model_traits(model)
+        self.final = None
         # A training that resumes may have converged before, and the losses of adversaries need not fall.
         self._may_be_flat = (step > 0 and not self._losses) or len(held_optimizers(model)) > 1
 
@@ -77,19 +81,21 @@ class Judge:
 
     def after_training(self, scalars: Mapping[str, float], layers: Layers, step: int, folder: str | None) -> str | None:
         """Print one line; the whole diagnosis as text for the board, None where nothing was measured."""
-        if not self.is_on:
-            return None
-        found = self.diagnosis = self._judge(scalars, layers, step)
-        if found is None:
+        found = self.final = self.now(scalars, layers, step)
+        if found is None or not self.is_on:
             return None
         if not callable(self._on_finding):
             more = "" if folder is None else f"; more: python -m mnist_depth diagnose {folder}"
             print(f"{summary_line(found)}{more}")
         return render(found)
 
+    def now(self, scalars: Mapping[str, float], layers: Layers, step: int) -> Diagnosis | None:
+        """The verdict on the last training: the final one, or after an interruption that on what was measured."""
+        return self.final or self._judge(scalars, layers, step)
+
     def _judge(self, scalars: Mapping[str, float], layers: Layers, step: int) -> Diagnosis | None:
         measured = layers_from_tags(scalars, layers())
-        if not measured:
+        if not measured and self.facts.error() is None:
             return None
         loss = scalars.get("loss", scalars.get("probe_loss"))
         diverged = loss is not None and not math.isfinite(loss)
@@ -107,6 +113,8 @@ class Judge:
                 updates=step,
                 constant_loss=None if references is None else references.constant,
                 lowest_loss=0.0 if references is None else references.lowest,
+                data=self.facts.data,
+                output=self.facts.output,
             )
         )
 

@@ -23,13 +23,15 @@ import tensorflow as tf
 
 from mnist_depth.instrument import names
 from mnist_depth.instrument.traits import model_traits
-from mnist_depth.instrument.writers.events import EventWriter
-from mnist_depth.instrument.writers.jsonl import JsonLinesWriter
+from mnist_depth.instrument.writers.events import SUFFIX, EventWriter
+from mnist_depth.instrument.writers.jsonl import METRICS, JsonLinesWriter
 from mnist_depth.instrument.writers.multi import MultiWriter
 
 FORMAT = 1
 RECORD = "gauge.json"
 TRAIN, VALIDATION = "train", "validation"
+RUN_CONFIG = "config.json"
+"""What the folder of a run of a study holds."""
 
 MAX_FINGERPRINTS = 1000
 SAMPLED = 64
@@ -113,6 +115,11 @@ class GaugeFolder:
         ended = time.monotonic()
         self._next_save = ended + (ended - started) / SAVE_SHARE
 
+    def describe(self, **changes: Any) -> None:
+        """Add to the record, or replace what it says; the training's progress stays."""
+        self._record |= changes
+        self._write()
+
     def _write(self) -> None:
         assert self.path is not None
         _write_json(Path(self.path, RECORD), self._record)
@@ -129,15 +136,22 @@ def _candidates(target: str, *, endless: bool = False) -> Iterator[str]:
 
 
 def _claim(path: str) -> bool:
-    """Claim a folder; False if it is not empty."""
+    """Claim a folder; False if it holds another training. What other callbacks write there is left alone."""
     os.makedirs(path, exist_ok=True)
-    if os.listdir(path):
+    if _is_taken(path):
         return False
     try:
         with open(os.path.join(path, RECORD), "x", encoding="utf-8"):
             return True
     except FileExistsError:  # another process claimed it first
         return False
+
+
+def _is_taken(path: str) -> bool:
+    """Whether a gauge or a run has written to a folder."""
+    folder = Path(path)
+    points = (file for run in (".", TRAIN, VALIDATION) for file in folder.glob(f"{run}/*tfevents*{SUFFIX}"))
+    return any((folder / name).exists() for name in (RECORD, METRICS, RUN_CONFIG)) or any(points)
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from mnist_depth.instrument.graph import op_graph
 from mnist_depth.instrument.notice import notice_if_slow
 from mnist_depth.instrument.probe import Measurement, Probe
 from mnist_depth.instrument.probe_batch import Batch, as_tensors, with_class_weights
+from mnist_depth.instrument.probe_facts import ProbeFacts, probe_facts
 from mnist_depth.instrument.settings import Settings
 from mnist_depth.instrument.training_loss import class_weights_of_fit, why_unknown
 from mnist_depth.instrument.validation import Gradients
@@ -29,6 +30,9 @@ class GaugeProbe:
         self._probe: Probe | None = None
         self._unweighted: Batch = (None, None, None)
         self.failed = False
+        self.why_failed = ""
+        self.measured: Measurement | None = None
+        """The last measurement."""
         self.gradients: Gradients = "applied"
         """The gradients to write: those on the probe, those that training applies, or both."""
 
@@ -40,7 +44,7 @@ class GaugeProbe:
     def follow(self, model: keras.Model) -> None:
         """Prepare to measure a model, in every call of `fit`; a new one is built if necessary."""
         if model is not self._model:
-            self._model, self._probe, self.failed = model, None, False
+            self._model, self._probe, self.failed, self.measured = model, None, False, None
             # A layer may create its variables late: an activation with weights is built in its first call.
             if not (model.built and is_built(model)):
                 self._build(model)
@@ -93,7 +97,7 @@ class GaugeProbe:
                 settings.probe,
                 settings.preset.statistics,
                 [name for name in settings.preset.histograms if name not in ("update", "gradient_log10")],
-                training=settings.training,
+                training=_has_batch_statistics(model) if settings.training is None else settings.training,
                 layers=settings.layers,
                 variables=settings.variables,
                 loss=settings.loss,
@@ -106,11 +110,18 @@ class GaugeProbe:
     def _give_up(self, error: Exception) -> None:
         """Continue without the probe, with gradients from training."""
         self._probe, self.failed, self.gradients = None, True, "applied"
-        warnings.warn(
-            f"the probe is not measured: {cause(error)}; give probe= a batch that the model takes, or leave it out: "
-            "gradients are those that training applies",
-            stacklevel=2,
-        )
+        self.why_failed = cause(error)
+        remedy = "give probe= a batch that the model takes, or leave it out: gradients are those that training applies"
+        wrong = self.facts().error()
+        if wrong is not None:
+            self.why_failed, remedy = wrong.sentence, wrong.remedy
+        warnings.warn(f"the probe is not measured: {self.why_failed}; {remedy}", stacklevel=2)
+
+    def facts(self) -> ProbeFacts:
+        """What the probe shows without a gradient, also where it cannot be measured."""
+        if self._model is None:
+            return ProbeFacts()
+        return probe_facts(self._model, self._settings.probe, self._settings.loss, self.measured)
 
     def measure(self, arrays: bool) -> Measurement | None:
         """Measure the model as it is now; `gradients` becomes "applied" where the probe turns out to have none."""
@@ -123,6 +134,7 @@ class GaugeProbe:
         except Exception as error:  # the model is foreign code
             self._give_up(error)
             return None
+        self.measured = measured
         if self._settings.gradients is None and "probe_loss" not in measured.scalars:
             self.gradients = "applied"
         return measured
@@ -134,7 +146,14 @@ class GaugeProbe:
             batch = self._probe.batch if self._has_loss(model) else self._probe.batch[:1]
         else:
             batch = (_zeros(model),)
-        return op_graph(model, batch, self._settings.loss)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the probe itself warns of a loss that it cannot compute
+            return op_graph(model, batch, self._settings.loss)
+
+
+def _has_batch_statistics(model: keras.Model) -> bool:
+    """Whether inference differs from what training computes until averages over batches are known."""
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
 
 
 def _zeros(model: keras.Model) -> Any:

@@ -104,6 +104,16 @@ class Placement:
             assert self.recording is not None
             self.recording.stop(error)
 
+    def describe(self, **changes: Any) -> None:
+        """Add to `gauge.json` what is known only after the folder was created."""
+        if self.folder is None or not changes:
+            return
+        try:
+            self.folder.describe(**changes)
+        except OSError as error:
+            assert self.recording is not None
+            self.recording.stop(error)
+
     def finish(
         self, model: keras.Model, optimizers: Sequence[Any], step: int, seconds: float, references: Mapping[str, Any]
     ) -> None:

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import keras
 
+from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.diagnosis.from_tags import with_networks
+from mnist_depth.diagnosis.stored import to_plain
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.gauge_folder import describe, learning_rate
@@ -86,6 +88,20 @@ class Session:
             self.recording.write("write_hparams", self.settings.hparams)
         if is_new and not left:
             self._write_start()
+        self.judge.facts = self._probe.facts()
+        self.placement.describe(**self._probe_described())
+
+    def _probe_described(self) -> dict[str, Any]:
+        """What the probe shows without a gradient, for the gauge's folder."""
+        known = {name: to_plain(part) for name, part in self.judge.facts._asdict().items() if part is not None}
+        return {**known, "probe_error": self._probe.why_failed} if self._probe.failed else known
+
+    def diagnosis(self) -> Diagnosis | None:
+        """The verdict on the last training, or on what was measured so far; None before the first measurement."""
+        recording = self.placement.recording
+        if self._model is None or recording is None:
+            return None
+        return self.judge.now(recording.latest, self._layers_described, self.clock.step)
 
     def _write_start(self) -> None:
         """Write the model as it is before training, and its graph."""

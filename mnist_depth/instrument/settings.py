@@ -29,7 +29,7 @@ class Settings:
     gradients: Gradients | None
     layers: str | None
     variables: str | None
-    training: bool
+    training: bool | None
     graph: bool
     hparams: Mapping[str, bool | int | float | str] | None
     epoch_scalars: bool

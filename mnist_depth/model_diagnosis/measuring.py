@@ -19,12 +19,13 @@ from mnist_depth.diagnosis import Measurements, Message, Trial, judge, next_fact
 from mnist_depth.diagnosis.from_tags import OF_LAYERS
 from mnist_depth.diagnosis.trials import EXAMPLES, reference_loss, removed
 from mnist_depth.errors import UserError
+from mnist_depth.instrument import batch_facts
+from mnist_depth.instrument.outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
 from mnist_depth.instrument.training_loss import why_unknown
 from mnist_depth.instrument.traits import model_traits
-from mnist_depth.model_diagnosis import batch_facts
+from mnist_depth.instrument.weight_layers import model_layers
 from mnist_depth.model_diagnosis.keras_errors import cause_of
-from mnist_depth.model_diagnosis.layers import model_layers, with_movement
-from mnist_depth.model_diagnosis.outputs import is_linear, output_and_loss, output_of_last_layer, usual_loss
+from mnist_depth.model_diagnosis.movement import with_movement
 
 STATISTICS = ("gradient_norm", "weight_nonfinite_share", *OF_LAYERS.values(), "time_gain", "time_steps")
 

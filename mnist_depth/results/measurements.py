@@ -10,8 +10,9 @@ from typing import Any, Literal
 from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
-from mnist_depth.diagnosis import Layer, Measurements, Message
+from mnist_depth.diagnosis import Data, Layer, Measurements, Message, Output, judge
 from mnist_depth.diagnosis.from_tags import layers_from_tags, with_networks
+from mnist_depth.diagnosis.stored import from_plain
 from mnist_depth.errors import UserError, printable
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
 from mnist_depth.registry import split_name
@@ -33,7 +34,12 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         if split == "train" and len(series.values)
     }
     layers = layers_from_tags(values, _described(record))
+    data, output = _fact(Data, record, "data"), _fact(Output, record, "output")
     if not layers:
+        source = Message("{name}, without a measurement", name=record.name)
+        facts = Measurements(source, (), traits=_traits(record), data=data, output=output)
+        if judge(facts).has_errors:
+            return facts
         raise UserError(f"{record.folder} holds no gradient of any layer; {_how_to_measure(record)}")
     run = record if isinstance(record, RunRecord) else None
     constant, lowest = _references(record)
@@ -49,7 +55,14 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         probe_loss=_last(record, "probe_loss") if moment == "end" else None,
         constant_loss=constant,
         lowest_loss=lowest,
+        data=data,
+        output=output,
     )
+
+
+def _fact(kind: type[Any], record: TrainingRecord, name: str) -> Any:
+    """What a gauge's probe has shown without a gradient; None where that is not known."""
+    return from_plain(kind, record.metadata.get(name)) if isinstance(record, GaugeRecord) else None
 
 
 def _last(record: TrainingRecord, tag: str) -> float | None:
@@ -94,6 +107,9 @@ def _networks(record: GaugeRecord) -> Mapping[str, Sequence[str]]:
 
 def _how_to_measure(record: TrainingRecord) -> str:
     if isinstance(record, GaugeRecord):
+        failed = record.metadata.get("probe_error")
+        if isinstance(failed, str) and failed:
+            return f"its probe was not measured: {printable(failed)}"
         return "give the gauge a probe, or gradients='applied'"
     return "train it with --instruments=standard"
 

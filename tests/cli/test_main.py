@@ -166,7 +166,7 @@ def test_train_takes_every_combination_and_prints_the_table(tmp_path: Path) -> N
 
 
 def test_diagnose_of_a_folder_of_runs_names_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "it holds no run either" in fails(capsys, "diagnose", str(tmp_path))
+    assert "it holds no training either" in fails(capsys, "diagnose", str(tmp_path))
     for seed in range(5):
         run_here = tmp_path / "study" / "slug" / f"seed_{seed}"
         run_here.mkdir(parents=True)

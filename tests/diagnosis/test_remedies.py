@@ -116,3 +116,13 @@ def test_a_recurrent_layer_that_learns_is_not_an_error() -> None:
 
 def test_remedies_belong_to_kinds() -> None:
     assert set(RULES) < set(KINDS)
+
+
+def test_a_finding_states_no_remedy_that_is_in_place() -> None:
+    normalized = {"activation": "relu", "initializer": "glorot_uniform", "batch_norm": "used"}
+    (vanishing,) = (one for one in judge(measured(geometric(0.236), normalized)).findings if one.severity == "error")
+    assert vanishing.kind == "vanishing"
+    assert vanishing.remedy == "He initialization (variance 2 / fan_in), or residual wiring"
+    everything = {**normalized, "initializer": "he_normal", "wiring": "residual", "optimizer": "adam"}
+    assert "batch normalization" not in judge(measured(geometric(0.236), everything)).findings[0].remedy
+    assert judge(measured(geometric(0.236))).findings[0].remedy == KINDS["vanishing"].remedy

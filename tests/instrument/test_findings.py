@@ -27,7 +27,7 @@ def fit(activation: str, epochs: int, gauge: Any, rate: float = 0.1) -> int:
     model = keras.Sequential([keras.Input((8,)), *hidden, keras.layers.Dense(2, name="logits")])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(rate), loss, jit_compile=False)
-    return len(model.fit(X, Y, epochs=epochs, verbose=0, callbacks=[gauge]).history["loss"])
+    return len(model.fit(X, Y, epochs=epochs, verbose=0, callbacks=gauge).history["loss"])
 
 
 def test_a_gauge_prints_its_verdict_and_the_command_that_shows_more(
@@ -64,11 +64,26 @@ def test_a_function_that_fails_does_not_end_training() -> None:
         assert fit("sigmoid", 2, DepthGauge(MemoryWriter(), (X, Y), graph=False, on_finding=fail)) == 2
 
 
-def test_ignore_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ignore_prints_nothing_and_holds_the_diagnosis(capsys: pytest.CaptureFixture[str]) -> None:
     gauge = DepthGauge(MemoryWriter(), (X, Y), graph=False, on_finding="ignore")
+    assert gauge.diagnosis is None
     fit("sigmoid", 1, gauge)
     assert capsys.readouterr().out == ""
-    assert gauge.diagnosis is None
+    assert gauge.diagnosis is not None
+    assert gauge.diagnosis.verdict == "vanishing"
+
+
+class Interrupts(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_training_that_was_interrupted_has_a_diagnosis() -> None:
+    gauge = DepthGauge(MemoryWriter(), (X, Y), graph=False)
+    with pytest.raises(KeyboardInterrupt):
+        fit("sigmoid", 1, [gauge, Interrupts()])
+    assert gauge.diagnosis is not None
+    assert gauge.diagnosis.verdict == "vanishing"
 
 
 def test_the_whole_diagnosis_is_a_text_for_the_board() -> None:

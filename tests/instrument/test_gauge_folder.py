@@ -199,8 +199,8 @@ def test_a_copy_of_a_used_gauge_has_a_writer_of_its_own() -> None:
     assert sorted(writer.scalars["probe_loss"]) == WHOLE
 
 
-@pytest.mark.parametrize("fill", [lambda f: (f / "notes.txt").write_text("mine"), lambda f: fit(model(), gauge(f))])
-def test_a_folder_that_holds_something_is_an_error_where_asked(tmp_path: Path, fill: Callable[[Path], Any]) -> None:
+@pytest.mark.parametrize("fill", [lambda f: (f / "config.json").write_text("{}"), lambda f: fit(model(), gauge(f))])
+def test_a_folder_that_holds_a_training_is_an_error_where_asked(tmp_path: Path, fill: Callable[[Path], Any]) -> None:
     target = tmp_path / "mine"
     target.mkdir()
     fill(target)
@@ -226,3 +226,33 @@ def test_weights_are_recognized_by_their_values(tmp_path: Path) -> None:
     trained.set_weights([w + np.float32(1e-3) for w in trained.get_weights()])
     with pytest.warns(UserWarning, match="holds another training"):
         fit(trained, gauge(target), epochs=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_callbacks_of_keras_may_write_to_the_same_folder(tmp_path: Path, first: bool) -> None:
+    """Their files are no training; a training that resumes cuts its own points only."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    target = tmp_path / "mine"
+
+    def callbacks() -> list[Any]:
+        others: list[Any] = [keras.callbacks.TensorBoard(str(target), histogram_freq=1)]
+        others += [keras.callbacks.CSVLogger(target / "log.csv")]
+        both = [*others, gauge(target)]
+        return both if first else both[::-1]
+
+    target.mkdir()
+    trained = model()
+    fit(trained, *callbacks(), epochs=2)
+    trained.save(tmp_path / "model.keras")
+    foreign = {path: path.read_bytes() for path in target.glob("train/*tfevents*.v2")}
+    fit(trained, gauge(target), epochs=3, initial_epoch=2)
+    assert steps(target) == [0, 2, 4, 6, 8, 10, 12]
+    fit(keras.models.load_model(tmp_path / "model.keras"), gauge(target), epochs=3, initial_epoch=2)
+    assert steps(target) == [0, 2, 4, 6, 8, 10, 12]
+    assert foreign
+    assert {path: path.read_bytes() for path in foreign} == foreign
+    assert not (tmp_path / "mine-2").exists()
+    tags = EventAccumulator(str(target / "train")).Reload().Tags()
+    assert {"epoch_loss"} <= {*tags["tensors"]}
+    assert {"probe_loss"} <= {*tags["scalars"], *tags["tensors"]}

@@ -136,6 +136,6 @@ def test_the_losses_of_adversaries_need_not_fall() -> None:
         for _ in range(6):
             judge.after_epoch({"loss": 0.69}, list, 1)
         judge.after_training({"loss": 0.69, "gradient_norm/out/kernel": 1.0}, lambda: [{"name": "out"}], 6, None)
-        assert judge.diagnosis is not None
-        verdicts.append(judge.diagnosis.verdict)
+        assert judge.final is not None
+        verdicts.append(judge.final.verdict)
     assert verdicts == ["loss not falling", "healthy"]
