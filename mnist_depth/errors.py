@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 MAX_LENGTH = 2_000
 """Characters of an error; one that a long name or path makes longer loses its middle."""
@@ -12,24 +12,39 @@ MAX_LENGTH = 2_000
 class UserError(Exception):
     """What is wrong, the valid choices, what to do: one line, whatever names it contains.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback, in the active language, and exits with code 2. `message` is the
+    whole sentence, or a template with named placeholders that `values` fill; values that are errors are sentences too.
     """
 
+    def __init__(self, message: str, **values: object) -> None:
+        super().__init__(message)
+        self.values = values
+
     def __str__(self) -> str:
-        line, half = printable(super().__str__()), MAX_LENGTH // 2
+        return self.text(str)
+
+    def text(self, translated: Callable[[str], str]) -> str:
+        """The line, its sentences looked up by `translated`."""
+        values = {
+            name: one.text(translated) if isinstance(one, UserError) else one for name, one in self.values.items()
+        }
+        message = translated(str(self.args[0]))
+        line, half = printable(message.format(**values) if values else message), MAX_LENGTH // 2
         return line if len(line) <= MAX_LENGTH else f"{line[:half]} ... {line[-half:]}"
 
 
-def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """The error about an unknown name: the valid ones, and the one that may have been meant.
+def unknown(kind: str, name: str, valid: Iterable[str], also: Iterable[str] = ()) -> UserError:
+    """The error about an unknown name: the valid ones, and the one, also of other spellings, that may have been meant.
 
     >>> print(unknown("activation", "rleu", ["tanh", "relu"]))
     unknown activation 'rleu'; valid: tanh, relu; did you mean relu?
     """
     names = list(valid)
-    near = difflib.get_close_matches(name[:MAX_LENGTH], names, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return UserError(f"unknown {kind} {name!r}; valid: {', '.join(names)}{meant}")
+    near = difflib.get_close_matches(name[:MAX_LENGTH], [*names, *also], 1)
+    shown = {"kind": UserError(kind), "name": repr(name), "valid": ", ".join(names)}
+    if near:
+        return UserError("unknown {kind} {name}; valid: {valid}; did you mean {near}?", **shown, near=near[0])
+    return UserError("unknown {kind} {name}; valid: {valid}", **shown)
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,10 +38,13 @@ def split_name(name: str) -> tuple[str, list[str]]:
     return base, rest.split(",") if colon else []
 
 
-def lookup(registry: Mapping[str, AnyEntry], name: str, kind: str) -> tuple[AnyEntry, tuple[int | float | str, ...]]:
+def lookup(
+    registry: Mapping[str, AnyEntry], name: str, kind: str, also: Iterable[str] = ()
+) -> tuple[AnyEntry, tuple[int | float | str, ...]]:
     """Return the entry called `name` and its arguments, given ones first, then defaults.
 
-    Raises UserError that lists the valid names, or says what the arguments must be.
+    Raises UserError that lists the valid names and may suggest one of them or of the aliases in `also`, or says what
+    the arguments must be.
 
     >>> registry = {"maxout": Entry("largest of k pieces", int, (2,)), "relu": Entry("max(0, z)", int)}
     >>> lookup(registry, "maxout:3", "activation")[1]
@@ -54,7 +57,7 @@ def lookup(registry: Mapping[str, AnyEntry], name: str, kind: str) -> tuple[AnyE
     """
     base, given = split_name(name)
     if base not in registry:
-        raise unknown(kind, name, registry)
+        raise unknown(kind, name, registry, also)
     entry = registry[base]
     if len(given) > len(entry.arguments):
         raise UserError(f"{kind} {name!r} takes at most {len(entry.arguments)} argument(s) after the colon")

@@ -1,8 +1,8 @@
 """Collect the messages of the package into its catalogs and compile them: `python scripts/translations.py`.
 
-Messages come from the code (`_`, `plural`, `mark`, `Message`), from the report's template, and from data: the texts of
-studies, remedies and figures. A message that is new or has changed is left empty in the catalogs; translate it there
-and run this again.
+Messages come from the code (`_`, `plural`, `mark`, `Message`, `UserError`), from the report's template, and from data:
+the texts of studies, remedies and figures. A message that is new or has changed is left empty in the catalogs;
+translate it there and run this again.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from babel.messages.pofile import read_po, write_po
 
 from mnist_depth.cli import flags
 from mnist_depth.cli.commands import COMMANDS
+from mnist_depth.cli.list_names import LISTS
 from mnist_depth.diagnosis import HEALTHY, KINDS
 from mnist_depth.diagnosis.remedies import RULES
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.studies import STUDIES
 from mnist_depth.tensorboard_plugin.texts import TEXTS
 from mnist_depth.translation import DOMAIN, FOLDER, LANGUAGES
 
 PACKAGE = FOLDER.parent
-KEYWORDS = {"_": None, "translate": None, "mark": None, "Message": None, "plural": (1, 2)}
+KEYWORDS = {"_": None, "translate": None, "mark": None, "Message": None, "UserError": None, "plural": (1, 2)}
+KINDS_OF_NAMES = ("command", "study", "list", "language", "shell", "field", "figure")
+"""Kinds of unknown names that no heading translates."""
+
 METHODS = [("**/templates/**.j2", "jinja2"), ("**.py", "python")]
 
 
@@ -60,6 +65,14 @@ def data() -> Iterator[tuple[str, str]]:
     titles = [*(one.title for one in QUANTITIES.values()), *(title for title, _ in SUBJECTS.values()), *CURVES, *SPLITS]
     for text in [*TEXTS.values(), *titles]:
         yield text, "Depth tab"
+    for kind, entries in LISTS.items():
+        for text in ({} if kind == "studies" else entries()).values():
+            if not text.startswith("= ") and "; learning rate" not in text:
+                yield text, "list"
+    for text in [entry.summary for entry in OPTIMIZERS.values()]:
+        yield text, "list"
+    for text in KINDS_OF_NAMES:
+        yield text, "errors"
     for text in [
         *(flag.help for flag in flags.FLAGS.values()),
         *flags.GROUPS,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
+from mnist_depth import translation
 from mnist_depth.errors import MAX_LENGTH, UserError, unknown
 
 
@@ -29,3 +32,17 @@ def test_an_unknown_name_is_reported_with_the_valid_ones_and_the_nearest() -> No
     assert str(unknown("optimizer", "adma", ["sgd", "adam"])).endswith("valid: sgd, adam; did you mean adam?")
     assert str(unknown("optimizer", "frobnicate", ["sgd", "adam"])).endswith("valid: sgd, adam")
     assert len(str(unknown("optimizer", "a" * 1_000_000, ["sgd"]))) < MAX_LENGTH + 10
+
+
+def test_errors_and_the_names_in_them_are_translated_and_stay_one_line() -> None:
+    error = unknown("activation", "re\nlu", ["tanh", "relu"])
+    translation.activate("ko")
+    try:
+        text = error.text(translation.translate)
+    finally:
+        translation.activate("en")
+    assert text.startswith("활성화 함수 ")
+    assert "\n" not in text
+    assert text.endswith("혹시 relu인가요?")
+    assert str(error).startswith("unknown activation ")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

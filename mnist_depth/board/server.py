@@ -23,6 +23,7 @@ from mnist_depth.board.child_process import BOOT, ChildProcess, launcher_input
 from mnist_depth.board.links import PORT, depth_tab
 from mnist_depth.board.logdir import check_logdir, empty_warning
 from mnist_depth.errors import UserError
+from mnist_depth.translation import translate as _
 
 SECONDS_TO_ANSWER = 60
 SECONDS_OF_REFUSAL = 5
@@ -62,14 +63,19 @@ def serve(
         start_board(logdir, port, bind_all, acknowledged, reload_interval, language) as board,
     ):
         address = depth_tab(words, board.url)
-        print(f"TensorBoard: {address}")
-        print(f"From another machine: {ssh_line(board.port)}  and open http://127.0.0.1:{board.port}/ there")
-        print("Ctrl-C ends the board.", flush=True)
+        print(_("TensorBoard: {address}", address=address))
+        text = _(
+            "From another machine: {ssh}  and open http://127.0.0.1:{port}/ there",
+            ssh=ssh_line(board.port),
+            port=board.port,
+        )
+        print(text)
+        print(_("Ctrl-C ends the board."), flush=True)
         if open_browser:
             webbrowser.open(address)
         status = board.child.process.wait()
         raise UserError(f"TensorBoard ended by itself (exit status {status}); start it again")
-    print("The board is closed.")
+    print(_("The board is closed."))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from mnist_depth.cli.output import terminal_width
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.files import local_path
+from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     """Write a self-contained HTML report on every run at or below a folder."""
     from mnist_depth.results.exports import TableOptions
 
-    folder = _one_path("report", words, "a folder of runs, such as logs/depth9")
+    folder = _one_path("report", words, mark("a folder of runs, such as logs/depth9"))
     columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
     table = TableOptions(columns, values.caption or "", values.label or "")
     with progress.activity(_("writing the report")):
@@ -63,7 +64,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:
     """Print what is wrong with a training, or with a saved Keras model on a batch, and what to change."""
-    path = _one_path("diagnose", words, "a run folder, the folder of a gauge, or a .keras file with --data")
+    path = _one_path("diagnose", words, mark("a run folder, the folder of a gauge, or a .keras file with --data"))
     found = _diagnose_folder(path, values) if path.is_dir() else _diagnose_file(path, values)
     return FOUND_ERRORS if values.exit_code and found.has_errors else 0
 
@@ -79,7 +80,9 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
         record = records.read_gauge(path)
     else:
         names = f"{records.CONFIG} or {records.GAUGE}"
-        raise UserError(f"{path} is no folder of a training (no {names}); {_runs_below(path)}")
+        raise UserError(
+            "{path} is no folder of a training (no {names}); {hint}", path=path, names=names, hint=_runs_below(path)
+        )
     end = diagnose_run(record, "end")
     print(render_pair(diagnose_run(record, "start"), end, terminal_width()))
     return end
@@ -106,26 +109,27 @@ def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
 def _check_target(target: Path) -> None:
     """Raises UserError where a repaired model cannot be written; before it is measured, which takes a while."""
     if target.suffix != ".keras":
-        raise UserError(f"--repair={target} must end in .keras")
+        raise UserError("--repair={target} must end in .keras", target=target)
     if target.exists():
-        raise UserError(f"{target} exists already; name another file")
+        raise UserError("{target} exists already; name another file", target=target)
 
 
 def _repair(model: Any, x: Any, y: Any, found: Diagnosis, target: Path) -> None:
     from mnist_depth.model_diagnosis.repair import repair
 
     repaired = repair(model, x, y, before=found)
-    print(f"\nREPAIR\n{repaired.text}")
+    title = _("repair").upper()
+    print(f"\n{title}\n{repaired.text}")
     if repaired.changes:
         repaired.model.save(target)
-        print(f"Written: {target}")
+        print(_("Written: {path}", path=target))
 
 
 def _progress(line: str) -> None:
     print(f"{line} ...", file=sys.stderr, flush=True)
 
 
-def _runs_below(folder: Path) -> str:
+def _runs_below(folder: Path) -> UserError:
     """The first folders at the depth of STUDY/SLUG/seed_K; no deeper, because `folder` may be any folder."""
     files = (
         path
@@ -134,13 +138,15 @@ def _runs_below(folder: Path) -> str:
         for path in sorted(folder.glob(f"{depth}/{name}"))
     )
     found = [str(path.parent) for path in itertools.islice(files, MAX_NAMED)]
-    return f"name one of its trainings, such as {', '.join(found)}" if found else "it holds no training either"
+    if found:
+        return UserError("name one of its trainings, such as {names}", names=", ".join(found))
+    return UserError("it holds no training either")
 
 
 def board(words: list[str], values: flags.FlagValues) -> int:
     """Serve TensorBoard on loopback, here or on another machine."""
     if words:
-        raise UserError(f"board takes flags only, not {words[0]!r}; did you mean --logdir={words[0]}?")
+        raise UserError("board takes flags only; did you mean --logdir={word}?", word=words[0])
     _check_where(values)
     if values.remote is not None:
         from mnist_depth.board.remote import remote
@@ -173,20 +179,22 @@ def _check_where(values: flags.FlagValues) -> None:
     given = flags.given(values)
     there = [name for name in given if name in ("attach", "remote_python", "ssh_config")]
     if values.remote is None and there:
-        raise UserError(f"--{there[0]} is about a board on another machine; add --remote=user@host:/path/to/logs")
+        raise UserError(
+            "--{name} is about a board on another machine; add --remote=user@host:/path/to/logs", name=there[0]
+        )
     if "attach" in given and "language" in given:
         raise UserError("--language is for a board that this command starts; the one that already runs keeps its own")
     here = [name for name in given if name in ("logdir", "bind_all")]
     if values.remote is not None and here:
-        raise UserError(f"--{here[0]} is about a board on this machine; --remote names host and folder")
+        raise UserError("--{name} is about a board on this machine; --remote names host and folder", name=here[0])
 
 
 def _no_words(command: str, words: Sequence[str]) -> None:
     if words:
-        raise UserError(f"{command} takes flags only, not {words[0]!r}")
+        raise UserError("{command} takes flags only, not {word}", command=command, word=repr(words[0]))
 
 
 def _one_path(command: str, words: Sequence[str], what: str) -> Path:
     if len(words) != 1:
-        raise UserError(f"{command} takes one word: {what}")
+        raise UserError("{command} takes one word: {what}", command=command, what=UserError(what))
     return local_path(words[0], command)

@@ -51,7 +51,7 @@ COMMANDS: dict[str, Command] = {
         search.search,
         (*TRAINING, flags.SEARCHING),
     ),
-    "list": Command("[WHAT]", "every study, dataset, activation, ... by name", analyze.list_names),
+    "list": Command("[WHAT]", "every study, dataset, activation, ... by name", analyze.list_names, (flags.SHOWING,)),
     "report": Command(
         "DIR", "write an HTML page about the runs in a folder", analyze.report, (flags.PAGES, flags.SHOWING)
     ),
@@ -61,11 +61,15 @@ COMMANDS: dict[str, Command] = {
         analyze.diagnose,
         (flags.BATCH, flags.SHOWING),
     ),
-    "theory": Command("", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK,)),
+    "theory": Command(
+        "", "what mean-field theory predicts for a network", analyze.theory, (flags.NETWORK, flags.SHOWING)
+    ),
     "board": Command(
         "", "TensorBoard on loopback, here or on another machine", analyze.board, (flags.BOARD, flags.SHOWING)
     ),
-    "completion": Command("SHELL", 'for bash or zsh: eval "$(mnist-depth completion bash)"', completion),
+    "completion": Command(
+        "SHELL", 'for bash or zsh: eval "$(mnist-depth completion bash)"', completion, (flags.SHOWING,)
+    ),
 }
 
 
@@ -74,4 +78,4 @@ def check_flags(name: str, values: flags.FlagValues) -> None:
     for flag in flags.given(values):
         if flag not in COMMANDS[name].flags:
             takers = ", ".join(other for other, command in COMMANDS.items() if flag in command.flags)
-            raise UserError(f"{name} takes no --{flag}; it is a flag of: {takers}")
+            raise UserError("{name} takes no --{flag}; it is a flag of: {takers}", name=name, flag=flag, takers=takers)

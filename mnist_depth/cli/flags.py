@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -158,8 +159,10 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
     values = define()
     try:
         words = values(spelling.flag_names(argv, list(values)))
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown_flag(error.flagname, list(values)) from None
     except (flags.Error, UnicodeDecodeError) as error:  # the latter for a --flagfile that is not text
-        raise UserError(f"{_plain(str(error))}; see python -m mnist_depth --help") from None
+        raise UserError("{problem}; see python -m mnist_depth --help", problem=_plain(str(error))) from None
     except RecursionError:  # absl-py looks for similar names, recursively in their length
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
     if not values.logdir:
@@ -176,7 +179,25 @@ def _correct_spelling(values: FlagValues) -> None:
     for name in REGISTRIES:
         if isinstance(text := values[name].value, str):
             values[name].value = spelling.value(name, text)
+            _check_is_one(name, text)
     values["choose"].value = spelling.choices(values.choose)
+
+
+def _check_is_one(name: str, text: str) -> None:
+    """Raise UserError for several names where the flag takes one."""
+    names = text.split(",")
+    if len(names) > 1 and all(spelling.is_known(name, one) for one in names):
+        raise UserError(
+            '--{name} takes one value; for several use: train --choose "{name}={text}"', name=name, text=text
+        )
+
+
+def _unknown_flag(name: str, valid: Sequence[str]) -> UserError:
+    """The error about a flag that does not exist, with one that may have been meant."""
+    near = difflib.get_close_matches(name, valid, 1)
+    if near:
+        return UserError("unknown flag --{name}; did you mean --{near}?", name=name, near=near[0])
+    return UserError("unknown flag --{name}; see python -m mnist_depth --help", name=name)
 
 
 def _plain(text: str) -> str:

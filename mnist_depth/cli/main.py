@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from mnist_depth.cli import commands, flags, spelling, usage
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.runtime import signals, streams
+from mnist_depth.translation import activate, translate
 from mnist_depth.version import __version__
 
 USER_ERROR = 2
@@ -34,6 +35,7 @@ def _run(argv: Sequence[str]) -> int:
     if "--version" in argv[1:]:
         print(f"mnist_depth {__version__}")
         return 0
+    activate(usage.language_of(argv[1:]))
     _check_current_folder()
     values, words = flags.parse(argv)
     name, *rest = words or ["study"]
@@ -64,7 +66,7 @@ def _ended_by(error: BaseException) -> int:
 
 
 def _refuse(error: UserError) -> int:
-    streams.print_error(f"mnist_depth: {error}")
+    streams.print_error(f"mnist_depth: {error.text(translate)}")
     return USER_ERROR
 
 

@@ -165,7 +165,7 @@ def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf
 
     width = width or 80
     found = _compared(overview, max(1, min(MAX_PANELS, (width - 6) // MIN_PANEL)))
-    logs = [log for norms in found.values() for log in norms.values() if log is not None]
+    logs = [log for norms in found.values() for log in norms.values() if log is not None and math.isfinite(log)]
     if not logs:
         return ""
     low, high = math.floor(min(logs) - 0.1), math.ceil(max(logs))
@@ -194,12 +194,19 @@ def _compared(overview: Overview, count: int) -> dict[str, dict[str, float | Non
     ]
     return {
         known[round(place)].label: {
-            layer.name: math.log10(value) if value and math.isfinite(value) and value > 0 else None
+            layer.name: _log10(value)
             for one in overview.start[known[round(place)].label][:1]
             for layer, value in zip(one.layers, one.gradients, strict=True)
         }
         for place in _evenly(len(known), count)
     }
+
+
+def _log10(value: float | None) -> float | None:
+    """-inf for a norm of exactly 0; None for one that is not finite."""
+    if value == 0:
+        return -math.inf
+    return math.log10(value) if value and math.isfinite(value) else None
 
 
 def _evenly(count: int, most: int) -> list[float]:
@@ -210,8 +217,8 @@ def _evenly(count: int, most: int) -> list[float]:
 
 def _bar(log: float | None, low: int, high: int, panel: int, draw: Callable[[float], str]) -> str:
     """A bar and its figure, `panel` columns wide."""
-    if log is None:
-        return pad(_("none"), panel)
+    if log is None or not math.isfinite(log):
+        return pad("0" if log == -math.inf else _("not finite"), panel)
     length = (panel - FIGURE) * (log - low) / max(1, high - low)
     return pad(f"{draw(length)} {10**log:.1e}", panel)
 

@@ -19,7 +19,7 @@ from mnist_depth.translation import translate as _
 def search(words: list[str], values: flags.FlagValues) -> int:
     """Search learning rate, weight decay and chosen fields; print the best trials."""
     if words:
-        raise UserError(f"search takes flags only, not {words[0]!r}")
+        raise UserError("{command} takes flags only, not {word}", command="search", word=repr(words[0]))
     seed = flags.config_overrides(values).get("seed", 0)
     settings = searches.SearchSettings(values.trials, values.rounds, values.sampler, values.halving, seed)
     return search_study("search", settings, values)
@@ -66,7 +66,8 @@ def _winner(config: RunConfig, session: Session) -> str:
 
     folder = session.options.folder_of(config)
     score_on_test(folder, session.options.data_dir)
-    return f"Winner on the test split: {float(read_run(folder).done['metrics']['test_accuracy']):.2%} ({folder})"
+    accuracy = float(read_run(folder).done["metrics"]["test_accuracy"])
+    return _("Winner on the test split: {accuracy:.2%} ({folder})", accuracy=accuracy, folder=folder)
 
 
 def _show_plan(typical: RunConfig, settings: searches.SearchSettings, session: Session) -> int:
@@ -75,8 +76,14 @@ def _show_plan(typical: RunConfig, settings: searches.SearchSettings, session: S
 
     time = minutes_text(settings.rounds * minutes([typical] * settings.trials, session.options.workers))
     disk = settings.rounds * settings.trials * megabytes([typical], session.options)
-    amount = (
-        f"{settings.rounds} rounds of {settings.trials} runs such as {session.options.folder_of(typical).parent.name}"
+    text = _(
+        "{folder}: {rounds} rounds of {trials} runs such as {name}, {time}, {disk:.0f} MB; nothing was written.",
+        folder=session.folder,
+        rounds=settings.rounds,
+        trials=settings.trials,
+        name=session.options.folder_of(typical).parent.name,
+        time=time,
+        disk=disk,
     )
-    print(f"{session.folder}: {amount}, about {time} and {disk:.0f} MB; nothing was written.")
+    print(text)
     return 0

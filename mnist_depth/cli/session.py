@@ -90,7 +90,8 @@ class Session:
         except (UserError, OSError) as error:
             if self.complete:
                 raise
-            print(f"mnist_depth: {error}", file=sys.stderr)
+            text = error.text(_) if isinstance(error, UserError) else error
+            print(f"mnist_depth: {text}", file=sys.stderr)
 
     def conclude(self, chosen: Study, runs: Sequence[RunRecord]) -> None:
         """Print the table and verdicts of these runs; write the folder's report and the board's summaries."""
@@ -117,7 +118,7 @@ class Session:
         if not runs:
             return
         for run in runs[:max_listed]:
-            print(f"{run.folder}: {run.status}, {output.scores_of(run)}")
+            print(f"{run.folder}: {_(run.status)}, {output.scores_of(run)}")
         if len(runs) > 1:
             print(f"\n{output.results_table(output.overview_of(runs), output.terminal_width())}\n")
         self._write_board_pages()
@@ -151,8 +152,9 @@ class Session:
         for outcome in (outcome for result in self.results for outcome in result.of("failed")):
             print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
         stopped = any(result.of("stopped") for result in self.results)
-        what = "stopped" if stopped else "some runs failed (see above)"
-        print(f"mnist_depth: {what}; to go on where it stopped, run: {again}", file=sys.stderr)
+        what = _("stopped") if stopped else _("some runs failed (see above)")
+        text = _("{what}; to go on where it stopped, run: {command}", what=what, command=again)
+        print(f"mnist_depth: {text}", file=sys.stderr)
         return INCOMPLETE
 
 

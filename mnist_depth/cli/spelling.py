@@ -36,6 +36,11 @@ def value(field: str, text: str) -> str:
     return f"{known(base, [*REGISTRIES[field], *ALIASES.get(field, {})])}{colon}{arguments}"
 
 
+def is_known(field: str, text: str) -> bool:
+    """Whether this is a value of the field's registry, in any spelling."""
+    return value(field, text).partition(":")[0] in {*REGISTRIES[field], *ALIASES.get(field, {})}
+
+
 def choices(text: str) -> str:
     """The text of --choose with the registries' spelling of fields and values."""
     parts = []

@@ -21,7 +21,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
     if len(words) > 1:
-        raise UserError(f"study takes one name, not {' '.join(words)!r}")
+        raise UserError("study takes one name, not {words}", words=repr(" ".join(words)))
     chosen, overrides = STUDIES[name], flags.config_overrides(values)
     if chosen.search:
         if values.seeds is not None:
@@ -47,7 +47,7 @@ def study(words: list[str], values: flags.FlagValues) -> int:
 def train(words: list[str], values: flags.FlagValues) -> int:
     """Train one run from flags, or every combination of --choose with every seed."""
     if words:
-        raise UserError(f"train takes flags only, not {words[0]!r}")
+        raise UserError("{command} takes flags only, not {word}", command="train", word=repr(words[0]))
     overrides = flags.config_overrides(values)
     choices = parse_choices(values.choose)
     grid({"dataset": ANY_DATASET, **overrides}, choices)

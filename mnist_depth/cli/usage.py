@@ -30,8 +30,7 @@ def usage(words: Iterable[str]) -> str:
     In the language of `--language` among the words, or else of the locale.
     """
     words = list(words)
-    given = re.search(rf"--?language[= ]({'|'.join(LANGUAGES)})\b", " ".join(words))
-    activate(given[1] if given else from_environment())
+    activate(language_of(words))
     start = _("usage")
     name = next((word for word in words if word in COMMANDS), None)
     if name:
@@ -45,6 +44,12 @@ def usage(words: Iterable[str]) -> str:
     examples = [f"  {example:<57} {_(what)}" for example, what in EXAMPLES]
     common = [f"  --{name:<12} {re.split('; |[.] ', _help_of(name))[0]}" for name in COMMON]
     return "\n".join([head, *lines, "", *examples, "", *common, "", _(MORE)])
+
+
+def language_of(words: Iterable[str]) -> str:
+    """The language of `--language` among the words, or else of the locale; before flags are parsed."""
+    given = re.search(rf"--?language[= ]({'|'.join(LANGUAGES)})\b", " ".join(words))
+    return given[1] if given else from_environment()
 
 
 def _flags_of(groups: Iterable[str]) -> str:

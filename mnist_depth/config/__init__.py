@@ -118,7 +118,7 @@ class RunConfig:
     def named(self, name: str) -> tuple[str, tuple[Any, ...]]:
         """The name of a registry's entry in field `name`, and all its arguments."""
         value = getattr(self, name)
-        return split_name(value)[0], lookup(REGISTRIES[name], value, name)[1]
+        return split_name(value)[0], lookup(REGISTRIES[name], value, name, ALIASES.get(name, ()))[1]
 
     @property
     def slug(self) -> str:
@@ -209,7 +209,7 @@ def _canonical(field_name: str, value: str) -> str:
     """The one spelling of a registry's name and arguments: no alias, no argument that is the default anyway."""
     registry = REGISTRIES[field_name]
     value = ALIASES.get(field_name, {}).get(value, value)
-    entry, arguments = lookup(registry, value, field_name)
+    entry, arguments = lookup(registry, value, field_name, ALIASES.get(field_name, ()))
     while arguments and arguments[-1] == entry.arguments[len(arguments) - 1]:
         arguments = arguments[:-1]
     base = split_name(value)[0]

@@ -39,15 +39,17 @@ def _check_ranges(config: RunConfig) -> None:
     _check_range("depth", config.depth, 1, 999)
     for name in ("learning_rate", "pretraining_learning_rate"):
         if not 0 < getattr(config, name) < math.inf:
-            raise UserError(f"{name} must be a positive number, not {getattr(config, name)}")
+            raise UserError("{name} must be a positive number, not {value}", name=name, value=getattr(config, name))
     for name in ("bias_std", "weight_decay", "clip_norm"):
         if not 0 <= getattr(config, name) < math.inf:
-            raise UserError(f"{name} must be zero or a positive number, not {getattr(config, name)}")
+            raise UserError(
+                "{name} must be zero or a positive number, not {value}", name=name, value=getattr(config, name)
+            )
     for spec in fields(config):
         if spec.type == "float":
             _check_largest(spec.name, getattr(config, spec.name))
     if not 0 <= config.dropout < 1:
-        raise UserError(f"dropout must be at least 0 and below 1, not {config.dropout}")
+        raise UserError("dropout must be at least 0 and below 1, not {value}", value=config.dropout)
     _check_range("seed", config.seed, 0, 2**31 - 1)
     _check_range("train_examples", config.train_examples, 0, 10_000_000)
 
@@ -144,7 +146,13 @@ def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise UserError(f"{name} must be a whole number from {low} to {high}, not {shown(value)}")
+        raise UserError(
+            "{name} must be a whole number from {low} to {high}, not {value}",
+            name=name,
+            low=low,
+            high=high,
+            value=shown(value),
+        )
 
 
 def _check_largest(name: str, value: float) -> None:

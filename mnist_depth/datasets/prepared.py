@@ -60,15 +60,15 @@ def _prepared(name: str, data_dir: str | None) -> Path | None:
 def _fetch(name: str, data_dir: str | None) -> str | None:
     """Let tensorflow-datasets download and prepare; return the error, or None on success."""
     if str(_tfds_dir(data_dir)).startswith("~"):
-        return "this user has no home folder to keep it in"
+        return _("this user has no home folder to keep it in")
     if not _reachable(SERVERS[name]):
-        return "its server cannot be reached"
+        return _("its server cannot be reached")
     code = "import sys, tensorflow_datasets as t; t.builder(sys.argv[1], data_dir=sys.argv[2]).download_and_prepare()"
     command = [sys.executable, "-c", code, name, str(_tfds_dir(data_dir))]
     try:
         done = subprocess.run(command, capture_output=True, timeout=FETCH_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return f"fetching it took longer than {FETCH_SECONDS:.0f} s"
+        return _("fetching it took longer than {seconds:.0f} s", seconds=FETCH_SECONDS)
     if done.returncode == 0:
         return None
     return f"fetching it failed ({last_line(done.stderr.decode(errors='replace'))[:200]})"

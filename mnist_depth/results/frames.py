@@ -65,10 +65,12 @@ def runs(logdir: str | os.PathLike[str]) -> Runs:
     """
     root = local_path(logdir, "runs")
     if not root.exists():
-        raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
+        raise UserError("{root} does not exist; name a folder that holds runs, such as logs/depth9", root=root)
     found = find_trainings(root)
     if not found:
-        raise UserError(f"no readable run at or below {root}; train one first, or name another folder")
+        raise UserError(
+            "no readable run at or below {root}{found}; train one first, or name another folder", root=root, found=""
+        )
     return Runs(found)
 
 

@@ -46,11 +46,13 @@ def write_report(
 def read(root: Path) -> tuple[list[TrainingRecord], list[str]]:
     """The readable runs at or below a folder and a note about each other one. Raises UserError where there is none."""
     if not root.exists():
-        raise UserError(f"{root} does not exist; name a folder that holds runs, such as logs/depth9")
+        raise UserError("{root} does not exist; name a folder that holds runs, such as logs/depth9", root=root)
     runs, notes = read_runs(root)
     if not runs:
         found = f" ({notes[0]})" if notes else ""
-        raise UserError(f"no readable run at or below {root}{found}; train one first, or name another folder")
+        raise UserError(
+            "no readable run at or below {root}{found}; train one first, or name another folder", root=root, found=found
+        )
     return runs, notes
 
 
@@ -87,7 +89,7 @@ def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
     """The HTML file to write and the folder for what it links to, which is made, and the figures' in it."""
     given, out = out, root / "report" if out is None else out
     if out.suffix not in ("", ".html") and not out.is_dir():
-        raise UserError(f"the page is HTML: name a folder, or a file that ends in .html, not {out}")
+        raise UserError("the page is HTML: name a folder, or a file that ends in .html, not {out}", out=out)
     target, files = (out, out.with_name(f"{out.stem}_files")) if out.suffix == ".html" else (out / "report.html", out)
     if not is_inside(files / "figures", files if given else root):
         raise UserError(f"{files / 'figures'} leads elsewhere through a link; remove the link or name another folder")

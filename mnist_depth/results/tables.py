@@ -41,6 +41,7 @@ HEADINGS = {
     "dz_last": mark("gradient, last layer"),
     "dz_ratio": mark("gradient, first / last layer"),
     "seconds": mark("seconds"),
+    "dataset": mark("dataset"),
     "activation": mark("activation"),
     "initializer": mark("initializer"),
     "initialization": mark("initialization"),
@@ -50,6 +51,16 @@ HEADINGS = {
     "wiring": mark("wiring"),
     "dropout": mark("dropout"),
     "learning_rate": mark("learning rate"),
+    "batch_norm": mark("batch norm"),
+    "pretraining": mark("pretraining"),
+    "logits_activation": mark("logits activation"),
+    "bias_std": mark("bias std"),
+    "batch_size": mark("batch size"),
+    "epochs": mark("epochs"),
+    "train_examples": mark("train examples"),
+    "weight_decay": mark("weight decay"),
+    "clip_norm": mark("clip norm"),
+    "seed": mark("seed"),
 }
 """Names of columns and axes, as people read them."""
 

@@ -20,6 +20,8 @@ from mnist_depth.plan import Plan, plan_of
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.environment import cores
 from mnist_depth.training.options import DEFAULTS, RunOptions
+from mnist_depth.translation import plural
+from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     from mnist_depth.sweeps.worker import Options
@@ -98,12 +100,12 @@ def measured_rate() -> Rates:
     out = np.empty_like(left)
 
     def multiply() -> float:
-        for _ in range(50):
+        for _turn in range(50):
             np.matmul(left, right, out=out)
         return 50.0 * 2 * side**3
 
     def turn() -> float:
-        for _ in range(20_000):
+        for _turn in range(20_000):
             pass
         return 20_000.0
 
@@ -176,10 +178,10 @@ def _bytes(config: RunConfig, plan: Plan, options: RunOptions) -> float:
 
 
 def minutes_text(value: float) -> str:
-    """`under a minute`, `3 min`, `1.5 h`."""
+    """`less than a minute`, `about 3 min`, `about 1.5 h`."""
     if value < 1:
-        return "under a minute"
-    return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
+        return _("less than a minute")
+    return _("about {count:.0f} min", count=value) if value < 90 else _("about {count:.1f} h", count=value / 60)
 
 
 def plan_text(configs: Sequence[RunConfig], options: Options) -> str:
@@ -187,6 +189,11 @@ def plan_text(configs: Sequence[RunConfig], options: Options) -> str:
     folder = options.logdir / options.study
     lines = [f"{folder}:", *(f"  {options.folder_of(config).relative_to(folder)}" for config in configs)]
     disk = megabytes(configs, options)
-    runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
-    total = f"{runs}, about {minutes_text(minutes(configs, options.workers))} and {disk:.0f} MB"
-    return "\n".join([*lines, f"{total}; nothing was written."])
+    total = plural(
+        "{count} run, {time}, {disk:.0f} MB; nothing was written.",
+        "{count} runs, {time}, {disk:.0f} MB; nothing was written.",
+        len(configs),
+        time=minutes_text(minutes(configs, options.workers)),
+        disk=disk,
+    )
+    return "\n".join([*lines, total])

@@ -24,7 +24,9 @@ def parse_choices(text: str) -> dict[str, list[Any]]:
     for part in filter(None, text.split(";")):
         name, equals, values = part.partition("=")
         if not equals or name not in FIELDS or name == "seed":
-            raise UserError(f"--choose takes FIELD=VALUE,VALUE;..., with a field of the config, not {part!r}")
+            raise UserError(
+                "--choose takes FIELD=VALUE,VALUE;..., with a field of the config, not {part}", part=repr(part)
+            )
         kind = {"int": int, "float": float, "str": str}[str(FIELDS[name].type)]
         try:
             choices[name] = [kind(value) for value in values.split(",")]

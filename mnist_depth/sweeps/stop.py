@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mnist_depth.runtime import signals
+from mnist_depth.translation import mark
+from mnist_depth.translation import translate as _
 
-STOPPING = b"mnist_depth: stopping; every run writes what it has, which takes some seconds (again: at once)\n"
+STOPPING = mark("stopping; every run writes what it has, which takes some seconds (Ctrl-C again stops at once)")
 
 
 class StopRequest:
@@ -36,13 +38,14 @@ def stop_requests(logdir: Path) -> Iterator[StopRequest]:
     Signals that the process ignores stay ignored; outside of the main thread, where Python delivers none, all stay.
     """
     request = StopRequest(logdir)
+    line = f"mnist_depth: {_(STOPPING)}\n".encode()
 
     def handle(number: int, _: object) -> None:
         if request.asked:
             signals.interrupt(number)
         request.ask()
         with contextlib.suppress(OSError):
-            os.write(2, STOPPING)  # the signal may have interrupted a print
+            os.write(2, line)  # the signal may have interrupted a print
 
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, handle) for number in signals.wanted() if in_main_thread}

@@ -95,7 +95,7 @@ def test_a_plan_names_every_folder_time_and_disk() -> None:
     assert "MB" in text
 
 
-@pytest.mark.parametrize(("minutes", "text"), [(0.2, "under a minute"), (3.4, "3 min"), (120, "2.0 h")])
+@pytest.mark.parametrize(("minutes", "text"), [(0.2, "less than a minute"), (3.4, "about 3 min"), (120, "about 2.0 h")])
 def test_minutes_are_said_in_words(minutes: float, text: str) -> None:
     assert cost.minutes_text(minutes) == text
 

@@ -203,7 +203,8 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     out, err = running.communicate(timeout=120)
     assert running.returncode == 1
     assert "stopped" in out
-    assert err == "mnist_depth: stopping; every run writes what it has, which takes some seconds (again: at once)\n"
+    text = "stopping; every run writes what it has, which takes some seconds (Ctrl-C again stops at once)"
+    assert err == f"mnist_depth: {text}\n"
     with _start(tmp_path) as second:
         assert second.wait(240) == 0
     assert _outcomes(tmp_path, GATES) == undisturbed
