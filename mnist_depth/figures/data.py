@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -125,13 +126,10 @@ class Training:
         return [name for name in nested(self.known_layers, sorted(measured, key=natural)) if name in measured]
 
     @cached_property
-    def quantities(self) -> list[str]:
-        """The quantities that were measured of two layers or more, in the order of QUANTITIES."""
-        counts: dict[str, int] = {}
-        for split, tag in self.series:
-            if split == "train" and layer_of(tag) is not None:
-                counts[tag.partition("/")[0]] = counts.get(tag.partition("/")[0], 0) + 1
-        return [name for name in QUANTITIES if counts.get(name, 0) > 1]
+    def quantities(self) -> dict[str, int]:
+        """The quantities that were measured of two layers or more, in the order of QUANTITIES: name -> layers."""
+        counts = Counter(tag.partition("/")[0] for split, tag in self.series if split == "train" and layer_of(tag))
+        return {name: counts[name] for name in QUANTITIES if counts[name] > 1}
 
     def histograms_of(self, subject: str) -> dict[str, Mapping[int, Bars]]:
         """Layer -> step -> histogram of a subject, of the layers that have any."""
@@ -186,6 +184,18 @@ def curve_of(tag: str) -> str | None:
     if "/" in tag or tag.startswith(NO_CURVES):
         return None
     return next((name for name in CURVES if tag.endswith(name)), None)
+
+
+def quantities_of(trainings: Collection[Training]) -> list[str]:
+    """What was measured of some training, the most informative first.
+
+    The gradient of the signal comes later where that of the kernels is known of more than twice as many layers, as in
+    models of blocks with layers inside.
+    """
+    counts = {name: sum(training.quantities.get(name, 0) for training in trainings) for name in QUANTITIES}
+    most = max(counts["probe_gradient_norm"], counts["gradient_norm"])
+    names = [name for name in QUANTITIES if counts[name]]
+    return sorted(names, key=lambda name: name == "pre_activation_gradient_norm" and 2 * counts[name] < most)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -16,7 +16,7 @@ from mnist_depth import theory
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.figures.arrangement import MAX_MAPS, color_limits, layer_by_step
 from mnist_depth.figures.axes import common_epoch, moment_title
-from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training
+from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training, quantities_of
 from mnist_depth.figures.grids import border_of, grid_of
 from mnist_depth.figures.style import drawn, lines
 from mnist_depth.figures.trainings import from_record
@@ -262,10 +262,10 @@ def _of_measured(name: str, found: Any) -> Training:
 
 
 def _quantity(wanted: str | None, trainings: Sequence[Training]) -> str:
-    """The quantity that was asked for, or the first of QUANTITIES that was measured of two layers or more."""
+    """The quantity that was asked for, or the most informative one that was measured."""
     if wanted is not None and wanted not in QUANTITIES:
         raise unknown("quantity", wanted, QUANTITIES)
-    measured = [name for name in QUANTITIES if any(name in training.quantities for training in trainings)]
+    measured = quantities_of(trainings)
     if not measured or wanted not in (None, *measured):
         raise UserError(
             f"{wanted or 'a quantity of layers'} was not measured; measured: {', '.join(measured) or 'none'}"

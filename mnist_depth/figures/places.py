@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,21 @@ def places_of(models: Sequence[Sequence[str]]) -> Places:
         [str(place + 1) for place in range(len(deepest))],
         [[*model, *[""] * (len(deepest) - len(model))] for model in models],
     )
+
+
+def are_variants(models: Sequence[Sequence[str]]) -> bool:
+    """Whether models share most of their layers, apart from the numbers that Keras counts on within a session.
+
+    >>> are_variants([["dense", "dense_1"], ["dense_7", "dense_8"]]), are_variants([["dense"], ["lstm"]])
+    (True, False)
+    """
+    return places_of([_renumbered(model) for model in models]).is_shared
+
+
+def _renumbered(model: Sequence[str]) -> list[str]:
+    """Names whose last numbers are replaced by counts within the model."""
+    bases = [re.sub(r"_\d+$", "", name) for name in model]
+    return [f"{base}_{bases[:place].count(base)}" for place, base in enumerate(bases)]
 
 
 def _merged(models: Iterable[Sequence[str]]) -> list[str]:

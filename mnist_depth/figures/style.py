@@ -98,12 +98,12 @@ def looks_of(firsts: Sequence[str], rests: Sequence[str]) -> list[tuple[str, str
     """
     shapes = {rest: place for place, rest in enumerate(dict.fromkeys(rests))}
     places = [shapes[rest] for rest in rests]
+    colors = _colors(firsts)
     if len(shapes) == 1:
         places = list(range(len(firsts)))
     elif len(shapes) > len(MARKERS):
-        places = [firsts[:place].count(first) for place, first in enumerate(firsts)]
-    colors = zip(_colors(firsts), places, strict=True)
-    return [(color, MARKERS[place % len(MARKERS)]) for color, place in colors]
+        places = [colors[:place].count(color) for place, color in enumerate(colors)]
+    return [(color, MARKERS[place % len(MARKERS)]) for color, place in zip(colors, places, strict=True)]
 
 
 def _colors(values: Sequence[str]) -> list[str]:

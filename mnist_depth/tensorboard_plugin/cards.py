@@ -8,15 +8,18 @@ from typing import Any
 
 from mnist_depth.diagnosis import HEALTHY
 from mnist_depth.figures.data import Training
-from mnist_depth.figures.places import places_of
+from mnist_depth.figures.places import are_variants
 from mnist_depth.figures.style import Line, lines, plain
 from mnist_depth.results.diagnosis import localized
 from mnist_depth.summaries.tags import VERDICT
 from mnist_depth.tensorboard_plugin.data import Found, Source
 from mnist_depth.translation import language
 
+MAX_DIFFERENT = 12
+"""Lines of different models that are all drawn at first."""
+
 MAX_AT_FIRST = 6
-"""Lines that are drawn at first where the models differ: the newest and those with the worst verdicts."""
+"""Lines that are drawn at first where there are more: the newest and those with the worst verdicts."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def _card(source: Source, line: Line, members: Sequence[Found], written: Mapping
 
 def hidden_at_first(cards: Sequence[Card], trainings: Sequence[Training]) -> list[str]:
     """Keys of the lines that are not drawn until the user asks for them: none in a study or of variants of a model."""
-    if len(cards) <= MAX_AT_FIRST or all(card.line.study for card in cards):
+    if len(cards) <= MAX_DIFFERENT or all(card.line.study for card in cards):
         return []
-    if places_of([training.layers for training in trainings]).is_shared:
+    if are_variants([training.layers for training in trainings]):
         return []
     return [card.key for card in cards[MAX_AT_FIRST:]]

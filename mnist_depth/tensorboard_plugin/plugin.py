@@ -95,7 +95,7 @@ class DepthPlugin(base_plugin.TBPlugin):
 
     def _state(self, request: wrappers.Request) -> dict[str, Any]:
         """The available choices, and a card per configuration."""
-        from mnist_depth.figures.data import QUANTITIES, SUBJECTS
+        from mnist_depth.figures.data import QUANTITIES, SUBJECTS, quantities_of
         from mnist_depth.tensorboard_plugin.cards import cards_of, hidden_at_first
 
         found, trainings, count = self._chosen(request)
@@ -104,7 +104,7 @@ class DepthPlugin(base_plugin.TBPlugin):
         at_first = hidden_at_first(cards, trainings)
         hidden = _hidden(request) if request.args.get("hidden") else at_first
         drawn = [place for card in cards if card.key not in hidden for place in card.line.members] or range(len(found))
-        quantities = [name for name in QUANTITIES if any(name in trainings[place].quantities for place in drawn)]
+        quantities = quantities_of([trainings[place] for place in drawn])
         subjects = self._source.subjects([found[place] for place in drawn], *where)
         return {
             "version": self._source.version(*where),

@@ -15,7 +15,7 @@ from mnist_depth.figures.arrangement import (
     moments,
     profile,
 )
-from mnist_depth.figures.data import Series, Training, epoch_of
+from mnist_depth.figures.data import Series, Training, epoch_of, quantities_of
 from mnist_depth.figures.trainings import PREDICTED, from_record
 
 from ..summaries.fabricated import STEPS, STEPS_PER_EPOCH, make_run, steps_and_values
@@ -86,7 +86,17 @@ def test_a_layer_without_a_quantity_leaves_a_gap_on_the_common_axis() -> None:
     found = profile([mixed], "gradient_norm")
     assert found.layers == ["conv", "norm", "head"]
     assert np.isnan(found.values[0][0]).tolist() == [False, True, False]
-    assert mixed.quantities == ["gradient_norm"], "one layer alone is no profile"
+    assert mixed.quantities == {"gradient_norm": 2}, "one layer alone is no profile"
+
+
+def test_the_first_quantity_is_one_of_most_layers() -> None:
+    one = series((1, 1.0))
+    signal = {("train", f"{PREDICTED}/{layer}"): one for layer in ("stem", "head")}
+    kernels = {("train", f"gradient_norm/{layer}/kernel"): one for layer in "abcde"}
+    assert quantities_of([Training("blocks", signal | kernels)]) == ["gradient_norm", PREDICTED]
+    some = dict([*kernels.items()][:4])
+    assert quantities_of([Training("plain", signal | some)]) == [PREDICTED, "gradient_norm"]
+    assert quantities_of([]) == []
 
 
 def test_moments_are_few_and_keep_both_ends() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mnist_depth.figures.places import nested, places_of
+from mnist_depth.figures.places import are_variants, nested, places_of
 from mnist_depth.figures.trainings import from_record
 from mnist_depth.records import read_gauge
 
@@ -38,6 +38,12 @@ def test_models_with_other_names_begin_at_one_each() -> None:
 def test_layers_of_studies_whose_numbers_have_other_widths_lie_at_their_depth() -> None:
     found = places_of([study(2), [f"layer_{place:03d}" for place in range(1, 101)]])
     assert found.layers[0][:3] == ["layer_01", "layer_02", ""]
+
+
+def test_models_that_keras_numbered_on_are_variants_of_one() -> None:
+    assert are_variants([["flatten", "dense", "dense_1"], ["flatten_4", "dense_9", "dropout_2", "dense_10"]])
+    assert are_variants([study(3), study(9)])
+    assert not are_variants([["conv2d", "conv2d_1", "dense"], ["embedding_3", "lstm_3", "dense_5"]])
 
 
 def test_layers_inside_others_follow_them() -> None:

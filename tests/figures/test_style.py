@@ -34,6 +34,11 @@ def test_lines_of_one_color_have_different_markers_and_labels() -> None:
     assert len({line.color for line in lines(trainings(*fields), "depth")}) == 3
 
 
+def test_lines_of_one_color_have_different_markers_where_there_are_more_lines_than_both() -> None:
+    found = lines(trainings(*({"name": f"model {place}"} for place in range(40))), "name")
+    assert len({(line.color, line.marker) for line in found}) == 40
+
+
 def test_what_follows_from_another_field_is_no_difference_of_its_own() -> None:
     rates = {"sgd": 0.1, "adam": 0.001}
     fields = [{"activation": a, "optimizer": o, "learning_rate": rates[o]} for a in ("relu", "tanh") for o in rates]
