@@ -46,13 +46,13 @@ def probe_facts(
             return ProbeFacts(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ProbeFacts(data, _output(model, x, y, loss, measured))
+            return ProbeFacts(data, _output(model, x, loss, measured))
     except Exception:  # a probe may be anything, and the model is foreign code
         return ProbeFacts()
 
 
-def _output(model: keras.Model, x: Any, y: Any, loss: Loss | None, measured: Measurement | None) -> Output:
+def _output(model: keras.Model, x: Any, loss: Loss | None, measured: Measurement | None) -> Output:
     if measured is None:
         return output_of_last_layer(model, loss)
     with random_streams(), unchanged(plain_variables(model)), keras.StatelessScope():
-        return output_and_loss(model, model_layers(model, measured), x, y, loss)
+        return output_and_loss(model, model_layers(model, measured), x, loss)
