@@ -1,7 +1,8 @@
 """One call per figure, for runs of a study, folders of gauges, a `Measurement` or a `Diagnosis`.
 
 Every function returns a figure and changes no global state: a plotly figure in a notebook, a matplotlib figure
-(`savefig` writes PDF, SVG, PNG and PGF) elsewhere, for `interactive=False` and if `ax` is given.
+(`savefig` writes PDF, SVG, PNG and PGF) elsewhere, for `interactive=False` and if `ax` is given. A matplotlib figure
+shows as many configurations as look different; its title says so if these are not all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mnist_depth.figures.arrangement import MAX_MAPS, color_limits, layer_by_ste
 from mnist_depth.figures.axes import common_epoch, moment_title
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training, quantities_of
 from mnist_depth.figures.grids import border_of, grid_of
-from mnist_depth.figures.style import drawn, lines
+from mnist_depth.figures.style import Line, distinct, drawn
 from mnist_depth.figures.trainings import from_record
 from mnist_depth.files import local_path
 from mnist_depth.records import RunRecord, TrainingRecord, find_trainings
@@ -56,12 +57,13 @@ def by_layer(
         return plotly.figure(plotly.profile_figure(trainings, quantity, color_by))
     from mnist_depth.figures import static
 
-    figure, ax = _axes(ax)
-    trainings, groups = drawn(trainings, color_by, lambda one: quantity in one.quantities)
+    own, (figure, ax) = ax is None, _axes(ax)
+    few, groups, note = distinct([one for one in trainings if quantity in one.quantities], color_by)
+    trainings, groups = (few, groups) if note else drawn(trainings, color_by, lambda one: quantity in one.quantities)
     shown = static.draw_profile(ax, trainings, groups, quantity, step)
     if shown.steps:
-        ax.set_title(moment_title(shown.steps[0], common_epoch(trainings)), fontsize="medium")
-    return _with_legend(figure, ax)
+        note = "; ".join(filter(None, [moment_title(shown.steps[0], common_epoch(trainings)), note]))
+    return _named(figure, ax, groups, note, own=own)
 
 
 def by_step(
@@ -115,9 +117,10 @@ def distributions(
         return plotly.figure(plotly.distributions_figure(trainings, subject, color_by))
     from mnist_depth.figures import static
 
-    figure, ax = _axes(ax, tall=1.2)
-    static.draw_distributions(ax, trainings, lines(trainings, color_by), subject, step)
-    return _with_legend(figure, ax)
+    own, (figure, ax) = ax is None, _axes(ax, tall=1.2)
+    trainings, groups, note = distinct(trainings, color_by, markers=False)
+    static.draw_distributions(ax, trainings, groups, subject, step)
+    return _named(figure, ax, groups, note, own=own)
 
 
 def curves(
@@ -145,9 +148,10 @@ def curves(
         return plotly.figure(plotly.curves_figure(trainings, color_by))
     from mnist_depth.figures import static
 
-    figure, ax = _axes(ax)
-    static.draw_curves(ax, trainings, lines(trainings, color_by), name, splits)
-    return _with_legend(figure, ax)
+    own, (figure, ax) = ax is None, _axes(ax)
+    trainings, groups, note = distinct(trainings, color_by)
+    static.draw_curves(ax, trainings, groups, name, splits)
+    return _named(figure, ax, groups, note, own=own)
 
 
 def grid(
@@ -195,9 +199,9 @@ def phase_diagram(
         return plotly.figure(phase_figure(found, border))
     from mnist_depth.figures.static_grids import color_bar, draw_phase_diagram
 
-    drawn, ax = _axes(ax)
+    own, (drawn, ax) = ax is None, _axes(ax)
     color_bar(drawn, draw_phase_diagram(ax, found, border), ax, figure.replace("_", " "), share=found.is_share)
-    return _with_legend(drawn, ax)
+    return _named(drawn, ax, own=own)
 
 
 def _axes(ax: Axes | None, tall: float = 1.0) -> tuple[Any, Axes]:
@@ -210,13 +214,15 @@ def _axes(ax: Axes | None, tall: float = 1.0) -> tuple[Any, Axes]:
     return figure, made
 
 
-def _with_legend(figure: Any, ax: Axes) -> Any:
-    """The figure with a legend on these axes where something on them has a label."""
+def _named(figure: Any, ax: Axes, groups: Sequence[Line] = (), title: str = "", *, own: bool) -> Any:
+    """The figure with a title and a legend; `own` if these are not axes of the caller."""
     from mnist_depth.figures.canvas import own_style
+    from mnist_depth.figures.legends import legend
 
     with own_style():
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize="small")
+        if title:
+            ax.set_title(title, fontsize="medium")
+        legend(figure if own else None, ax, groups)
     return figure
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mnist_depth.figures.data import Training
+from mnist_depth.translation import translate as _
 
 COLOR_OF: dict[str, str] = {
     "sigmoid": "#d1495b",
@@ -50,6 +51,10 @@ class Line:
     members: tuple[int, ...]
     """Places in the list of trainings."""
     study: str = ""
+    color_text: str = ""
+    """What the color means."""
+    marker_text: str = ""
+    """What the marker means."""
 
 
 def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[Line]:
@@ -69,9 +74,46 @@ def lines(trainings: Sequence[Training], color_by: str = "activation") -> list[L
         [" ".join(f"{name}={one.fields.get(name)}" for name in rest) for one in firsts],
     )
     return [
-        Line(label, color, marker, tuple(places), str(trainings[places[0]].fields.get("study", "")))
-        for label, (color, marker), places in zip(_labels(firsts), looks, groups.values(), strict=True)
+        Line(
+            label,
+            color,
+            marker,
+            tuple(places),
+            str(first.fields.get("study", "")),
+            _word(color_by, first.fields[color_by]) if color_by in first.fields else first.name,
+            ", ".join(_word(name, first.fields.get(name)) for name in rest),
+        )
+        for label, (color, marker), places, first in zip(_labels(firsts), looks, groups.values(), firsts, strict=True)
     ]
+
+
+def distinct(
+    trainings: Sequence[Training], color_by: str, *, markers: bool = True
+) -> tuple[list[Training], list[Line], str]:
+    """As many lines as look different, evenly spaced among all, their trainings, and a note if these are not all.
+
+    Without `markers` only colors distinguish lines.
+    """
+    groups = lines(trainings, color_by)
+    firsts = list({line.color_text: line for line in groups}.values())
+    rests = {line.marker_text for line in groups}
+    if not markers:
+        chosen = _spaced(firsts, len(COLORS))
+    elif len(firsts) <= len(COLORS) and len(rests) <= len(MARKERS):
+        chosen = groups
+    else:
+        chosen = _spaced(groups, len(MARKERS))
+    if len(chosen) == len(groups):
+        return list(trainings), groups, ""
+    kept = [trainings[place] for line in chosen for place in line.members]
+    named = [replace(line, label=whole.label) for line, whole in zip(lines(kept, color_by), chosen, strict=True)]
+    return kept, named, _("{shown} of {count} configurations", shown=len(chosen), count=len(groups))
+
+
+def _spaced(groups: Sequence[Line], count: int) -> list[Line]:
+    """At most `count` of these, evenly spaced, the first and the last among them."""
+    last = len(groups) - 1
+    return [groups[round(place * last / max(1, count - 1))] for place in range(count)] if last >= count else [*groups]
 
 
 def drawn(
@@ -150,7 +192,7 @@ def telling_fields(trainings: Sequence[Training]) -> list[str]:
 
 def _follows(effect: Sequence[str], cause: Sequence[str]) -> bool:
     pairs = set(zip(cause, effect, strict=True))
-    return len(pairs) == len({one for one, _ in pairs})
+    return len(pairs) == len({one for one, _effect in pairs})
 
 
 def _word(name: str, value: Any) -> str:

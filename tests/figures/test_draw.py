@@ -45,6 +45,16 @@ def _lines(axes: Axes) -> dict[str, Any]:
     return {str(line.get_label()): line for line in axes.get_lines()}
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Three activations at nine depths."""
+    logdir = tmp_path_factory.mktemp("logs")
+    for activation in ("relu", "sigmoid", "tanh"):
+        for depth in range(2, 11):
+            write_run(logdir, RunConfig(activation=activation, depth=depth), study="many")
+    return runs(logdir)
+
+
 def _of_layers(record: Any, step: int) -> list[float]:
     """The signal of layers 1 to 9 at a step, from the record."""
     values = []
@@ -85,6 +95,48 @@ def test_given_axes_are_drawn_on_and_no_global_state_is_touched(found: Runs) -> 
     code = "from mnist_depth import figures; from mnist_depth.results.frames import runs\n"
     code += f"figures.curves(runs({str(found[0].folder)!r}))"
     assert imported(code, {"matplotlib.pyplot", "tensorflow", "plotly"}) == set()
+
+
+def _legend(figure: Any) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_the_legend_lies_below_the_axes_and_inside_the_page(many: Runs) -> None:
+    depths = [f"depth {depth}" for depth in range(2, 11)]
+    for figure, rest in (
+        (figures.by_layer(many, step=0, interactive=False), ["theory"]),
+        (figures.curves(many, interactive=False), ["train", "test"]),
+        (figures.curves(many.where(depth=3), "loss", ["test"], interactive=False), None),
+    ):
+        figure.draw_without_rendering()
+        (legend,), (axes, *_) = figure.legends, figure.axes
+        box = legend.get_window_extent()
+        assert box.y1 <= axes.get_tightbbox().y0
+        assert box.x0 >= figure.bbox.x0
+        assert box.x1 <= figure.bbox.x1
+        expected = ["relu", "sigmoid", "tanh"] if rest else ["relu, test", "sigmoid, test", "tanh, test"]
+        assert sorted(_legend(figure)) == sorted([*expected, *(depths + rest if rest else [])])
+
+
+def test_a_figure_has_as_many_lines_as_look_different_and_says_so(many: Runs, tmp_path: Path) -> None:
+    axes = figures.distributions(many, interactive=False).axes[0]
+    assert axes.get_title() == "3 of 27 configurations"
+    for depth in range(2, 22):
+        write_run(tmp_path, RunConfig(depth=depth), study="deep")
+    axes = figures.curves(runs(tmp_path), "loss", ["train"], interactive=False).axes[0]
+    lines = axes.get_lines()
+    assert axes.get_title() == "12 of 20 configurations"
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(lines) == 12
+
+
+def test_given_axes_get_a_legend_only_if_it_fits(many: Runs) -> None:
+    few, full = Figure(figsize=(9, 4)).subplots(1, 2)
+    figures.curves(many.where(depth=3), "loss", ["test"], ax=few)
+    figures.by_layer(many, step=0, ax=full)
+    assert [text.get_text() for text in few.get_legend().get_texts()] == ["relu, test", "sigmoid, test", "tanh, test"]
+    assert full.get_legend() is None
+    assert full.figure.legends == []
 
 
 def test_curves_are_the_mean_over_seeds(found: Runs) -> None:
