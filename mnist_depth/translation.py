@@ -49,6 +49,10 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> str:
     return code if code in LANGUAGES else "en"
 
 
+if os.environ.get(VARIABLES[0]) in LANGUAGES:
+    activate(os.environ[VARIABLES[0]])  # also where no command runs: figures and tables from Python and in notebooks
+
+
 def translate(message: str, **values: Any) -> str:
     """The message in the active language, its placeholders filled with `values`.
 

@@ -79,7 +79,7 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
     elif (path / records.GAUGE).exists():
         record = records.read_gauge(path)
     else:
-        names = f"{records.CONFIG} or {records.GAUGE}"
+        names = f"{records.CONFIG}, {records.GAUGE}"
         raise UserError(
             "{path} is no folder of a training (no {names}); {hint}", path=path, names=names, hint=_runs_below(path)
         )

@@ -157,14 +157,14 @@ def _trend(layers: Sequence[Layer], gradients: Sequence[float | None]) -> Iterat
 def _where(ratio: float, layers: int, gain: Gain | None) -> Message:
     if gain is None:
         return Message(
-            "the first layer's gradient is {ratio:.2g} times the last one's over {layers} layers",
+            "the first layer's gradient is {ratio:.2g} times the last one's after {steps} steps from layer to layer",
             ratio=ratio,
-            layers=layers,
+            steps=layers - 1,
         )
     return Message(
-        "the first layer's gradient is {ratio:.2g} times the last one's over {layers} layers, "
-        "a factor of {gain:.3g} per layer",
+        "the first layer's gradient is {ratio:.2g} times the last one's after {steps} steps from layer to layer, "
+        "a factor of {gain:.3g} per step",
         ratio=ratio,
-        layers=layers,
+        steps=layers - 1,
         gain=gain.value,
     )

@@ -119,7 +119,7 @@ XOR_2 = Study(
 )
 
 XOR_9 = Study(
-    question="Why does XOR get worse, not better, with nine sigmoid layers, and does ReLU repair it?",
+    question="Why does XOR get worse, not better, with nine hidden sigmoid layers, and does ReLU repair it?",
     answer="Nine sigmoid layers do not move from ln 2; ReLU solves XOR from some starts.",
     why=(
         "Nine sigmoid layers pass on so little of the gradient that nothing moves. ReLU passes it on, but "
