@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import string
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +129,15 @@ def test_a_diagnosis_in_the_terminal_is_korean_and_fits(tmp_path: Path) -> None:
     words = [line for line in lines if line and not line.startswith("layer_")]
     assert len(words) > 10
     assert not [line for line in words if re.search(r"[a-z]{3,} [a-z]{3,}", line)], "English words in a row"
+
+
+def test_python_code_follows_the_variable_and_not_the_locale() -> None:
+    code = "from mnist_depth.translation import translate; print(translate('test accuracy'))"
+    for variables, text in (
+        ({"MNIST_DEPTH_LANGUAGE": "ko"}, "테스트 정확도"),
+        ({"LANG": "ko_KR.UTF-8"}, "test accuracy"),
+    ):
+        environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **variables}
+        command = [sys.executable, "-c", code]
+        ended = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
+        assert ended.stdout.strip() == text

@@ -46,7 +46,8 @@ def render(diagnosis: Diagnosis, width: int | None = None, say: Say = str) -> st
     if diagnosis.remedies:
         lines += ["", say(Message("What helps, most effective first:"))]
     for number, remedy in enumerate(diagnosis.remedies, start=1):
-        study = f" {say(Message('Study: {name}', name=remedy.study))}" if remedy.study else ""
+        named = Message("Study: {name}", name=remedy.study)
+        study = f" {say(named)}" if remedy.study else ""
         lines += _wrapped(f"{number}. ", f"{say(remedy.action)}: {_sentence(say(remedy.evidence))}{study}", columns)
     return "\n".join(lines)
 

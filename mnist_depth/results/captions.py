@@ -85,6 +85,8 @@ def of_grid(words: str, grid: Grid, names: tuple[str, str]) -> Caption:
         columns=len(grid.columns),
         extremes=_extremes(grid, [str(value) for value in grid.rows], [str(value) for value in grid.columns]),
     )
+    if not np.isfinite(grid.values).all():
+        caption = _("{caption}; ×: not run, or not finite", caption=caption)
     return capital(caption), alt
 
 

@@ -97,13 +97,17 @@ def findings(overview: Overview) -> list[tuple[str, list[tuple[str, str, Sequenc
                 (
                     title,
                     _(one.verdict),
-                    [
-                        f"{localized(one.sentence)} ({localized(one.source)})",
-                        *map(localized, [*one.notes, *(found.sentence for found in one.findings)]),
-                    ],
+                    _lines(one),
                 )
                 for title, one in zip(titles, diagnoses, strict=False)
             ],
         )
         for label, diagnoses in known
     ]
+
+
+def _lines(diagnosis: Diagnosis) -> list[str]:
+    """The reason with its source, then the notes and the findings that say something else."""
+    reason = localized(diagnosis.sentence)
+    others = map(localized, [*diagnosis.notes, *(found.sentence for found in diagnosis.findings)])
+    return [f"{reason} ({localized(diagnosis.source)})", *(line for line in dict.fromkeys(others) if line != reason)]
