@@ -201,7 +201,7 @@ def test_the_bare_command_is_the_depth9_study(tmp_path: Path) -> None:
     assert "Study depth9:" in done.stdout
     assert "not comparable" in done.stdout
     assert done.stdout.index("Answer: ") < done.stdout.index("Verdict: ")
-    assert "Why: On its way back" in done.stdout
+    assert "Why:" not in done.stdout
     assert "Verdict:" in done.stdout
     slugs = sorted(path.name for path in (tmp_path / "depth9").iterdir() if "digits" in path.name)
     assert [slug.split("-")[0] for slug in slugs] == ["relu", "sigmoid"]
