@@ -19,10 +19,9 @@ MIN_TEXT = 10
 
 
 def summary_line(diagnosis: Diagnosis) -> str:
-    """Verdict, reason and the number of further findings, in one line."""
-    rest = sum(finding.severity != "note" for finding in diagnosis.findings)
-    rest -= diagnosis.has_errors
-    more = f" ({rest} more)" if rest > 0 else ""
+    """Verdict and reason in one line, with the kinds of further errors and warnings."""
+    others = [finding.kind for finding in diagnosis.findings if finding.severity != "note"][diagnosis.has_errors :]
+    more = f" (also: {', '.join(dict.fromkeys(others))})" if others else ""
     return f"{diagnosis.verdict.upper()}: {diagnosis.sentence}{more}"
 
 

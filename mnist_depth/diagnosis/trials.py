@@ -42,6 +42,9 @@ FAR = 2.0
 STEADY = 3.0
 """Standard errors by which a loss must fall from the first to the last quarter of a trial to fall steadily."""
 
+LARGE_UPDATE, SMALLER = 0.1, 0.1
+"""Where a layer moves by LARGE_UPDATE of its weights in a step, SMALLER times the learning rate is tried, too."""
+
 TINY_UPDATE = 1e-4
 """||update|| / ||weights|| below which, in every layer, a learning rate is too low if the loss does not fall."""
 
@@ -119,9 +122,11 @@ def next_factor(measured: Measurements) -> float | None:
     """
     if not measured.trials:
         return FACTORS[0]
-    if trial_learns(measured) or learning_factors(measured) or _is_frozen(measured):
-        return None
     tried = {trial.factor for trial in measured.trials}
+    if trial_learns(measured):
+        return SMALLER if _largest_update(measured) >= LARGE_UPDATE and SMALLER not in tried else None
+    if learning_factors(measured) or _is_frozen(measured):
+        return None
     highest = min((trial.factor for trial in measured.trials if not _bounded(trial)), default=math.inf)
     lowest = 1.0 if 0 < _largest_update(measured) < TINY_UPDATE else 0.0
     return next((factor for factor in FACTORS if factor not in tried and lowest <= factor < highest), None)
@@ -142,7 +147,10 @@ def _largest_update(measured: Measurements) -> float:
 
 def trial_findings(measured: Measurements) -> Iterator[Finding]:
     """A learning rate that is too high or too low, or no rate that helps."""
-    if trial_learns(measured) is not False or _is_frozen(measured):
+    learns = trial_learns(measured)
+    if learns:
+        yield from _learns_better(measured)
+    if learns is not False or _is_frozen(measured):
         return
     first = measured.trials[0]
     if len(first.losses) < MANY:
@@ -193,6 +201,24 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
             steps=steps,
         )
         yield find("not learning", words, figure=0.0)
+
+
+def _learns_better(measured: Measurements) -> Iterator[Finding]:
+    """A warning where the network learns at its own rate, and far better at a smaller one."""
+    reference = reference_loss(measured) or 0.0
+    own = removed(measured.trials[0], reference, measured.lowest_loss)
+    for trial in measured.trials[1:]:
+        other = removed(trial, reference, measured.lowest_loss)
+        if trial.factor < 1 and other - own >= HELPS:
+            words = Message(
+                "{steps} steps on the batch remove {own:.0%} of the loss, and {other:.0%} with a learning rate of "
+                "{factor:g} times this",
+                steps=len(trial.losses),
+                own=own,
+                other=other,
+                factor=trial.factor,
+            )
+            yield find("learning rate too high", words, figure=trial.factor, severity="warning")
 
 
 def _is_on_its_way(measured: Measurements, first: Trial, factor: float) -> bool:

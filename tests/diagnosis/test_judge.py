@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Data, Layer, Measurements, Output, Trial, fit_gain, judge, next_factor, render
+from mnist_depth.diagnosis import (
+    Data,
+    Layer,
+    Measurements,
+    Output,
+    Trial,
+    fit_gain,
+    judge,
+    next_factor,
+    render,
+    summary_line,
+)
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
 from mnist_depth.results.diagnosis import render_run
@@ -234,6 +245,19 @@ def test_trial_steps_show_the_direction_of_the_rate(own: Any, others: Any, verdi
     """The last one starts below the constant prediction's 0.7 by luck: what counts is what the steps remove."""
     trials = (trial(1.0, *own), *(trial(*other) for other in others))
     assert judge(replace(measured(geometric(1.0)), trials=trials, constant_loss=0.7)).verdict == verdict
+
+
+def test_a_rate_at_which_it_learns_can_still_be_too_high() -> None:
+    """Asked only where a layer moves by a tenth of its weights or more; a warning, because the network learns."""
+    state = replace(measured(geometric(1.0), update_ratio=0.5), trials=(trial(1.0, 0.7, 0.45),), constant_loss=0.7)
+    assert next_factor(state) == 0.1
+    assert next_factor(replace(state, layers=measured(geometric(1.0), update_ratio=0.01).layers)) is None
+    better, alike = (replace(state, trials=(*state.trials, trial(0.1, 0.7, loss))) for loss in (0.1, 0.4))
+    assert next_factor(better) is None
+    found = [finding for finding in judge(better).findings if finding.kind == "learning rate too high"]
+    assert [(finding.severity, finding.figure) for finding in found] == [("warning", 0.1)]
+    assert "learning rate too high" in summary_line(judge(better))
+    assert "learning rate too high" not in {finding.kind for finding in judge(alike).findings}
 
 
 def test_rates_are_tried_until_one_learns_and_none_above_an_explosion() -> None:
