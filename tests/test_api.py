@@ -11,7 +11,7 @@ import pytest
 
 from mnist_depth import RunConfig, api, runs, train, train_many
 from mnist_depth.errors import UserError
-from mnist_depth.records import read_run
+from mnist_depth.records import RunRecord, read_run
 from mnist_depth.sweeps.sweep import Result
 
 TINY = {"dataset": "digits", "depth": 2, "width": 8, "epochs": 1}
@@ -35,6 +35,10 @@ def test_a_grid_is_trained_with_every_seed_and_read_back(swept: Result) -> None:
         outcome.folder for outcome in swept.outcomes
     )
     assert swept.runs.summary(columns="test_accuracy").test_accuracy_n.tolist() == [2, 2]
+    for run in swept.runs.where(seed=1, activation="tanh"):
+        assert isinstance(run, RunRecord)
+        assert run.metadata["command"] == f"mnist_depth.train(mnist_depth.{run.config!r}, instruments='light')"
+        assert {"scipy", "pandas"} <= set(run.metadata["environment"]["libraries"])
 
 
 @pytest.mark.slow

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from mnist_depth.cli import analyze, flags, search, train
 from mnist_depth.cli import completion as completions
 from mnist_depth.cli.list_names import LISTS
 from mnist_depth.errors import UserError
 from mnist_depth.studies import STUDIES
+from mnist_depth.sweeps.search import BASE, RANGES
 
 
 class Command(NamedTuple):
@@ -19,6 +21,8 @@ class Command(NamedTuple):
     summary: str
     run: Callable[[list[str], flags.FlagValues], int]
     groups: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    """Defaults of flags that are not the usual ones."""
 
     @property
     def flags(self) -> set[str]:
@@ -50,6 +54,7 @@ COMMANDS: dict[str, Command] = {
         "random search of rate, weight decay and --choose fields",
         search.search,
         (*TRAINING, flags.SEARCHING),
+        {**BASE, **{name: f"--{name}_range" for name in RANGES}},
     ),
     "list": Command("[WHAT]", "every study, dataset, activation, ... by name", analyze.list_names, (flags.SHOWING,)),
     "report": Command(

@@ -15,7 +15,7 @@ from mnist_depth.config import FIELDS, REGISTRIES, default_of
 from mnist_depth.errors import UserError
 from mnist_depth.files import local_path
 from mnist_depth.sweeps.backends import BACKENDS
-from mnist_depth.sweeps.search import SAMPLERS
+from mnist_depth.sweeps.search import RANGES, SAMPLERS
 from mnist_depth.training.options import INSTRUMENTS
 from mnist_depth.translation import LANGUAGES
 
@@ -94,6 +94,10 @@ FLAGS: dict[str, Flag] = {
     "sampler": _choice("who proposes; tpe is Optuna's", [*SAMPLERS], "random"),
     "halving": _switch("successive halving through Optuna: weak trials get fewer epochs"),
     "choose": _text("FIELD=VALUE,VALUE;FIELD=...: train takes every combination, search draws from them", ""),
+    **{
+        f"{name}_range": _text(f"LOW,HIGH of the {name.replace('_', ' ')} that search draws, log-uniformly", usual)
+        for name, usual in RANGES.items()
+    },
     "best": _whole("lines of the best trials to print", 10, lower_bound=0),
     "out": _text("report: a folder for the page, or a file that ends in .html"),
     "columns": _text("report: final figures of the table, separated by commas, such as best_test_accuracy,train_loss"),
@@ -127,7 +131,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     STUDYING: ("seeds", "quick"),
     CHOICES: ("choose", "seeds"),
-    SEARCHING: ("choose", "trials", "rounds", "sampler", "halving", "best"),
+    SEARCHING: ("choose", *(f"{name}_range" for name in RANGES), "trials", "rounds", "sampler", "halving", "best"),
     BOARD: (
         "logdir",
         "port",

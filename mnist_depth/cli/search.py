@@ -9,6 +9,8 @@ from mnist_depth.cli.session import Session
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
+from mnist_depth.results.tables import heading
+from mnist_depth.runtime.stderr import silenced
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import search as searches
 from mnist_depth.sweeps.grid import parse_choices
@@ -31,7 +33,8 @@ def search_study(name: str, settings: searches.SearchSettings, values: flags.Fla
     overrides = {key: value for key, value in flags.config_overrides(values).items() if key != "seed"}
     choices = parse_choices(values.choose)
     fixed = {**choices, **overrides}
-    drawn = {field: span for field, span in searches.DEFAULT_SPACE.exponents.items() if field not in fixed}
+    ranges = {field: searches.parse_range(field, str(values[f"{field}_range"].value)) for field in searches.RANGES}
+    drawn = {field: span for field, span in ranges.items() if field not in fixed}
     session = Session(name, values, score_test=False)
     base = {"dataset": session.dataset(), **chosen.variants[0].fields, **overrides}
     typical = RunConfig(**{**base, "seed": settings.seed, **{field: listed[0] for field, listed in choices.items()}})
@@ -53,6 +56,16 @@ def search_study(name: str, settings: searches.SearchSettings, values: flags.Fla
     trials = searches.search(base, searches.Space(drawn, choices), settings, session.options, train_round)
     for place, trial in enumerate(trials[: values.best], 1):
         print(trial.line(place, [name for name in choices if name not in searches.ALWAYS_SHOWN]))
+    for field in searches.at_the_edge(trials[0], drawn) if trials else ():
+        low, high = (f"{10**exponent:g}" for exponent in drawn[field])
+        text = _(
+            "The best {name} lies at the edge of the range {low} to {high}; another one: --{field}_range=LOW,HIGH",
+            name=heading(field),
+            low=low,
+            high=high,
+            field=field,
+        )
+        print(output.paragraph(text, output.terminal_width()))
     if session.complete:
         print(_winner(trials[0].config, session))
     with session.tolerating_write_errors():
@@ -62,10 +75,11 @@ def search_study(name: str, settings: searches.SearchSettings, values: flags.Fla
 
 def _winner(config: RunConfig, session: Session) -> str:
     """Score the best trial on the test split, once; one line about the result."""
-    from mnist_depth.training.evaluate import score_on_test
-
     folder = session.options.folder_of(config)
-    score_on_test(folder, session.options.data_dir)
+    with silenced():
+        from mnist_depth.training.evaluate import score_on_test
+
+        score_on_test(folder, session.options.data_dir)
     accuracy = float(read_run(folder).done["metrics"]["test_accuracy"])
     return _("Winner on the test split: {accuracy:.2%} ({folder})", accuracy=accuracy, folder=folder)
 

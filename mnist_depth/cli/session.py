@@ -119,6 +119,11 @@ class Session:
             return
         for run in runs[:max_listed]:
             print(f"{run.folder}: {_(run.status)}, {output.scores_of(run)}")
+        if (more := len(runs) - max_listed) > 0:
+            text = plural(
+                "and {count} more run in {folder}", "and {count} more runs in {folder}", more, folder=self.folder
+            )
+            print(text)
         if len(runs) > 1:
             print(f"\n{output.results_table(output.overview_of(runs), output.terminal_width())}\n")
         self._write_board_pages()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +34,10 @@ LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+
+
+LEFT_ALONE = r"\\(?:\w*(?:ref|cite\w*|label|url))\{[^}]*\}|\\.|\$[^$]*\$"
+"""Parts of a caption that are LaTeX already: references, commands and escaped characters, formulas."""
 
 
 class TableOptions(NamedTuple):
@@ -93,7 +98,8 @@ def latex(
 ) -> str:
     """Mean and sample standard deviation over seeds as a `tabular` with the rules of the booktabs package.
 
-    Accuracies and shares are in percent. A caption or a label puts it into a `table`.
+    Accuracies and shares are in percent. A caption or a label puts it into a `table`. The caption is LaTeX, in which
+    `%`, `&`, `#` and `_` outside of formulas are escaped.
     """
     return latex_of(runs.summary(by, columns), caption, label)
 
@@ -119,7 +125,7 @@ def latex_of(table: pd.DataFrame, caption: str = "", label: str = "") -> str:
         r"\end{tabular}",
     ]
     if caption or label:
-        inside = [r"\centering", *([rf"\caption{{{caption}}}"] if caption else [])]
+        inside = [r"\centering", *([rf"\caption{{{_caption(caption)}}}"] if caption else [])]
         inside += [rf"\label{{{label}}}"] if label else []
         lines = [r"\begin{table}", *inside, *lines, r"\end{table}"]
     return "\n".join([*lines, ""])
@@ -158,6 +164,15 @@ def _cell(mean: float, deviation: float, percent: bool) -> str:
     if not power:
         return f"${text}$"
     return rf"$({text}) \times 10^{{{power}}}$" if r"\pm" in text else rf"${text} \times 10^{{{power}}}$"
+
+
+def _caption(text: str) -> str:
+    r"""A caption, its special characters escaped as far as they are not LaTeX.
+
+    >>> print(_caption(r"50% of A & B, $\sigma_w$, see \ref{tab:a_b}, 3\%"))
+    50\% of A \& B, $\sigma_w$, see \ref{tab:a_b}, 3\%
+    """
+    return re.sub(rf"({LEFT_ALONE})|([%&#_])", lambda found: found[1] or LATEX[found[2]], text, flags=re.DOTALL)
 
 
 def _escaped(text: str) -> str:

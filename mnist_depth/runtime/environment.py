@@ -23,7 +23,7 @@ GROUPS = {
 """Control groups, version 2 and 1, by the controller that GROUP_OF_PROCESS names: folder, what a group may use, what it
 uses, and what of that is only cache."""
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "tensorboard")
+LIBRARIES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorboard")
 
 
 def cores() -> int:

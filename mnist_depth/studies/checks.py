@@ -40,11 +40,16 @@ def known(runs: Runs) -> Runs:
 
 
 def one_learned(runs: Runs, metric: str = BEST) -> Runs:
-    """The same runs. Raises NotComparable where none of them learned: then no setting can be said to work better."""
+    """The same runs. Raises NotComparable where none reached LEARNED: then no setting can be said to work better."""
     best = max((value for value in runs.values(metric) if math.isfinite(value)), default=0.0)
     if best < LEARNED:
         raise NotComparable(
-            _("none of these networks learned: {metric} at most {best:.1%}", metric=heading(metric), best=best)
+            _(
+                "no network reached {bar:.0%}: {metric} at most {best:.1%}",
+                bar=LEARNED,
+                metric=heading(metric),
+                best=best,
+            )
         )
     return runs
 

@@ -57,7 +57,29 @@ class Space:
         return replace(self, exponents=spans)
 
 
-DEFAULT_SPACE = Space({"learning_rate": (-6.0, -2.0), "weight_decay": (-8.0, -4.0)}, {})
+RANGES = {"learning_rate": "1e-6,1e-2", "weight_decay": "1e-8,1e-4"}
+"""The fields that are drawn log-uniformly, and the book's ranges."""
+
+EDGE_SHARE = 0.05
+"""A value within this share of the range, in decades, lies at its edge."""
+
+
+def parse_range(name: str, text: str) -> tuple[float, float]:
+    """The decimal exponents of a range `LOW,HIGH`. Raises UserError for anything else.
+
+    >>> parse_range("learning_rate", "1e-3,10")
+    (-3.0, 1.0)
+    """
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not 0 < low < high < math.inf:
+        raise UserError(f"--{name}_range takes LOW,HIGH, two positive numbers such as {RANGES[name]}, not {text!r}")
+    return math.log10(low), math.log10(high)
+
+
+DEFAULT_SPACE = Space({name: parse_range(name, text) for name, text in RANGES.items()}, {})
 
 
 ALWAYS_SHOWN = ("learning_rate", "weight_decay")
@@ -76,6 +98,16 @@ class Trial(NamedTuple):
         rates = f"lr: {config.learning_rate:.3g}, weight decay: {config.weight_decay:.2g}"
         others = "".join(f", {name}: {getattr(config, name)}" for name in chosen)
         return f"Best-{place} (val acc: {self.accuracy:.4g}) | {rates}{others}"
+
+
+def at_the_edge(trial: Trial, exponents: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The fields whose value in this trial lies at an end of its range, where there may be better ones beyond."""
+    found = []
+    for name, (low, high) in exponents.items():
+        place = (math.log10(getattr(trial.config, name)) - low) / (high - low)
+        if not EDGE_SHARE < place < 1 - EDGE_SHARE:
+            found.append(name)
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mnist_depth.config import RunConfig
+
 INSTRUMENTS = ("none", "light", "standard", "full")
 """How much is measured, least first."""
 
@@ -28,12 +30,24 @@ class RunOptions:
     save_weights: bool = False
     """Keep the final weights."""
     command: str = ""
-    """The command line, for config.json."""
+    """The command line, for config.json; without one `call_of` is recorded."""
 
     @property
     def keeps_weights(self) -> bool:
         """Also where the test split is to be scored later."""
         return self.save_weights or not self.score_test
+
+    def call_of(self, config: RunConfig) -> str:
+        """The Python call that trains a network with these options, as far as they change what is recorded of it.
+
+        >>> from mnist_depth.config import RunConfig
+        >>> RunOptions(instruments="light").call_of(RunConfig(depth=3))
+        "mnist_depth.train(mnist_depth.RunConfig(depth=3), instruments='light')"
+        """
+        names = ("instruments", "data_dir", "keep_going", "save_weights")
+        changed = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(RunOptions, name)}
+        arguments = [f"mnist_depth.{config!r}", *(f"{name}={value!r}" for name, value in changed.items())]
+        return f"mnist_depth.train({', '.join(arguments)})"
 
 
 DEFAULTS = RunOptions()

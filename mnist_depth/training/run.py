@@ -76,7 +76,7 @@ def train_run(
         if records.state(folder, config) == "complete":
             return records.read_run(folder).status
         data = _shared(load(config.dataset, options.data_dir, config.train_examples))
-        _write_config(folder, config, data, options.command)
+        _write_config(folder, config, data, options.command or options.call_of(config))
         with bytecode.unwritten():
             return _Run(config, folder, data, options, stop).train()
 

@@ -9,6 +9,7 @@ import pytest
 
 from mnist_depth.cli import commands, flags, main, spelling, usage
 from mnist_depth.errors import UserError
+from mnist_depth.sweeps.search import BASE
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,15 @@ def test_help_fits_one_screen_and_all_shows_every_flag() -> None:
     assert max(map(len, lines)) <= 80
     everything = usage.usage(["--help", "all"])
     assert {name for name in flags.define() if f"--{name} " not in everything} == set()
+
+
+@pytest.mark.parametrize(("language", "default"), [("en", "default"), ("ko", "기본값")])
+def test_help_of_search_has_the_defaults_that_search_uses(language: str, default: str) -> None:
+    lines = {line.split()[0]: line for line in usage.usage(["search", f"--language={language}"]).splitlines() if line}
+    for name, value in {**BASE, "learning_rate_range": "1e-6,1e-2", "batch_size": 100}.items():
+        assert lines[f"--{name}"].endswith(f"({default}: {value})")
+        assert lines[f"--{name}"].count(default) == 1
+    assert usage.usage(["train", "--language=en"]).count("(default: he_normal)") == 0
 
 
 def test_the_examples_of_help_are_valid() -> None:

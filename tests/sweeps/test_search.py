@@ -15,7 +15,17 @@ from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps import sweep
-from mnist_depth.sweeps.search import DEFAULT_SPACE, KEPT_SHARE, SearchSettings, Space, Trial, ranked, search
+from mnist_depth.sweeps.search import (
+    DEFAULT_SPACE,
+    KEPT_SHARE,
+    SearchSettings,
+    Space,
+    Trial,
+    at_the_edge,
+    parse_range,
+    ranked,
+    search,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -182,3 +192,18 @@ def test_infinite_accuracies_are_no_better_than_none() -> None:
     config = RunConfig()
     order = ranked([Trial(config, value) for value in (math.nan, 0.1, math.inf, 0.9)])
     assert [trial.accuracy for trial in order[:2]] == [0.9, 0.1]
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1,0.1", "0,1", "a,b", "1e-3,inf", "1,2,3", "nan,1"])
+def test_what_is_no_range_is_a_user_error(text: str) -> None:
+    with pytest.raises(UserError, match="--learning_rate_range takes LOW,HIGH"):
+        parse_range("learning_rate", text)
+
+
+@pytest.mark.parametrize(
+    ("rate", "decay", "edges"),
+    [(0.0092, 3.9e-7, ["learning_rate"]), (1e-3, 1e-6, []), (1.1e-6, 9e-5, ["learning_rate", "weight_decay"])],
+)
+def test_a_best_trial_at_the_end_of_a_range_is_noticed(rate: float, decay: float, edges: list[str]) -> None:
+    trial = Trial(RunConfig(learning_rate=rate, weight_decay=decay), 0.8)
+    assert at_the_edge(trial, DEFAULT_SPACE.exponents) == edges
