@@ -27,6 +27,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No dataset is prepared and no server answers."""
+    (tmp_path / "nothing").mkdir()
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     monkeypatch.setattr(prepared, "_reachable", lambda url: False)
 
@@ -111,6 +112,30 @@ def test_auto_falls_back_to_digits_and_says_so() -> None:
     assert name == "digits"
     assert "digits" in line
     assert "cannot be reached" in line
+    assert "nothing (TFDS_DATA_DIR)" in line
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("named", ["missing", "file", "nothing"])
+def test_a_named_folder_without_mnist_is_refused_and_no_other_data_is_taken(tmp_path: Path, named: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=rf"{named}(,| \(no mnist/VERSION/dataset_info.json\)) .*folder") as caught:
+        resolve_auto(str(tmp_path / named))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_variable_that_names_no_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "missing"))
+    with pytest.raises(UserError, match=r"TFDS_DATA_DIR names .*missing, which is not a folder"):
+        resolve_auto()
+
+
+def test_data_that_must_not_be_read_are_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match=r"mnist cannot be read: permission denied; ask its owner"):
+        resolve_auto(str(tmp_path))
 
 
 @pytest.mark.usefixtures("offline")

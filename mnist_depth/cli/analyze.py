@@ -12,6 +12,7 @@ from mnist_depth import records
 from mnist_depth.cli import flags, pages, progress
 from mnist_depth.cli.output import terminal_width
 from mnist_depth.config import RunConfig
+from mnist_depth.datasets.prepared import check_data_dir
 from mnist_depth.errors import UserError, unknown
 from mnist_depth.files import local_path
 from mnist_depth.translation import mark
@@ -54,6 +55,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     from mnist_depth.results.exports import TableOptions
 
     folder = _one_path("report", words, mark("a folder of runs, such as logs/depth9"))
+    check_data_dir(values.data_dir)
     columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
     table = TableOptions(columns, values.caption or "", values.label or "")
     with progress.activity(_("writing the report")):

@@ -105,7 +105,8 @@ FLAGS: dict[str, Flag] = {
     "label": _text("report: label of the LaTeX table, such as tab:depth"),
 }
 
-PATHS = ("logdir", "data_dir", "out", "data", "repair", "ssh_config")
+FOLDERS = ("logdir", "data_dir")
+PATHS = (*FOLDERS, "out", "data", "repair", "ssh_config")
 
 NETWORK = "Network and training (any of them overrides a study's default)"
 RUNNING, STUDYING, CHOICES, SEARCHING = "Running", "Studies", "Several configurations", "Searching"
@@ -169,8 +170,9 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
         raise UserError("{problem}; see python -m mnist_depth --help", problem=_plain(str(error))) from None
     except RecursionError:  # absl-py looks for similar names, recursively in their length
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
-    if not values.logdir:
-        raise UserError("--logdir is empty; name a folder")
+    for name in FOLDERS:
+        if values[name].value == "":
+            raise UserError("--{name} is empty; name a folder", name=name)
     for name in PATHS:
         local_path(values[name].value or "", f"--{name}")
     _correct_spelling(values)

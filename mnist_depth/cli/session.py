@@ -15,7 +15,7 @@ from mnist_depth.board.links import depth_tab, local
 from mnist_depth.board.server import check_port
 from mnist_depth.cli import flags, output, pages, progress
 from mnist_depth.config import RunConfig
-from mnist_depth.datasets.prepared import resolve_auto
+from mnist_depth.datasets.prepared import SERVERS, check_data_dir, named_by_variable, resolve_auto
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord, read_run
 from mnist_depth.runtime import shell
@@ -38,6 +38,7 @@ class Session:
 
     def __init__(self, study: str, values: flags.FlagValues, **changes: Any) -> None:
         check_port(values.port)
+        check_data_dir(values.data_dir)
         given = {spec.name: values[spec.name].value for spec in fields(sweep.Options) if spec.name in values}
         logdir = Path(values.logdir)
         folder = folder_name(study, logdir) if study in STUDIES else study
@@ -47,6 +48,8 @@ class Session:
         self.folder = logdir / folder
         self.results: list[sweep.Result] = []
         self._values = values
+        # Flags that repeat what was found out: the environment may differ where the command is given again.
+        self._pinned: dict[str, str] = {}
 
     def dataset(self) -> str:
         """The dataset of runs that do not name their own; prints one line about what `auto` resolves to."""
@@ -54,6 +57,7 @@ class Session:
             return self._values.dataset
         name, line = resolve_auto(self.options.data_dir)
         print(output.paragraph(line, output.terminal_width()), flush=True)
+        self._pinned["dataset"] = name
         return name
 
     def show_plan(self, configs: Sequence[RunConfig]) -> int:
@@ -65,6 +69,8 @@ class Session:
 
     def train(self, configs: Sequence[RunConfig]) -> list[RunRecord]:
         """Train what is not trained yet; return the runs that have ended by themselves."""
+        if any(config.dataset in SERVERS for config in configs) and not self._values.data_dir:
+            self._pinned |= {"data_dir": folder} if (folder := named_by_variable()) else {}
         for name, examples in {(config.dataset, config.train_examples) for config in configs}:
             datasets.load(name, self.options.data_dir, examples)
         folders = [self.options.folder_of(config) for config in configs]
@@ -145,11 +151,16 @@ class Session:
 
             serve(self.options.logdir, values.port, open_browser=True, words=words, language=values.language or "")
 
+    def _same_command(self) -> str:
+        """The command that resumes these runs, also in a shell without the environment of this one."""
+        pinned = [f"--{name}={value}" for name, value in self._pinned.items()]
+        return shell.join([*output.python(), *sys.argv[1:], *pinned])
+
     def end(self) -> int:
         """Print what failed or was stopped and the command that resumes it; return the exit code."""
         if self.complete:
             return 0
-        again = shell.join([*output.python(), *sys.argv[1:]])
+        again = self._same_command()
         if not self.options.logdir.is_dir():
             gone = f"{self.options.logdir} was moved or removed while its runs were trained; put it back"
             print(f"mnist_depth: {gone} and run again: {again}", file=sys.stderr)

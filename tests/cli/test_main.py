@@ -228,3 +228,29 @@ def test_list_prints_every_registry(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for name in ("depth9", "fashion_mnist", "glorot_normal", "adam", "residual", "ray"):
         assert name in text
+
+
+def test_the_command_that_resumes_repeats_the_data_that_were_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be given in a shell that finds other data."""
+    words = ["mnist_depth", "train", *QUICK[1:], f"--logdir={tmp_path / 'logs'}"]
+    stopped = sweep.Result([worker.Outcome(tmp_path / "run", "stopped")])
+    monkeypatch.setattr(sweep, "run", lambda *_: stopped)
+    monkeypatch.setattr(session.datasets, "load", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "data/mnist/3.0.1").mkdir(parents=True)
+    (tmp_path / "data/mnist/3.0.1/dataset_info.json").touch()
+    (tmp_path / "logs").mkdir()
+    assert main(words) == 1
+    assert capsys.readouterr().err.rstrip().endswith(f"--dataset=mnist --data_dir={tmp_path / 'data'}")
+
+
+@pytest.mark.parametrize("words", [["train"], ["study", "gates"], ["search"], ["report", "logs"]])
+def test_a_folder_of_data_that_does_not_exist_is_refused_by_every_command(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = fails(capsys, *words, f"--data_dir={tmp_path / 'missing'}", *["--dry_run"][: words[0] != "report"])
+    assert f"data_dir names {tmp_path / 'missing'}, which is not a folder" in message
+    assert "--data_dir is empty" in fails(capsys, *words, "--data_dir=")
