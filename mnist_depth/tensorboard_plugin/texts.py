@@ -24,6 +24,7 @@ TEXTS: dict[str, str] = {
     "graph": "Graph",
     "hparams": "HParams",
     "seeds": "{count} seeds",
+    "at_end": "After training",
     "no_verdict": "No diagnosis yet: it is written when the training ends.",
     "nothing": "No training here has figures of its layers. Train one with `python -m mnist_depth`, or give your own "
     "Keras model the callback mnist_depth.instrument.DepthGauge.",

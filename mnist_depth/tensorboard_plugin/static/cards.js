@@ -47,7 +47,9 @@ function makeCard(card, texts, actions, isSmall) {
   }
   head.append(links);
   element.append(head);
-  const lines = (card.verdict || texts.no_verdict).split('\n').map(plain).filter(Boolean);
+  // The slider moves the figures, not the verdict.
+  const verdict = card.verdict ? `${texts.at_end}: ${card.verdict}` : texts.no_verdict;
+  const lines = verdict.split('\n').map(plain).filter(Boolean);
   lines.forEach((line, place) => element.append(make('p', place === 0 ? {class: 'verdict'} : {}, line)));
   if (isSmall) element.title = [card.label, ...lines].join('\n');
   const set = () => {
