@@ -8,6 +8,7 @@ of a command line that a shell parses: the folder's name is sent through standar
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shlex
 import socket
@@ -20,10 +21,21 @@ from collections.abc import Iterator, Sequence
 from mnist_depth.board.address import Address, parse_address
 from mnist_depth.board.child_process import BOOT, ChildProcess, launcher_input
 from mnist_depth.board.launcher import MARK, PORTS_TRIED
-from mnist_depth.board.server import PORT, Board, check_port, environment, exit_on_sigterm
+from mnist_depth.board.server import (
+    NO_ANSWER,
+    PORT,
+    SECONDS_TO_ANSWER,
+    Board,
+    ask,
+    check_port,
+    environment,
+    exit_on_sigterm,
+)
 from mnist_depth.errors import UserError
+from mnist_depth.runtime import shell
 
 SECONDS_BETWEEN_SIGNS = 15
+SECONDS_TO_ATTACH = 15.0
 SECONDS_OF_SILENCE = 300  # longer than a short laptop sleep; after that the remote board ends itself
 
 _NO_FOLDER, _NO_TENSORBOARD, _SSH_FAILED = 90, 91, 255
@@ -98,6 +110,8 @@ def open_remote(
     check_port(port)
     if attach is not None:
         check_port(attach, first=1)
+    if ssh_config and not os.path.isfile(ssh_config):
+        raise UserError("there is no file {path}, which --ssh_config names", path=os.fspath(ssh_config))
     if "\n" in python:
         raise UserError(f"the remote interpreter {python!r} is refused: it holds a line break")
     with tempfile.TemporaryDirectory(prefix="board-") as folder:
@@ -111,12 +125,12 @@ def open_remote(
                 child.send(order)
             report = child.report()
             if report is None:
-                raise UserError(_why_ended(child.close(), address, connected=False, python=python))
+                raise UserError(_why_ended(child.close(), address, connected=False, python=python, ssh=ssh.command))
             if not report.get("events", True):
                 print(f"Warning: no event files below {there.path} on {there.host} yet", file=sys.stderr, flush=True)
             local = ssh.forward(attach or int(report["port"]), port or PORT)
             url = f"http://127.0.0.1:{local}/"
-            shows = _folder_shown(url, child, there.host)
+            shows = _folder_shown(url, there.host, attach)
             yield Board(url, local, child, f"{there.host}:{shows}")
 
 
@@ -125,7 +139,10 @@ class _Ssh:
 
     def __init__(self, host: str, control: str, config: str | os.PathLike[str] | None) -> None:
         self._host = host
-        self._base = ["ssh", *(["-F", os.path.abspath(config)] if config else []), "-S", control]
+        program = ["ssh", *(["-F", os.path.abspath(config)] if config else [])]
+        self._base = [*program, "-S", control]
+        self.command = shell.join([*program, host])
+        """What connects to the host in the same way, for a user who has to try it."""
 
     def open(self, script: str) -> ChildProcess:
         """Run `script` on the remote host with `sh`; `ssh` itself asks for password, passphrase and host key."""
@@ -169,15 +186,38 @@ def _options(there: Address) -> Sequence[str]:
     return ["--host=127.0.0.1", f"--window_title={there.host}:{there.path}"]
 
 
-def _folder_shown(url: str, child: ChildProcess, host: str) -> str:
+def _folder_shown(url: str, host: str, attach: int | None) -> str:
     """The folder that the remote board serves; asked once, because ssh complains each time that it cannot connect."""
     try:
-        return str(environment(url, child, refusal=0).get("data_location"))
-    except UserError:
-        raise UserError(
-            f"no board answers through the connection to {host}: nothing runs on that port there, or its SSH server "
-            "forbids forwarding (AllowTcpForwarding)"
-        ) from None
+        return str(ask(url, SECONDS_TO_ATTACH if attach else SECONDS_TO_ANSWER)["data_location"])
+    except NO_ANSWER as error:
+        raise _no_board(error, host, attach) from None
+
+
+def _no_board(error: Exception, host: str, attach: int | None) -> UserError:
+    """Why no board answers through the connection: by the way in which the request failed."""
+    # A port without a server closes the connection, which is an HTTPException too.
+    speaks = isinstance(error, (ValueError, RecursionError, http.client.HTTPException))
+    if attach and speaks and not isinstance(error, ConnectionError):
+        return UserError(
+            "port {port} of {host} belongs to another server, not to a TensorBoard; give the port that the board "
+            "printed when it started",
+            port=attach,
+            host=host,
+        )
+    if attach and isinstance(error, TimeoutError):
+        return UserError(
+            "port {port} of {host} did not answer within {seconds:.0f} s: it is not a board, or a busy one; give the "
+            "port that the board printed when it started, or try again",
+            port=attach,
+            host=host,
+            seconds=SECONDS_TO_ATTACH,
+        )
+    return UserError(
+        "no board answers through the connection to {host}: nothing runs on that port there, or its SSH server "
+        "forbids forwarding (AllowTcpForwarding)",
+        host=host,
+    )
 
 
 def _keep_alive(board: Board, attached: int | None) -> int:
@@ -200,13 +240,13 @@ def _answers(board: Board) -> bool:
     return False
 
 
-def _why_ended(status: int, address: str, *, connected: bool, python: str = "") -> str:
+def _why_ended(status: int, address: str, *, connected: bool, python: str = "", ssh: str = "") -> str:
     host, path = parse_address(address)
     if connected and (status == _SSH_FAILED or status < 0):
         lost = f"the connection to {host} was lost, or the board there was killed"
         return f"{lost}; run the same command again when network and machine are back"
     if status == _SSH_FAILED:
-        return f"ssh could not connect to {host}; its message is above, and `ssh {host}` must work by itself first"
+        return f"ssh could not connect to {host}; its message is above, and `{ssh}` must work by itself first"
     if status == _NO_FOLDER:
         shown = path if path.startswith(("/", "~")) else f"~/{path}"
         return f"there is no folder {shown} on {host}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import http.client
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 import types
+import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Iterator
@@ -27,6 +29,11 @@ from mnist_depth.translation import translate as _
 
 SECONDS_TO_ANSWER = 60
 SECONDS_OF_REFUSAL = 5
+MAX_DESCRIPTION = 1 << 20
+"""Bytes that are read of a board's description of itself, which has some hundred."""
+
+NO_ANSWER = (OSError, ValueError, RecursionError, http.client.HTTPException)
+"""How a port fails to answer as a board."""
 
 
 @dataclass(frozen=True)
@@ -123,17 +130,29 @@ def environment(url: str, child: ChildProcess, refusal: float = SECONDS_OF_REFUS
     Its port is already bound, so it may be slow (SECONDS_TO_ANSWER) but has no reason to refuse connections for long
     (`refusal` in seconds; 0 asks once). Raises UserError then, and when the process behind it ends.
     """
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach our loopback
     limit = time.monotonic() + refusal
     while child.process.poll() is None:
         try:
-            with direct.open(f"{url}data/environment", timeout=SECONDS_TO_ANSWER) as answer:
-                return json.load(answer)
-        except (OSError, ValueError):
+            return ask(url, SECONDS_TO_ANSWER)
+        except NO_ANSWER:
             if time.monotonic() >= limit:
                 break
             time.sleep(0.1)
     raise UserError(f"no board answers at {url}")
+
+
+def ask(url: str, seconds: float) -> dict[str, Any]:
+    """Ask the board at `url` once for its description. Raises NO_ANSWER; ValueError where another server answers."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach our loopback
+    try:
+        with direct.open(f"{url}data/environment", timeout=seconds) as answer:
+            described = json.loads(answer.read(MAX_DESCRIPTION))
+    except urllib.error.HTTPError as error:
+        error.close()  # an open connection would keep `ssh` alive
+        raise ValueError(f"status {error.code}") from None
+    if not isinstance(described, dict) or "data_location" not in described:
+        raise ValueError("not the description of a TensorBoard")
+    return described
 
 
 def ssh_line(port: int) -> str:

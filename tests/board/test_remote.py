@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -216,6 +218,63 @@ def test_nothing_to_attach_to_is_explained(ssh_config: Path) -> None:
             open_remote("there", attach=closed.getsockname()[1], ssh_config=ssh_config),
         ):
             pass
+
+
+class _Jupyter(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Jupyter</html>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing."""
+
+
+class _Greeting(socketserver.BaseRequestHandler):
+    """As of an SSH or a mail server."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        self.request.recv(1024)
+
+
+class _Silent(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        while self.request.recv(1024):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("handler", "cause"),
+    [
+        (_Jupyter, "belongs to another server"),
+        (http.server.BaseHTTPRequestHandler, "belongs to another server"),
+        (_Greeting, "belongs to another server"),
+        (_Silent, "did not answer within 1 s"),
+    ],
+)
+def test_another_server_on_the_port_is_named_as_such(
+    handler: Any, cause: str, ssh_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_TO_ATTACH", 1.0)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        with (
+            pytest.raises(UserError, match=f"port {port} of there {cause}"),
+            open_remote("there", attach=port, ssh_config=ssh_config),
+        ):
+            pass
+        server.shutdown()
+
+
+def test_a_configuration_file_of_ssh_is_checked_and_part_of_the_advice(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"no file {tmp_path}/missing"):
+        remote("there:/logs", ssh_config=tmp_path / "missing")
+    config = tmp_path / "my config"
+    config.write_text("Host there\n  HostName 127.0.0.1\n  Port 1\n")
+    with pytest.raises(UserError, match=f"`ssh -F '{config}' there` must work by itself"):
+        remote("there:/logs", ssh_config=config)
 
 
 def test_an_address_without_folder_needs_attach() -> None:
