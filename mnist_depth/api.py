@@ -16,7 +16,7 @@ from mnist_depth.studies import run_slug
 from mnist_depth.sweeps import sweep
 from mnist_depth.sweeps.grid import grid
 
-RUN_OPTIONS = ("instruments", "data_dir", "overwrite", "keep_going", "save_weights")
+RUN_OPTIONS = ("instruments", "data_dir", "overwrite", "deterministic", "keep_going", "save_weights")
 """What `train` passes on to `train_many`; its other keywords are fields of the config."""
 
 
@@ -33,9 +33,10 @@ def train(
     Instead of a config, its fields may be given: `train(activation="tanh", depth=5)`. The run folder is
     `<logdir>/<study>/<name>/seed_<k>`. The options of a run are keywords as well: `instruments` is `none`, `light`,
     `standard` or `full`; `data_dir` the folder of prepared datasets; `overwrite` trains a finished run again;
-    `keep_going` continues training after a non-finite loss; `save_weights` keeps the final weights in
-    `weights.weights.h5`. Raises UserError for a field that is unknown or invalid, for a folder that cannot be used and
-    for a run that failed; KeyboardInterrupt after Ctrl-C, when the run has written what it has.
+    `deterministic` makes the weights independent of the number of threads; `keep_going` continues training after a
+    non-finite loss; `save_weights` keeps the final weights in `weights.weights.h5`. Raises UserError for a field that
+    is unknown or invalid, for a folder that cannot be used and for a run that failed; KeyboardInterrupt after Ctrl-C,
+    when the run has written what it has.
     """
     options = {name: fields.pop(name) for name in RUN_OPTIONS if name in fields}
     for name in fields:
@@ -68,6 +69,7 @@ def train_many(
     instruments: str = "standard",
     data_dir: str | None = None,
     overwrite: bool = False,
+    deterministic: bool = False,
     keep_going: bool = False,
     save_weights: bool = False,
     engine: str = "local",
@@ -92,6 +94,7 @@ def train_many(
         instruments=instruments,
         data_dir=data_dir,
         overwrite=overwrite,
+        deterministic=deterministic,
         keep_going=keep_going,
         save_weights=save_weights,
         slug=functools.partial(run_slug, study),

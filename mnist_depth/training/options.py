@@ -44,7 +44,7 @@ class RunOptions:
         >>> RunOptions(instruments="light").call_of(RunConfig(depth=3))
         "mnist_depth.train(mnist_depth.RunConfig(depth=3), instruments='light')"
         """
-        names = ("instruments", "data_dir", "keep_going", "save_weights")
+        names = ("instruments", "data_dir", "deterministic", "keep_going", "save_weights")
         changed = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(RunOptions, name)}
         arguments = [f"mnist_depth.{config!r}", *(f"{name}={value!r}" for name, value in changed.items())]
         return f"mnist_depth.train({', '.join(arguments)})"
