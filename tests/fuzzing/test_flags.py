@@ -195,7 +195,7 @@ def _split(command: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         ("train --dataset=xor --learning_rate=1e200", "learning_rate must be at most 1e+38"),
         ("theory --initializer=normal:1e200", "the number after the colon must be at most 1e+38"),
         ("theory --initializer=mean_field:0", "the number after the colon must be positive"),
-        ("train --dataset=mnist --data_dir=~nobody_of_that_name/x", "names ~nobody_of_that_name/x, which is not a folder"),
+        ("train --dataset=mnist --data_dir=~no_such_user/x", "names ~no_such_user/x, which is not a folder"),
         ("train --dataset=xor --logdir=", "--logdir is empty"),
         ("board --remote=", "names no host"),
         ("board --remote=gpu --attach=0", "port 0 is not between 1 and 65535"),
