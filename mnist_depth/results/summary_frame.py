@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnist_depth.errors import UserError
+from mnist_depth.figures.grids import by_size
 from mnist_depth.results.statistics import check_confidence, spread
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 
 def summarize(
@@ -35,7 +33,7 @@ def summarize(
     for row in rows:
         groups.setdefault(repr([row[0].get(name) for name in by]), []).append(row)
     found = []
-    for members in sorted(groups.values(), key=lambda members: [_order(members[0][0].get(name)) for name in by]):
+    for members in sorted(groups.values(), key=lambda members: [by_size(members[0][0].get(name)) for name in by]):
         key = [members[0][0].get(name) for name in by]
         _check_seeds_only([fields for fields, _ in members], by, key, varying)
         statistics = {"runs": len(members)}
@@ -59,16 +57,3 @@ def _check_seeds_only(
             f"{place} has {len(members)} runs that differ in {names}, not only in the seed: add {names} to by=, choose "
             "values with .where(), or average over them yourself with .to_frame().groupby()"
         )
-
-
-def _order(value: Any) -> tuple[Any, ...]:
-    """A key that sorts numbers by size, names by the numbers in them (`maxout:2`, `maxout:10`), missing values last.
-
-    >>> sorted(["maxout:10", "maxout:2", None, "elu"], key=_order), sorted([10, 9, 0.5], key=_order)
-    (['elu', 'maxout:2', 'maxout:10', None], [0.5, 9, 10])
-    """
-    if value is None:
-        return (2,)
-    if isinstance(value, (int, float)):
-        return 0, value
-    return 1, [(index % 2, float(part) if index % 2 else part) for index, part in enumerate(NUMBER.split(str(value)))]
