@@ -18,7 +18,7 @@ from mnist_depth.errors import UserError, unknown
 from mnist_depth.figures.arrangement import MAX_MAPS, color_limits, layer_by_step
 from mnist_depth.figures.axes import common_epoch, moment_title
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS, Series, Training, quantities_of
-from mnist_depth.figures.grids import border_of, grid_of
+from mnist_depth.figures.grids import border_of, grid_of, varying_in_cells
 from mnist_depth.figures.style import Line, distinct, drawn
 from mnist_depth.figures.trainings import from_record
 from mnist_depth.files import local_path
@@ -163,18 +163,21 @@ def grid(
     ax: Axes | None = None,
     interactive: bool | None = None,
 ) -> Any:
-    """A heat map of a final figure over two fields of the config, mean over seeds (and whatever else varies)."""
-    found = grid_of([{**one.fields, **one.figures} for one in _records(source)], rows, columns, figure)
+    """A heat map of a final figure over two fields of the config, mean over seeds; the title names what else varies."""
+    records = _records(source)
+    found = grid_of([{**one.fields, **one.figures} for one in records], rows, columns, figure)
+    others = varying_in_cells([one.fields for one in records], rows, columns)
+    title = _("mean over {fields}", fields=", ".join(name.replace("_", " ") for name in others)) if others else ""
     if _is_interactive(interactive, ax):
         from mnist_depth.figures import interactive as plotly
         from mnist_depth.figures.interactive_grids import grid_figure
 
-        return plotly.figure(grid_figure(found))
+        return plotly.figure(grid_figure(found, title))
     from mnist_depth.figures.static_grids import color_bar, draw_grid
 
-    drawn, ax = _axes(ax)
+    own, (drawn, ax) = ax is None, _axes(ax)
     color_bar(drawn, draw_grid(ax, found), ax, figure.replace("_", " "), share=found.is_share)
-    return drawn
+    return _named(drawn, ax, title=title, own=own)
 
 
 def phase_diagram(

@@ -80,6 +80,15 @@ def grid_of(trainings: Sequence[Mapping[str, Any]], rows: str, columns: str, fig
     return Grid(rows, axes[0], columns, axes[1], values, figure)
 
 
+def varying_in_cells(trainings: Sequence[Mapping[str, Any]], rows: str, columns: str) -> list[str]:
+    """The fields besides the seed in which trainings of one cell differ, so that its mean is not only over seeds."""
+    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for one in trainings:
+        cells.setdefault((repr(one.get(rows)), repr(one.get(columns))), []).append(one)
+    names = dict.fromkeys(name for one in trainings for name in one if name != "seed")
+    return [name for name in names if any(len({repr(one.get(name)) for one in cell}) > 1 for cell in cells.values())]
+
+
 def by_size(value: Any) -> tuple[float, list[tuple[int, str]], float]:
     """Numbers by size, names with the numbers in them by size, `normal:0.1` by its argument."""
     if isinstance(value, (int, float)):

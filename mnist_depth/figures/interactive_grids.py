@@ -17,7 +17,7 @@ Figure = dict[str, Any]
 COLOR_SCALE = "Cividis"
 
 
-def grid_figure(grid: Grid) -> Figure:
+def grid_figure(grid: Grid, title: str = "") -> Figure:
     """A final figure over two fields as colored cells with their numbers, a cross where there is none."""
     rows, columns = ([plain(str(value)) for value in axis] for axis in (grid.rows, grid.columns))
     cells = _cells(grid) | {"x": columns, "y": rows}
@@ -34,6 +34,7 @@ def grid_figure(grid: Grid) -> Figure:
             "autorange": "reversed",
         },
         "annotations": texts,
+        **({"title": {"text": plain(title)}} if title else {}),
     }
     return {"data": [cells], "layout": layout}
 

@@ -183,6 +183,15 @@ def test_a_grid_has_every_mean_in_its_cell(phases: Runs) -> None:
     assert figure.axes[0].collections[0].get_clim() == (0.0, 1.0)
 
 
+def test_a_grid_says_what_it_averages_besides_seeds(phases: Runs, many: Runs, found: Runs) -> None:
+    records = [*many, *found]
+    drawn = figures.grid(records, "activation", "dataset", "test_accuracy", interactive=False).axes[0]
+    plotly = figures.grid(records, "activation", "dataset", "test_accuracy", interactive=True)
+    assert drawn.get_title() == plotly.layout.title.text == "mean over depth"
+    assert figures.grid(phases, "depth", "initializer", interactive=False).axes[0].get_title() == ""
+    assert figures.grid(found, "activation", "depth", interactive=False).axes[0].get_title() == ""
+
+
 def test_both_kinds_of_grids_have_the_same_numbers_colors_and_order(phases: Runs) -> None:
     axes = figures.grid(phases, "depth", "initializer", "test_accuracy", interactive=False).axes[0]
     plotly = figures.grid(phases, "depth", "initializer", "test_accuracy", interactive=True)
