@@ -99,6 +99,38 @@ def check_archive(path: Path, max_bytes: float) -> None:
             raise UserError(f"{path} unpacks to {size / 1e9:.1f} GB, and {limit}; give a smaller file")
 
 
+def is_denied(error: BaseException) -> bool:
+    """Whether a missing permission, or a read-only file system, is why something could not be written."""
+    cause = error.__cause__ if isinstance(error, UserError) else error
+    return isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise UserError where this user may not write a folder and its files, or make it in the nearest one above it."""
+    above = next(path for path in (folder, *folder.parents) if path.exists())
+    if not above.is_dir():
+        return
+    for path in (above, *(folder.iterdir() if above == folder else ())):
+        if os.access(path, os.W_OK) or path.is_symlink():
+            continue
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            raise UserError("cannot write {path}: its file system is read-only; choose another --logdir", path=path)
+        raise UserError(
+            "no permission to write {path}, which belongs to {owner}; choose another --logdir, or ask {owner} for a "
+            "group that may write (in shared folders chmod -R g+rwXs, and umask 002 for everyone)",
+            path=path,
+            owner=_owner(path),
+        )
+
+
+def _owner(path: Path) -> str:
+    """The name of the user that a file belongs to; the number of one without a name, as in containers."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
+
+
 def open_lock(path: Path) -> int:
     """The descriptor of a lock file, which is made where it is missing. Raises UserError for anything else there."""
     try:
@@ -106,7 +138,7 @@ def open_lock(path: Path) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(f"{path} is a link, which a run never makes; remove it") from None
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another --logdir") from None
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
     if not _is_regular(descriptor):
         os.close(descriptor)
         raise UserError(f"{path} is not a regular file; remove it")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mnist_depth.errors import UserError
-from mnist_depth.files import MAX_DEPTH, encode, read_json, replacing, write_atomic
+from mnist_depth.files import MAX_DEPTH, check_writable, encode, is_denied, read_json, replacing, write_atomic
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,41 @@ def test_a_plain_object_comes_back_as_written(tmp_path: Path) -> None:
 def test_every_number_survives_strict_json(value: float) -> None:
     text = json.dumps(encode(value), allow_nan=False)
     assert float(json.loads(text)) == pytest.approx(value, nan_ok=True)
+
+
+@pytest.fixture
+def denied(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Paths that this user may not write; tests may run as root, whom no permission stops."""
+    paths: set[Path] = set()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) not in paths)
+    return paths
+
+
+def test_a_folder_of_another_user_is_named_with_its_owner_before_anything_is_made(
+    tmp_path: Path, denied: set[Path]
+) -> None:
+    new, old = tmp_path / "study" / "slug" / "seed_2", tmp_path / "study" / "slug" / "seed_0"
+    old.mkdir(parents=True)
+    (old / ".lock").touch()
+    (tmp_path / "study" / "of_another_user").touch()
+    denied |= {tmp_path / "study" / "of_another_user"}
+    for folder in (new, old, tmp_path / "study" / "other" / "seed_0"):
+        check_writable(folder)
+    for folder, path in ((new, old.parent), (old, old / ".lock"), (old, old)):
+        denied.add(path)
+        with pytest.raises(UserError) as caught:
+            check_writable(folder)
+        assert f"no permission to write {path}, which belongs to {tmp_path.owner()}; " in str(caught.value)
+        denied.remove(path)
+    assert not new.exists()
+
+
+def test_a_missing_permission_is_known_from_other_causes(tmp_path: Path) -> None:
+    def cause(number: int) -> UserError:
+        error = UserError("cannot write")
+        error.__cause__ = OSError(number, os.strerror(number))
+        return error
+
+    assert [is_denied(cause(number)) for number in (13, 1, 30, 28)] == [True, True, True, False]
+    assert is_denied(PermissionError(13, "denied"))
+    assert not is_denied(UserError("nothing to do with a disk"))

@@ -14,7 +14,7 @@ from mnist_depth.cli.output import terminal_width
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets.prepared import check_data_dir
 from mnist_depth.errors import UserError, unknown
-from mnist_depth.files import local_path
+from mnist_depth.files import is_denied, local_path
 from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
@@ -58,8 +58,14 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     check_data_dir(values.data_dir)
     columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
     table = TableOptions(columns, values.caption or "", values.label or "")
-    with progress.activity(_("writing the report")):
-        page, _count = pages.write_page(folder, values.data_dir, Path(values.out) if values.out else None, table)
+    try:
+        with progress.activity(_("writing the report")):
+            page, _count = pages.write_page(folder, values.data_dir, Path(values.out) if values.out else None, table)
+    except (UserError, OSError) as error:
+        if not is_denied(error):
+            raise
+        what = error if isinstance(error, UserError) else UserError(f"{error.strerror}: {error.filename}")
+        raise UserError("{problem}; name a folder that you may write with --out", problem=what) from None
     print(page)
     return 0
 

@@ -17,6 +17,7 @@ from mnist_depth.cli import flags, output, pages, progress
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets.prepared import SERVERS, check_data_dir, named_by_variable, resolve_auto
 from mnist_depth.errors import UserError
+from mnist_depth.files import is_denied
 from mnist_depth.records import RunRecord, read_run
 from mnist_depth.runtime import shell
 from mnist_depth.studies import STUDIES, Study, folder_name, run_slug, study_in
@@ -106,18 +107,23 @@ class Session:
         answers = chosen.answers(runs, self.options.data_dir)
         overview = output.overview_of(runs, chosen.story(study_in(self.options.study), answers))
         print(f"\n{output.conclusion(overview, answers, output.terminal_width())}", flush=True)
-        with progress.activity(_("writing the report")):
-            self._write_board_pages()
-            page, count = pages.write_page(self.folder, self.options.data_dir)
+        with self._noting_denied_pages():
+            with progress.activity(_("writing the report")):
+                self._write_board_pages()
+                page, count = pages.write_page(self.folder, self.options.data_dir)
+            self._report(page, count, len(runs))
+        self._show_where_to_look()
+
+    def _report(self, page: Path, count: int, trained: int) -> None:
+        """Print where the report is, and how many of its runs this command did not train."""
         print(_("Report: {path}", path=page))
-        if others := count - len(runs):
+        if others := count - trained:
             text = plural(
                 "It also covers {count} other run of this folder.",
                 "It also covers {count} other runs of this folder.",
                 others,
             )
             print(text)
-        self._show_where_to_look()
 
     def list_runs(self, runs: Sequence[RunRecord], max_listed: int) -> None:
         """Print the runs one by one, as far as there are few, and their table; write the board's summaries."""
@@ -132,8 +138,25 @@ class Session:
             print(text)
         if len(runs) > 1:
             print(f"\n{output.results_table(output.overview_of(runs), output.terminal_width())}\n")
-        self._write_board_pages()
+        with self._noting_denied_pages():
+            self._write_board_pages()
         self._show_where_to_look()
+
+    @contextlib.contextmanager
+    def _noting_denied_pages(self) -> Iterator[None]:
+        """Turn a missing permission into a note: finished runs of another user, or on a read-only disk, can be read."""
+        try:
+            yield
+        except (UserError, OSError) as error:
+            if not is_denied(error):
+                raise
+            text = _(
+                "Note: you may not write to {folder}, so the board's pages and the report there stay as they are; for "
+                "a report elsewhere, run: {command}",
+                folder=self.folder,
+                command=shell.join([*output.python(), "report", str(self.folder), "--out=report.html"]),
+            )
+            print(text, file=sys.stderr, flush=True)
 
     def _write_board_pages(self) -> None:
         from mnist_depth.summaries.write import write_study

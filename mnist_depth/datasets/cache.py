@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mnist_depth.errors import UserError
 from mnist_depth.files import open_regular, replacing
+from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,12 @@ def _write_cache(path: Path, arrays: Arrays) -> None:
         with replacing(path) as file:
             np.savez(file, allow_pickle=False, checksum=np.array(checksum(arrays)), **arrays)
     except (UserError, OSError) as error:
-        print(f"Note: decoded images are not cached ({error}).", file=sys.stderr)
+        reason = error if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
+        text = _(
+            "Note: decoded images cannot be kept ({reason}). Results are the same; every start takes longer.",
+            reason=reason,
+        )
+        print(text, file=sys.stderr)
 
 
 def checksum(arrays: Arrays) -> str:

@@ -96,5 +96,5 @@ def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
     try:
         (files / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make {files} ({error.strerror or error}); name another folder") from None
+        raise UserError(f"cannot make {files}: {error.strerror or error}") from error
     return target, files

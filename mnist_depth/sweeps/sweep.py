@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_depth import records
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
-from mnist_depth.files import locks_missing
+from mnist_depth.files import check_writable, locks_missing
 from mnist_depth.runtime.environment import cores
 from mnist_depth.runtime.streams import print_error
 from mnist_depth.sweeps.backends import backend
@@ -88,6 +88,8 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
     """
     folders = {config: options.folder_of(config) for config in configs}
     todo = [config for config, folder in folders.items() if _refused_or_todo(folder, config, options)]
+    for config in todo:
+        check_writable(folders[config])
     workers = _workers(todo, options)
     if todo:
         records.make_folder(options.logdir)
@@ -138,7 +140,7 @@ def _workers(configs: Sequence[RunConfig], options: Options) -> int:
         lack = f"only {fitting} of {workers} runs fit into memory at the same time"
         if options.workers:
             raise UserError(f"{lack}; pass --workers={fitting}")
-        print_error(f"Note: {lack}; {fitting} workers are started.")
+        print_error(f"Note: {lack}; {fitting} {'worker is' if fitting == 1 else 'workers are'} started.")
     return fitting
 
 

@@ -99,11 +99,14 @@ def work(task: Task) -> Outcome:
 
 
 def _train(task: Task) -> Outcome:
+    made = False
     try:
         # TensorFlow is imported here, once per worker and after its environment is set.
         with _fast_import(task):
             from mnist_depth.training.run import configure, train_run
 
+        records.make_folder(task.folder)
+        made = True
         configure(task.threads, deterministic=task.options.deterministic)
         status = train_run(
             task.config,
@@ -122,7 +125,7 @@ def _train(task: Task) -> Outcome:
         _record_failure(task.folder)
         outcome = Outcome(task.folder, "failed", f"{type(error).__name__}: {first_line(error)[:500]}")
     # Whichever write failed first: the cause is the missing folder.
-    gone = not task.folder.is_dir() and f"{task.folder} was moved or removed while it was trained"
+    gone = made and not task.folder.is_dir() and f"{task.folder} was moved or removed while it was trained"
     return Outcome(task.folder, "failed", gone) if gone else outcome
 
 

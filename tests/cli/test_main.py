@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mnist_depth.cli import flags, main, session
+from mnist_depth.cli import flags, main, pages, session, train
 from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.config import FIELDS
 from mnist_depth.errors import UserError
@@ -254,3 +255,34 @@ def test_a_folder_of_data_that_does_not_exist_is_refused_by_every_command(
     message = fails(capsys, *words, f"--data_dir={tmp_path / 'missing'}", *["--dry_run"][: words[0] != "report"])
     assert f"data_dir names {tmp_path / 'missing'}, which is not a folder" in message
     assert "--data_dir is empty" in fails(capsys, *words, "--data_dir=")
+
+
+@pytest.mark.parametrize(("number", "code"), [(13, 0), (30, 0), (28, 2)])
+def test_finished_runs_can_be_read_where_their_pages_cannot_be_written(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs of another user, or on a read-only disk; a full disk stays an error."""
+
+    def fail(self: session.Session) -> None:
+        raise UserError("cannot write") from OSError(number, os.strerror(number))
+
+    words = ["mnist_depth", "train", *QUICK, f"--logdir={tmp_path}"]
+    monkeypatch.setattr(sweep, "run", lambda *_: sweep.Result())
+    monkeypatch.setattr(session.Session, "read", lambda *_: [None])
+    monkeypatch.setattr(session.Session, "_write_board_pages", fail)
+    monkeypatch.setattr(train, "MAX_LISTED", 0)
+    assert main(words) == code
+    captured = capsys.readouterr()
+    assert ("--out=report.html" in captured.err) == (code == 0)
+    assert ("Look:" in captured.out) == (code == 0)
+
+
+def test_a_report_that_cannot_be_written_beside_its_runs_is_an_error_that_names_the_flag_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise UserError("cannot write table.csv: Read-only file system") from OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(pages, "write_page", fail)
+    message = fails(capsys, "report", str(tmp_path))
+    assert message.endswith("Read-only file system; name a folder that you may write with --out")
