@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,3 +29,20 @@ def test_without_its_requirements_the_command_says_how_to_install_them() -> None
     assert ended.stderr.count("\n") == 1
     assert "has no module absl" in ended.stderr
     assert "scripts/run" in ended.stderr
+
+
+@pytest.mark.parametrize("home", [None, "", "/nowhere"])
+def test_a_user_without_a_home_gets_one_for_the_installation(home: str | None, tmp_path: Path) -> None:
+    """Builds of some packages ask for the home folder."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "bootstrap", tmp_path / "scripts")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho home: $HOME\n", encoding="utf-8")
+    python.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    environment |= {"PYTHON": sys.executable} | ({} if home is None else {"HOME": home})
+    words = ["sh", str(tmp_path / "scripts" / "bootstrap")]
+    ended = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    assert f"home: {tmp_path / '.venv' / 'home'}\n" in ended.stdout
+    assert (tmp_path / ".venv" / "home").is_dir()
