@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
@@ -106,9 +107,13 @@ class RunConfig:
 
     def _check_types(self) -> None:
         for spec in fields(self):
-            value, wanted = getattr(self, spec.name), spec.type
+            value: Any = getattr(self, spec.name)
+            wanted = spec.type
             if value is None and spec.name in DERIVED:
                 continue
+            if isinstance(value, numbers.Number) and hasattr(value, "item"):  # of NumPy, as in np.logspace(-3, -1, 5)
+                value = value.item()
+                self._set(spec.name, value)
             if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value) if abs(value) < 2**1023 else math.inf
                 self._set(spec.name, value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mnist_depth.errors import UserError
@@ -33,6 +35,15 @@ def test_a_combination_that_is_not_valid_is_told() -> None:
         grid(DIGITS, {"depth": [3, 0]})
     with pytest.raises(UserError, match="did you mean relu"):
         grid(DIGITS, {"activation": ["rleu"]})
+
+
+def test_choices_may_be_numpy_arrays() -> None:
+    configs = grid(DIGITS, {"depth": np.arange(3, 5), "learning_rate": np.logspace(-2, -1, 2)})
+    assert [(config.depth, config.learning_rate) for config in configs] == [(3, 0.01), (3, 0.1), (4, 0.01), (4, 0.1)]
+    assert {type(config.depth) for config in configs} == {int}
+    assert json.loads(configs[0].to_json())["learning_rate"] == 0.01
+    with pytest.raises(UserError, match="depth must be a whole number"):
+        grid(DIGITS, {"depth": np.linspace(3, 5, 2)})
 
 
 @pytest.mark.parametrize(
