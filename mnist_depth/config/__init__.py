@@ -107,12 +107,12 @@ class RunConfig:
 
     def _check_types(self) -> None:
         for spec in fields(self):
-            value: Any = getattr(self, spec.name)
-            wanted = spec.type
+            value, wanted = getattr(self, spec.name), spec.type
             if value is None and spec.name in DERIVED:
                 continue
-            if isinstance(value, numbers.Number) and hasattr(value, "item"):  # of NumPy, as in np.logspace(-3, -1, 5)
-                value = value.item()
+            # A number of NumPy, as in np.logspace(-3, -1, 5), becomes Python's.
+            if isinstance(value, numbers.Number) and (to_python := getattr(value, "item", None)):
+                value = to_python()
                 self._set(spec.name, value)
             if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value) if abs(value) < 2**1023 else math.inf
