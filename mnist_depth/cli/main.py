@@ -57,7 +57,8 @@ def _check_current_folder() -> None:
 def _ended_by(error: BaseException) -> int:
     """Print what ended the command and return its exit code. Raises an error that no user can cause."""
     if number := signals.behind(error):
-        return signals.stopped(number)
+        line = error.args[1:] if isinstance(error, KeyboardInterrupt) else ()
+        return signals.stopped(number, *line)
     if isinstance(error, UserError):
         return _refuse(error)
     if isinstance(error, OSError):

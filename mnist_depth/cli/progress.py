@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,7 +102,8 @@ def activity(words: str) -> Iterator[None]:
 def watch(folders: Sequence[Path]) -> Iterator[None]:
     """Show the progress of these run folders until the block ends."""
     done = threading.Event()
-    show = _in_terminal if sys.stdout.isatty() else _in_notebook if in_notebook() else _plain
+    plain = functools.partial(_plain, before={folder: read(folder) for folder in folders})
+    show = _in_terminal if sys.stdout.isatty() else _in_notebook if in_notebook() else plain
     thread = threading.Thread(target=_while_read, args=(show, folders, done), daemon=True)
     thread.start()
     try:
@@ -141,23 +143,31 @@ def short_names(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: "-".join(telling) or folder.parent.name for folder, telling in own.items()}
 
 
-def _plain(folders: Sequence[Path], done: threading.Event) -> None:
-    """One line when a run begins and one when it ends."""
+def _plain(folders: Sequence[Path], done: threading.Event, before: Mapping[Path, Progress | None]) -> None:
+    """One line when a run begins or resumes and one when it ends."""
     begun: set[Path] = set()
     ended: set[Path] = set()
     last_look = False
     while not last_look:
         last_look = done.wait(POLL_SECONDS)
         for folder in folders:
-            if folder not in begun and read(folder) is not None:
+            if folder not in begun and (found := read(folder)) not in (None, before[folder]):
                 begun.add(folder)
-                print(_("started   {name}", name=name_of(folder)), flush=True)
+                print(_begin_text(folder, before[folder], found), flush=True)
             if folder not in ended and (folder / records.DONE).exists():
                 ended.add(folder)
                 found = read(folder)
                 scores = scores_text(found.scores) if found else ""
                 text = _("finished  {name}  {scores}", name=name_of(folder), scores=scores)
                 print(f"{text}  [{len(ended)}/{len(folders)}]", flush=True)
+
+
+def _begin_text(folder: Path, before: Progress | None, now: Progress) -> str:
+    """That a run has started, or from which epoch it resumes: its last points are cut back to the checkpoint."""
+    epoch = int(min(before.epoch, now.epoch)) if before else 0
+    if not epoch:
+        return _("started   {name}", name=name_of(folder))
+    return _("resumed   {name}  at epoch {epoch} of {epochs}", name=name_of(folder), epoch=epoch, epochs=now.epochs)
 
 
 class _Bars:

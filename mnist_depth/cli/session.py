@@ -19,7 +19,7 @@ from mnist_depth.datasets.prepared import SERVERS, check_data_dir, named_by_vari
 from mnist_depth.errors import UserError
 from mnist_depth.files import is_denied
 from mnist_depth.records import RunRecord, read_run
-from mnist_depth.runtime import shell
+from mnist_depth.runtime import shell, signals
 from mnist_depth.studies import STUDIES, Study, folder_name, run_slug, study_in
 from mnist_depth.sweeps import sweep
 from mnist_depth.translation import mark, plural
@@ -78,7 +78,10 @@ class Session:
         if reused := sum(map(_is_done, folders)) * (not self.options.overwrite):
             text = mark("{reused} of {count} runs are finished already and are used as they are.")
             print(_(text, reused=reused, count=len(folders)), flush=True)
-        self.results.append(sweep.run(configs, self.options, None if self._values.quiet else progress.watch))
+        try:
+            self.results.append(sweep.run(configs, self.options, None if self._values.quiet else progress.watch))
+        except KeyboardInterrupt as error:  # the second request
+            raise KeyboardInterrupt(signals.behind(error), self._how_to_resume(_("stopped"))) from None
         return self.read(configs)
 
     def read(self, configs: Sequence[RunConfig]) -> list[RunRecord]:
@@ -179,21 +182,22 @@ class Session:
         pinned = [f"--{name}={value}" for name, value in self._pinned.items()]
         return shell.join([*output.python(), *sys.argv[1:], *pinned])
 
+    def _how_to_resume(self, what: str) -> str:
+        return _("{what}; to go on where it stopped, run: {command}", what=what, command=self._same_command())
+
     def end(self) -> int:
         """Print what failed or was stopped and the command that resumes it; return the exit code."""
         if self.complete:
             return 0
-        again = self._same_command()
         if not self.options.logdir.is_dir():
             gone = f"{self.options.logdir} was moved or removed while its runs were trained; put it back"
-            print(f"mnist_depth: {gone} and run again: {again}", file=sys.stderr)
+            print(f"mnist_depth: {gone} and run again: {self._same_command()}", file=sys.stderr)
             return INCOMPLETE
         for outcome in (outcome for result in self.results for outcome in result.of("failed")):
             print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
         stopped = any(result.of("stopped") for result in self.results)
         what = _("stopped") if stopped else _("some runs failed (see above)")
-        text = _("{what}; to go on where it stopped, run: {command}", what=what, command=again)
-        print(f"mnist_depth: {text}", file=sys.stderr)
+        print(f"mnist_depth: {self._how_to_resume(what)}", file=sys.stderr)
         return INCOMPLETE
 
 

@@ -55,9 +55,9 @@ def exit_at_next() -> None:
         signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
-def stopped(number: int) -> int:
+def stopped(number: int, line: str = "stopped") -> int:
     """Report that a signal ended the command; the exit code that a shell reports for it."""
-    streams.print_error("mnist_depth: stopped")
+    streams.print_error(f"mnist_depth: {line}")
     return 128 + number
 
 

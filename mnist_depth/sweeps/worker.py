@@ -105,6 +105,8 @@ def _train(task: Task) -> Outcome:
         with _fast_import(task):
             from mnist_depth.training.run import configure, train_run
 
+        if _stopping(task):  # importing took seconds
+            return Outcome(task.folder, "stopped")
         records.make_folder(task.folder)
         made = True
         configure(task.threads, deterministic=task.options.deterministic)

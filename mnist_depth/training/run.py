@@ -67,8 +67,9 @@ def train_run(
 ) -> str:
     """Train `config` into `folder`, resuming an unfinished run; return `finished`, `diverged` or `stopped`.
 
-    A finished run is not trained again. `stop` is asked after every block of minibatches; `owner` goes into the lock
-    file. Raises UserError when the folder holds another run or cannot be written, Busy when another process trains it.
+    A finished run is not trained again. `stop` is asked before compiling and after every block of minibatches; `owner`
+    goes into the lock file. Raises UserError when the folder holds another run or cannot be written, Busy when another
+    process trains it.
     """
     with records.claim(folder, owner):
         if options.overwrite:
@@ -77,6 +78,8 @@ def train_run(
             return records.read_run(folder).status
         data = _shared(load(config.dataset, options.data_dir, config.train_examples))
         _write_config(folder, config, data, options.command or options.call_of(config))
+        if stop():  # compiling takes seconds
+            return "stopped"
         with bytecode.unwritten():
             return _Run(config, folder, data, options, stop).train()
 
@@ -156,6 +159,8 @@ class _Run:
                 stop=self.stop,
                 keep_going=self.options.keep_going,
             )
+            if self.stop():  # the first block is compiled together with what measures it
+                return "stopped"
             callbacks = [*self.compiled.gauges, logger]
             loop.fit(model, self.plan, self.config.seed, first_interval=first_interval, callbacks=callbacks)
         if logger.status != "stopped":

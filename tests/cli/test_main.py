@@ -286,3 +286,18 @@ def test_a_report_that_cannot_be_written_beside_its_runs_is_an_error_that_names_
     monkeypatch.setattr(pages, "write_page", fail)
     message = fails(capsys, "report", str(tmp_path))
     assert message.endswith("Read-only file system; name a folder that you may write with --out")
+
+
+def test_a_second_request_to_stop_prints_the_command_that_resumes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt(15)
+
+    monkeypatch.setattr(sweep, "run", interrupted)
+    words = ["mnist_depth", "train", *QUICK, f"--logdir={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert main(words) == 128 + 15
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mnist_depth: stopped; to go on where it stopped, run: ")
+    assert line.endswith(f"--logdir={tmp_path}")

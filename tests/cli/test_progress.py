@@ -101,6 +101,20 @@ def test_every_run_prints_when_it_begins_and_ends(
         assert len(lines) == 3
 
 
+def test_a_run_that_resumes_says_from_which_epoch_and_one_that_waits_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
+    folders = [begin(tmp_path / f"digits-{name}" / "seed_0", epochs=50) for name in ("relu", "tanh")]
+    for folder in folders:
+        go_on(folder, "train", 70, loss=0.5, accuracy=0.9)
+    epoch = progress.read(folders[0])
+    assert epoch is not None
+    with progress.watch(folders):
+        go_on(folders[0], "train", 100, loss=0.4, accuracy=0.9)
+    assert capsys.readouterr().out == f"resumed   digits-relu/seed_0  at epoch {int(epoch.epoch)} of 50\n"
+
+
 def test_a_run_that_has_begun_and_has_no_step_yet_is_compiling(tmp_path: Path) -> None:
     bars = progress._Bars([begin(tmp_path / "digits-relu" / "seed_0")])
     bars.look()

@@ -268,6 +268,16 @@ def test_a_logdir_that_is_gone_is_named_and_not_made_again(tmp_path: Path) -> No
     assert not logdir.exists()
 
 
+def test_a_stop_while_a_worker_imports_ends_the_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = iter([False, True])
+    monkeypatch.setattr(worker, "_stopping", lambda task: next(said))
+    task = worker.Task(GATES[0], tmp_path / "run", _options(tmp_path), 1, tmp_path / "stop", os.getpid(), "")
+    assert worker.work(task) == worker.Outcome(tmp_path / "run", "stopped")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("moment", ["while it is compiled", "before its checkpoint"])
 def test_a_run_folder_that_goes_is_named_and_not_made_again(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -208,10 +208,24 @@ def test_networks_that_take_turns_are_compiled_once(
     assert [point[:3] for point in first.points] == [point[:3] for point in again.points]
 
 
+BEFORE_TRAINING = (False, False)
+"""What `stop` says before the network is compiled and before its first block."""
+
+
+@pytest.mark.parametrize("before", range(len(BEFORE_TRAINING)))
+def test_a_stop_while_a_run_starts_leaves_nothing_trained_and_a_run_that_resumes(
+    before: int, tmp_path: Path, tiny: RunConfig
+) -> None:
+    calls = iter([*BEFORE_TRAINING[:before], True])
+    assert train_run(tiny, tmp_path, stop=lambda: next(calls)) == "stopped"
+    assert records.read_run(tmp_path).points == []
+    assert train_run(tiny, tmp_path) == "finished"
+
+
 def test_a_stopped_run_resumes_to_the_same_end(tmp_path: Path, tiny: RunConfig) -> None:
     config = replace(tiny, epochs=4, optimizer="adam")
     train_run(config, tmp_path / "whole")
-    calls = iter([False, False, True])
+    calls = iter([*BEFORE_TRAINING, False, False, True])
     assert train_run(config, tmp_path / "cut", stop=lambda: next(calls)) == "stopped"
     assert records.read_run(tmp_path / "cut").status == "unfinished"
     assert train_run(config, tmp_path / "cut") == "finished"
@@ -241,7 +255,7 @@ def test_a_diverged_run_goes_on_where_asked_and_is_still_called_diverged(tmp_pat
     assert ended.done["steps"] < whole.done["steps"] == 3 * STEPS_PER_EPOCH
     assert [step for step, _ in zip(*whole.series("test", "loss"), strict=True)] == [13, 26, 39]
     assert ended.done["first_nonfinite"] == whole.done["first_nonfinite"]
-    calls = iter([False, True])
+    calls = iter([*BEFORE_TRAINING, False, True])
     assert train_run(config, tmp_path / "cut", RunOptions(keep_going=True), stop=lambda: next(calls)) == "stopped"
     assert train_run(config, tmp_path / "cut", RunOptions(keep_going=True)) == "diverged"
     assert outcome_of(tmp_path / "cut") == outcome_of(tmp_path / "whole")
