@@ -53,9 +53,11 @@ def build_optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
     """The optimizer of `config`, with clipping by global norm when `clip_norm` is above zero."""
     entry, arguments = lookup(OPTIMIZERS, config.optimizer, "optimizer")
     options: dict[str, Any] = {"global_clipnorm": config.clip_norm or None}
-    if split_name(config.optimizer)[0] in DECOUPLED:
-        options["weight_decay"] = config.weight_decay
-    return entry.build(*arguments, learning_rate=config.learning_rate, **options)
+    if split_name(config.optimizer)[0] not in DECOUPLED:
+        return entry.build(*arguments, learning_rate=config.learning_rate, **options)
+    optimizer = entry.build(*arguments, learning_rate=config.learning_rate, weight_decay=config.weight_decay, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def loss(config: RunConfig) -> keras.losses.Loss:

@@ -147,7 +147,7 @@ KINDS: dict[str, Kind] = {
     "not learning": Kind(
         "error",
         0.0,
-        "no learning rate within five decades lowers the loss below that of a constant prediction; " + BENCHMARK,
+        "no learning rate that is tried lowers the loss below that of a constant prediction; " + BENCHMARK,
         (
             "check that the inputs determine the labels; then a wider or shallower "
             "network, normalization, another activation"
@@ -175,7 +175,8 @@ KINDS: dict[str, Kind] = {
     "update size": Kind(
         "warning",
         1e-3,
-        "||update|| / ||weights|| is about 1e-3 in networks that train well (CS231n); reported a factor of 100 away",
+        "||update|| / ||weights|| is about 1e-3 in networks that train well (CS231n); reported a factor of 100 away, "
+        "or 10 below in all layers",
         "the learning rate of this layer, or its initial scale",
     ),
     "dead units": Kind(

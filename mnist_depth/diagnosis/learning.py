@@ -19,6 +19,9 @@ FALLEN = 0.7
 UPDATE_BAND = 100.0
 """How far from the usual update is reported: the rule of thumb itself spans an order of magnitude either way."""
 
+LOW_BAND = 10.0
+"""The same for the layer that moves most: with it all layers are slow."""
+
 MIN_HISTORY = 4
 """Points of a loss curve from which on it is judged."""
 
@@ -76,7 +79,7 @@ def _updates(measured: Measurements) -> Iterator[Finding]:
         return
     (smallest, at_smallest), (largest, at_largest) = min(ratios), max(ratios)
     usual = threshold("update size")
-    if 0 < largest < usual / 10:
+    if 0 < largest < usual / LOW_BAND:
         words = Message(
             "no layer moves by more than {update:.1e} of its weights a step, usual is about {usual:g}: "
             "the learning rate is low",

@@ -17,6 +17,13 @@ SQUARED = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 
 PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid")
 
+UNWRAPPED = (
+    ("categorical_crossentropy", "softmax"),
+    ("sparse_categorical_crossentropy", "softmax"),
+    ("binary_crossentropy", "sigmoid"),
+)
+"""(loss, activation): Keras on TensorFlow takes the logits before the activation, whatever `from_logits` says."""
+
 RANGES = {
     "sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -166,13 +173,7 @@ def _output(data: Data, output: Output) -> Iterator[Finding]:
         words = Message("{loss} with one output unit is always zero: use binary_crossentropy with sigmoid", loss=loss)
         yield find("output and loss", words)
     elif output.from_logits and activation in PROBABILITIES:
-        words = Message(
-            "{loss} with from_logits=True applies softmax or sigmoid again after the output's {activation}: "
-            "remove one of the two",
-            loss=loss,
-            activation=activation,
-        )
-        yield find("output and loss", words)
+        yield _activated_twice(loss, activation)
     elif loss in CATEGORICAL and activation in ("sigmoid", "hard_sigmoid"):
         words = Message(
             "{loss} needs outputs that sum to one, but {activation} makes {units} independent probabilities: "
@@ -204,6 +205,24 @@ def _output(data: Data, output: Output) -> Iterator[Finding]:
             needed=_needed(output),
         )
         yield find("output and loss", words)
+
+
+def _activated_twice(loss: str, activation: str) -> Finding:
+    if (loss, activation) in UNWRAPPED:
+        words = Message(
+            "{loss} with from_logits=True gets the probabilities of {activation}: Keras on TensorFlow trains on the "
+            "logits before it all the same, elsewhere it is applied twice; remove one of the two",
+            loss=loss,
+            activation=activation,
+        )
+        return find("output and loss", words, severity="warning")
+    words = Message(
+        "{loss} with from_logits=True applies softmax or sigmoid again after the output's {activation}: "
+        "remove one of the two",
+        loss=loss,
+        activation=activation,
+    )
+    return find("output and loss", words)
 
 
 def _exclusive(data: Data, units: int | None) -> bool:

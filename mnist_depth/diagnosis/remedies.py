@@ -1,8 +1,6 @@
 """What helps against each verdict, most effective first, and the study that shows it.
 
-The order against vanishing is that of the `rescues` study; 9 sigmoid layers of 256 units on digits, Glorot
-initialization, SGD 0.1, 840 steps, test accuracy from 0.08 (chance) to: batch normalization 0.99, ReLU with He 0.99,
-residual wiring 0.97, Glorot with gain 4 0.97, orthogonal with gain 4 0.95, Adam 0.71.
+The order against vanishing is that of the benchmark (docs/diagnosis.md, single changes).
 """
 
 from __future__ import annotations

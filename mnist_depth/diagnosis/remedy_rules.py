@@ -32,7 +32,11 @@ def _saturating(traits: Traits) -> bool:
 
 
 def _sigmoid(traits: Traits) -> bool:
-    return _base(traits, "activation") == "sigmoid" and _base(traits, "initializer") not in ("glorot_4", "orthogonal")
+    return _base(traits, "activation") == "sigmoid"
+
+
+def _gain_4(traits: Traits) -> bool:
+    return traits.get("initializer") in ("glorot_4", "orthogonal:4")
 
 
 def _rectifier_too_small(traits: Traits) -> bool:
@@ -141,7 +145,7 @@ GAIN_4 = Rule(
         "makes up for the slope of 1/4 at zero (Glorot & Bengio 2010); gain 1 does not help",
         "rescues",
     ),
-    lambda traits: _has_hidden(traits) and _sigmoid(traits),
+    lambda traits: _has_hidden(traits) and _sigmoid(traits) and not _gain_4(traits),
 )
 PRETRAINING = Rule(
     Remedy(

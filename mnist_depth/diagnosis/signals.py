@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mnist_depth.diagnosis.chains import in_chains
 from mnist_depth.diagnosis.finding import Finding
@@ -56,7 +57,9 @@ def _symmetric(hidden: Sequence[Layer]) -> Iterator[Finding]:
         share = layer.identical_share
         if share is not None and share >= threshold("symmetric") and (layer.units or 0) > 1:
             words = Message(
-                "all {units} units of {layer} have the same incoming weights and cannot become different",
+                "{share:.0%} of the {units} units of {layer} have the same incoming weights "
+                "and cannot become different",
+                share=share,
                 units=layer.units,
                 layer=layer.name,
             )
@@ -101,7 +104,7 @@ def _collapse(hidden: Sequence[Layer]) -> Iterator[Finding]:
         if across is not None and overall and across < threshold("signal collapses") * overall:
             share = across / overall
             words = Message(
-                "from {layer} on, {share:.1e} of the outputs' spread is across samples: inputs look alike",
+                "{share:.1e} of the spread of the outputs of {layer} is across samples: inputs look alike",
                 layer=layer.name,
                 share=share,
             )
@@ -115,9 +118,7 @@ def _born_dead(hidden: Sequence[Layer]) -> Iterator[Finding]:
     risk = 1 - math.prod(1 - 0.5**width for width in widths)
     if risk > threshold("may be born dead"):
         words = Message(
-            "with {layers} ReLU layers of {units} units or more, "
-            "one network in {networks:.0f} starts with a dead layer",
-            layers=len(widths),
+            "with ReLU layers of only {units} units, one network in {networks:.0f} starts with a dead layer",
             units=min(widths),
             networks=1 / risk,
         )
@@ -157,4 +158,5 @@ def _through_time(layer: Layer) -> Iterator[Finding]:
     elif total < LITTLE_THROUGH_TIME:
         usual = layer.kind in GATED or total >= threshold("vanishes through time")
         severity = "note" if usual else "warning"
-        yield find("vanishes through time", words, layer=layer.name, figure=total, severity=severity)
+        found = find("vanishes through time", words, layer=layer.name, figure=total, severity=severity)
+        yield found if total < threshold("vanishes through time") else replace(found, threshold=LITTLE_THROUGH_TIME)

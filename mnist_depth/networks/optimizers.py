@@ -17,14 +17,6 @@ def _keras(class_name: str, **fixed: Any) -> Callable[..., Any]:
     return build
 
 
-def _adamw(*, learning_rate: float, weight_decay: float, **options: Any) -> Any:
-    import keras
-
-    optimizer = keras.optimizers.AdamW(learning_rate=learning_rate, weight_decay=weight_decay, **options)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
 def _radam(*, learning_rate: float, **options: Any) -> Any:
     from mnist_depth.networks.radam import RAdam
 
@@ -52,7 +44,7 @@ OPTIMIZERS: dict[str, Entry] = {
         "RMSprop with steps in the units of the weights (Zeiler 2012)", _keras("Adadelta", rho=0.95, epsilon=1e-6)
     ),
     "adam": Entry("adaptive moments (Kingma & Ba 2015)", _keras("Adam")),
-    "adamw": Entry("Adam with weight_decay taken out of the gradient (Loshchilov & Hutter 2019)", _adamw),
+    "adamw": Entry("Adam with weight_decay taken out of the gradient (Loshchilov & Hutter 2019)", _keras("AdamW")),
     "nadam": Entry("Adam with Nesterov momentum (Dozat 2016)", _keras("Nadam")),
     "radam": Entry("Adam with a rectified start (Liu et al. 2019)", _radam),
 }
@@ -73,4 +65,4 @@ LEARNING_RATES: dict[str, float] = {
 }
 
 DECOUPLED: frozenset[str] = frozenset({"adamw"})
-"""Optimizers that apply weight decay themselves; with all others it is a penalty in the loss."""
+"""Optimizers that apply weight decay themselves, to kernels only; with all others it is a penalty in the loss."""

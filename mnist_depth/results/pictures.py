@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -66,7 +67,6 @@ MIN_FILLED = 0.5
 
 MAX_PANELS = 6
 """Grids that vary on a third field are drawn once for each of its values, up to this many."""
-
 
 MAX_READABLE = 6
 """With more lines than this, a map says more at first sight than lines."""
@@ -236,7 +236,7 @@ def _grid_picture(groups: Sequence[Group], pair: tuple[str, str], metric: str, o
         for group in groups
     ]
     grid = grid_of(cells, *pair, metric)
-    filled = grid.values[grid.values == grid.values]
+    filled = grid.values[~np.isnan(grid.values)]
     if min(grid.values.shape) < 2 or len(filled) < MIN_FILLED * grid.values.size:
         return None
     words = heading(metric)

@@ -86,7 +86,7 @@ def write_overview(
 
 
 def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
-    """The HTML file to write and the folder for what it links to, which is made, and the figures' in it."""
+    """The HTML file to write, and the folder of its data and figures, which is created."""
     given, out = out, root / "report" if out is None else out
     if out.suffix not in ("", ".html") and not out.is_dir():
         raise UserError("the page is HTML: name a folder, or a file that ends in .html, not {out}", out=out)

@@ -12,7 +12,8 @@ INSTRUMENTS = ("none", "light", "standard", "full")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Execution options of one run; no option but `deterministic` changes the resulting weights.
+    """Execution options of one run; only `deterministic`, and `keep_going` after a loss that is not finite,
+    change the resulting weights.
 
     The command line fills these fields from the flags of the same names, and passes the object down to `train_run`.
     """

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.config import FIELDS
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps import sweep, worker
+from mnist_depth.sweeps.worker import Options
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +55,15 @@ def test_every_flag_has_help_and_a_place_in_it() -> None:
     values = flags.define()
     assert all(len(str(values[name].help)) > 5 for name in values)
     assert {name for group in flags.GROUPS.values() for name in group} == set(values)
+
+
+def test_flags_and_the_options_that_they_fill_have_the_same_default() -> None:
+    """Session hands every flag of an option's name over, also one that was not given."""
+    values = flags.define()
+    shared = {field.name: field.default for field in fields(Options) if field.name in values}
+    shared = {name: default for name, default in shared.items() if default is not MISSING}  # logdir and study
+    assert shared.keys() >= {"instruments", "keep_going", "workers"}
+    assert {name: values[name].default for name in shared} == shared
 
 
 def test_the_help_of_a_command_shows_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,7 +129,7 @@ def test_batch_normalization_is_judged_as_training_computes_it(
     keras.utils.set_random_seed(1)
     layers: list[Any] = []
     for _ in range(6):
-        small = keras.initializers.RandomNormal(stddev=0.05, seed=len(layers))
+        small: Any = keras.initializers.RandomNormal(stddev=0.05, seed=len(layers))
         layers += [keras.layers.Dense(8, kernel_initializer=small), keras.layers.BatchNormalization()]
         layers += [keras.layers.Activation("tanh")]
     model = compiled(keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(4)]), from_logits=True)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mnist_depth import models
 from mnist_depth.config import RunConfig
-from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
+from mnist_depth.networks.optimizers import DECOUPLED, LEARNING_RATES, OPTIMIZERS
 from mnist_depth.networks.radam import RAdam
 
 pytestmark = pytest.mark.slow
@@ -92,10 +92,9 @@ def test_nesterov_and_momentum_differ_only_in_the_flag() -> None:
     assert {key for key in momentum if momentum[key] != nag[key]} - {"name"} == {"nesterov"}
 
 
-def test_weight_decay_shrinks_kernels_only() -> None:
-    config = RunConfig(
-        dataset="xor", depth=2, width=3, optimizer="adamw", weight_decay=0.5, learning_rate=0.1, bias_std=1
-    )
+@pytest.mark.parametrize("name", sorted(DECOUPLED))
+def test_weight_decay_shrinks_kernels_only(name: str) -> None:
+    config = RunConfig(dataset="xor", depth=2, width=3, optimizer=name, weight_decay=0.5, learning_rate=0.1, bias_std=1)
     model = models.build(config)
     optimizer = models.build_optimizer(config)
     optimizer.build(model.trainable_variables)
