@@ -71,7 +71,7 @@ def _simple_cell(traits: Traits) -> bool:
 BATCH_NORM = Rule(
     Remedy(
         "batch normalization before every activation",
-        "keeps the pre-activations where the slope is large, whatever the initial scale (Ioffe & Szegedy 2015)",
+        "gives the pre-activations of every layer a spread of one over the batch (Ioffe & Szegedy 2015)",
         "batch_norm",
     ),
     lambda traits: _has_hidden(traits) and _without("batch_norm", "none")(traits),
@@ -94,7 +94,7 @@ RELU = Rule(
     Remedy(
         "ReLU in the hidden layers, with He initialization",
         "slope one where it is active, and a gain of one per layer; sigmoid's slope is at most 1/4",
-        "depth9",
+        "initializers",
     ),
     lambda traits: _has_hidden(traits) and _saturating(traits),
 )

@@ -41,10 +41,10 @@ def _variant(label: str, published: str, **fields: Any) -> Variant:
 
 STUDY = Study(
     question="Which initialization of the weights lets a 9-layer network learn?",
-    answer="Those that scale with a layer's width (LeCun, Xavier, He, orthogonal, LSUV), not fixed ones.",
+    answer="Those whose size fits the layer's width (LeCun, Xavier, He, orthogonal, LSUV); not N(0, 1) or N(0, 0.01²).",
     why=(
         "A good scale keeps the spread of signals and gradients the same from layer to layer. Below it they "
-        "fade, above it they overflow, and zeros leave all units of a layer alike."
+        "fade, above it they overflow, and zeros pass no gradient on at all."
     ),
     view={"color": "initializer"},
     folder="inits",
