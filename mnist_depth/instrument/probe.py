@@ -33,6 +33,9 @@ from mnist_depth.instrument.training_loss import why_unknown
 PROBE = "probe_"
 """Prefix of a gradient that was measured on a probe, not applied by training."""
 
+MAX_LOSS_SCALE = 1024.0
+"""Half precision then holds gradients from 6e-11 to 64 with respect to one output."""
+
 
 @dataclass(repr=False)
 class Measurement:
@@ -316,11 +319,14 @@ class Probe:
 
 
 def _loss_scale(model: keras.Model) -> tf.Tensor | None:
-    """What mixed precision multiplies the loss with, so that half-precision gradients do not underflow."""
+    """What to multiply the loss with, so that half-precision gradients neither underflow nor overflow.
+
+    That of training at most: it grows until gradients overflow, a step that `fit` skips and that is no fault.
+    """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or (not hasattr(optimizer, "inner_optimizer") and optimizer.loss_scale_factor is None):
         return None
-    return tf.cast(optimizer.scale_loss(tf.ones([])), tf.float32)
+    return tf.minimum(tf.cast(optimizer.scale_loss(tf.ones([])), tf.float32), MAX_LOSS_SCALE)
 
 
 def _gradients(tape: tf.GradientTape, loss: Any, sources: Sequence[Any], scale: tf.Tensor | None) -> list[Any]:
