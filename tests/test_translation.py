@@ -20,7 +20,7 @@ from mnist_depth import translation
 from mnist_depth.cli.usage import usage
 from mnist_depth.config import RunConfig
 from mnist_depth.records import read_run
-from mnist_depth.results.diagnosis import render_run
+from mnist_depth.results.diagnosis import diagnose_run, render_pair
 from mnist_depth.results.groups import read_runs
 from mnist_depth.results.overview import Overview, Story
 from mnist_depth.results.page import render
@@ -123,7 +123,8 @@ def test_help_is_korean_where_it_is_asked_for() -> None:
 def test_a_diagnosis_in_the_terminal_is_korean_and_fits(tmp_path: Path) -> None:
     folder = write_run(tmp_path, RunConfig(activation="sigmoid"), gain=0.236)
     translation.activate("ko")
-    lines = render_run(read_run(folder)).splitlines()
+    record = read_run(folder)
+    lines = render_pair(diagnose_run(record, "start"), diagnose_run(record, "end")).splitlines()
     assert lines[0] == "학습 전"
     assert max(map(cell_len, lines)) <= 100
     words = [line for line in lines if line and not line.startswith("layer_")]

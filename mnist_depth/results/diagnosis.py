@@ -18,11 +18,6 @@ def diagnose_run(record: TrainingRecord, moment: Moment = "start") -> Diagnosis:
     return judge(from_training(record, moment))
 
 
-def render_run(record: TrainingRecord) -> str:
-    """A training before and after, as plain text. Raises UserError when it recorded no gradients."""
-    return render_pair(diagnose_run(record, "start"), diagnose_run(record, "end"))
-
-
 def render_pair(start: Diagnosis, end: Diagnosis, width: int | None = None) -> str:
     """Two moments of one training, for a terminal of `width` columns; remedies that help both are printed once."""
     if start.remedies == end.remedies:

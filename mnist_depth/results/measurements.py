@@ -48,7 +48,9 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         source=_source(record, _step(record, layers, pick)),
         layers=tuple(replace(layer, predicted_gain=gains.get(layer.name)) for layer in layers),
         loss=_loss(record, moment),
-        history=tuple(record.series("train", "loss")[1]) if moment == "end" and not _has_adversaries(record) else (),
+        history=tuple(record.series("train", "loss")[1])
+        if moment == "end" and not _has_separate_losses(record)
+        else (),
         diverged=moment == "end" and record.status == "diverged",
         traits=_traits(record),
         updates=0 if moment == "start" else max(1, _updates(record)),
@@ -85,8 +87,8 @@ def _references(record: TrainingRecord) -> tuple[float | None, float]:
     return math.log(DATASETS[record.config.dataset].classes), 0.0
 
 
-def _has_adversaries(record: TrainingRecord) -> bool:
-    """Whether networks are trained against each other, so that a loss need not fall."""
+def _has_separate_losses(record: TrainingRecord) -> bool:
+    """Whether its networks are trained by losses of their own, which need not fall: those of a GAN."""
     return isinstance(record, GaugeRecord) and bool(_networks(record))
 
 

@@ -26,7 +26,7 @@ from mnist_depth.diagnosis import (
 )
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
-from mnist_depth.results.diagnosis import render_run
+from mnist_depth.results.diagnosis import diagnose_run, render_pair
 from tests.results.fabricated_runs import write_run
 
 from .fabricated_measurements import geometric, measured
@@ -151,7 +151,7 @@ def test_rendering_shows_what_was_not_measured_as_a_dash() -> None:
 
 def test_a_run_is_rendered_before_and_after_training(tmp_path: Path) -> None:
     record = read_run(write_run(tmp_path, RunConfig(initializer="normal_1"), gain=11.0, status="diverged"))
-    before, after = render_run(record).split("AFTER TRAINING")
+    before, after = render_pair(diagnose_run(record, "start"), diagnose_run(record, "end")).split("AFTER TRAINING")
     assert before.startswith("BEFORE TRAINING\nEXPLODING: ")
     assert after.startswith("\nNOT FINITE: training ended")
 
@@ -160,12 +160,12 @@ def test_a_run_without_instruments_is_a_user_error(tmp_path: Path) -> None:
     folder = write_run(tmp_path, RunConfig())
     (folder / "metrics.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="holds no gradient of any layer; train it with --instruments"):
-        render_run(read_run(folder))
+        diagnose_run(read_run(folder))
 
 
 def test_a_remedy_is_printed_once(tmp_path: Path) -> None:
     record = read_run(write_run(tmp_path, RunConfig(activation="sigmoid"), gain=0.2))
-    assert render_run(record).count("What helps") == 1
+    assert render_pair(diagnose_run(record, "start"), diagnose_run(record, "end")).count("What helps") == 1
 
 
 def trial(factor: float, start: float, end: float) -> Trial:
