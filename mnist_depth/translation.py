@@ -6,9 +6,10 @@ that a translator can reorder them. `scripts/translations` collects the messages
 
 from __future__ import annotations
 
+import contextlib
 import gettext
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ DOMAIN, FOLDER = "mnist_depth", Path(__file__).parent / "locale"
 VARIABLES = ("MNIST_DEPTH_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 """Environment variables that name the language of messages, the strongest first: our own, then those of POSIX."""
 
-_active: dict[str, Any] = {"language": "en", "catalog": gettext.NullTranslations()}
+_active: dict[str, Any] = {"language": "en", "catalog": gettext.NullTranslations(), "chosen": False}
 
 
 def activate(language: str) -> None:
@@ -30,7 +31,7 @@ def activate(language: str) -> None:
     if language not in LANGUAGES:
         raise unknown("language", language, LANGUAGES)
     catalog = gettext.translation(DOMAIN, FOLDER, [language], fallback=True)
-    _active.update(language=language, catalog=catalog)
+    _active.update(language=language, catalog=catalog, chosen=True)
 
 
 def language() -> str:
@@ -51,6 +52,21 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> str:
 
 if os.environ.get(VARIABLES[0]) in LANGUAGES:
     activate(os.environ[VARIABLES[0]])  # also where no command runs: figures and tables from Python and in notebooks
+
+
+@contextlib.contextmanager
+def of_terminal() -> Iterator[None]:
+    """Within the context texts are in the language of the locale, unless another one was chosen.
+
+    For sentences that Python code prints for a person; figures and tables need fonts, and follow the variable alone.
+    """
+    before = dict(_active)
+    if not before["chosen"]:
+        activate(from_environment())
+    try:
+        yield
+    finally:
+        _active.update(before)
 
 
 def translate(message: str, **values: Any) -> str:

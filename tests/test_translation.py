@@ -142,3 +142,16 @@ def test_python_code_follows_the_variable_and_not_the_locale() -> None:
         command = [sys.executable, "-c", code]
         ended = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
         assert ended.stdout.strip() == text
+
+
+def test_what_python_code_prints_for_a_person_follows_the_locale_unless_a_language_was_chosen() -> None:
+    code = (
+        "from mnist_depth.translation import activate, of_terminal, translate\n"
+        "with of_terminal(): print(translate('nothing'))\n"
+        "print(translate('nothing'))\n"
+        "activate('en')\n"
+        "with of_terminal(): print(translate('nothing'))\n"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "LC_ALL": "ko_KR.UTF-8"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8")
+    assert ended.stdout.split("\n") == ["바뀐 것 없음", "nothing", "nothing", ""]

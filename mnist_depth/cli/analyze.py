@@ -97,10 +97,9 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
 
 
 def _diagnose_file(path: Path, values: flags.FlagValues) -> Diagnosis:
-    from mnist_depth.diagnosis import judge, render
+    from mnist_depth.diagnosis import judge, localized, render
     from mnist_depth.model_diagnosis.files import load
     from mnist_depth.model_diagnosis.measuring import from_model
-    from mnist_depth.results.diagnosis import localized
 
     if not values.data:
         raise UserError("diagnosing a model file needs a batch: --data=batch.npz with the arrays x and y")
@@ -134,7 +133,9 @@ def _repair(model: Any, x: Any, y: Any, found: Diagnosis, target: Path) -> None:
 
 
 def _progress(line: str) -> None:
-    print(f"{line} ...", file=sys.stderr, flush=True)
+    from mnist_depth.diagnosis import localized
+
+    print(f"{localized(line)} ...", file=sys.stderr, flush=True)
 
 
 def _runs_below(folder: Path) -> UserError:

@@ -10,7 +10,7 @@ from mnist_depth.diagnosis.gradients import fit_gain, layer_numbers
 from mnist_depth.diagnosis.judge import judge
 from mnist_depth.diagnosis.kinds import KINDS, Kind
 from mnist_depth.diagnosis.measurements import Data, Layer, Measurements, Output, Trial
-from mnist_depth.diagnosis.message import Message
+from mnist_depth.diagnosis.message import Message, localized
 from mnist_depth.diagnosis.rendering import render, summary_line
 from mnist_depth.diagnosis.trials import next_factor
 
@@ -32,6 +32,7 @@ __all__ = [
     "fit_gain",
     "judge",
     "layer_numbers",
+    "localized",
     "next_factor",
     "render",
     "summary_line",

@@ -18,11 +18,12 @@ MIN_TEXT = 10
 """Columns of text beside an indent, however narrow the terminal is."""
 
 
-def summary_line(diagnosis: Diagnosis) -> str:
-    """Verdict and reason in one line, with the kinds of further errors and warnings."""
+def summary_line(diagnosis: Diagnosis, say: Say = str) -> str:
+    """Verdict and reason in one line, with the kinds of further errors and warnings; `say` translates."""
     others = [finding.kind for finding in diagnosis.findings if finding.severity != "note"][diagnosis.has_errors :]
-    more = f" (also: {', '.join(dict.fromkeys(others))})" if others else ""
-    return f"{diagnosis.verdict.upper()}: {diagnosis.sentence}{more}"
+    also = Message("also: {kinds}", kinds=", ".join(map(say, dict.fromkeys(others))))
+    more = f" ({say(also)})" if others else ""
+    return f"{say(diagnosis.verdict).upper()}: {say(diagnosis.sentence)}{more}"
 
 
 def render(diagnosis: Diagnosis, width: int | None = None, say: Say = str) -> str:

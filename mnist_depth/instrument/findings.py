@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from mnist_depth.diagnosis import Diagnosis, Measurements, judge, render, summary_line
+from mnist_depth.diagnosis import Diagnosis, Measurements, Message, judge, localized, render, summary_line
 from mnist_depth.diagnosis.constant_loss import References
 from mnist_depth.diagnosis.from_tags import layers_from_tags
 from mnist_depth.instrument.error_text import cause
@@ -15,6 +15,7 @@ from mnist_depth.instrument.loss_reference import LossReference
 from mnist_depth.instrument.optimizers import held_optimizers
 from mnist_depth.instrument.probe_facts import ProbeFacts
 from mnist_depth.instrument.traits import model_traits
+from mnist_depth.translation import of_terminal
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Diagnosis], Any]
 """What to do with findings: print them at the end of training, stop at an error, ignore them, or call a function."""
@@ -85,8 +86,7 @@ class Judge:
         if found is None or not self.is_on:
             return None
         if not callable(self._on_finding):
-            more = "" if folder is None else f"; more: python -m mnist_depth diagnose {folder}"
-            print(f"{summary_line(found)}{more}")
+            print(_line(found, folder))
         return render(found)
 
     def now(self, scalars: Mapping[str, float], layers: Layers, step: int) -> Diagnosis | None:
@@ -103,7 +103,7 @@ class Judge:
         history = () if self._may_be_flat and references is None else tuple(self._losses)
         return judge(
             Measurements(
-                source=f"this training at step {step}",
+                source=Message("this training at step {step}", step=step),
                 layers=measured,
                 loss=loss,
                 diverged=diverged,
@@ -124,3 +124,11 @@ class Judge:
             self._on_finding(found)
         except Exception as error:  # a function of the user's must not end training
             warnings.warn(f"on_finding raised: {cause(error)}", stacklevel=2)
+
+
+def _line(found: Diagnosis, folder: str | None) -> str:
+    """The verdict and the command that shows more, in the language of the terminal."""
+    more = Message("more: {command}", command=f"python -m mnist_depth diagnose {folder}")
+    with of_terminal():
+        line = summary_line(found, localized)
+        return line if folder is None else f"{line}; {localized(more)}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mnist_depth.diagnosis import Message
 from mnist_depth.errors import UserError
 from mnist_depth.files import check_archive
 from mnist_depth.model_diagnosis.keras_errors import cause_of
@@ -35,7 +36,8 @@ def load(model_path: Path, data_path: Path) -> Loaded:
     x, y = _load_batch(data_path)
     with silenced():
         model = _load_model(model_path)
-    return Loaded(model, x, y, f"{model_path.name} on the {len(x)} examples of {data_path.name}")
+    names = {"model": model_path.name, "data": data_path.name}
+    return Loaded(model, x, y, Message("{model} on the {count} examples of {data}", count=len(x), **names))
 
 
 def _load_batch(path: Path) -> tuple[Any, Any]:

@@ -76,8 +76,9 @@ class ModelMeasurer:
         unknown = why_unknown(model) if loss is None else None
         if unknown is not None:
             raise UserError(f"{unknown}; give diagnose loss=, or train the model with DepthGauge")
-        self._progress(f"measuring gradients and activations of {model.name}, {model.count_params():,} parameters")
-        name = source or f"model {model.name!r} on a batch of {data.examples}"
+        size = {"model": model.name, "parameters": model.count_params()}
+        self._progress(Message("measuring gradients and activations of {model}, {parameters:,} parameters", **size))
+        name = source or Message("model {model!r} on a batch of {examples}", model=model.name, examples=data.examples)
         try:
             measured = self._measure_once(x, y, loss)
             layers = model_layers(model, measured)
@@ -146,7 +147,7 @@ class ModelMeasurer:
 
     def _with_trials(self, measured: Measurements, x: Any, y: Any, loss: Any) -> Measurements:
         """The measurements with trial steps at the own rate and, where these do not learn, at other rates."""
-        self._progress("trying optimizer steps on a copy of the weights")
+        self._progress(Message("trying optimizer steps on a copy of the weights"))
         tensors = self._some_of(x, y)
         try:
             with warnings.catch_warnings():

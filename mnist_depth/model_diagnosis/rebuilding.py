@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mnist_depth.diagnosis import Message
 from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS
 from mnist_depth.instrument.traits import activation_name
 from mnist_depth.model_diagnosis.copying import compiled_like
@@ -16,6 +17,9 @@ LINEAR_TAILED = ("relu", "leaky_relu", "elu", "selu", "swish", "silu", "gelu", "
 
 HIDDEN_UNITS = 64
 """Width of a hidden layer that is added to a model without one."""
+
+MAX_NAMED = 3
+"""Layers that share a change and are named; of more, the number."""
 
 MIN_VARIANCE = 1e-3
 """Smallest variance of an input column, relative to the mean one: columns that hardly vary are not blown up."""
@@ -39,7 +43,7 @@ def rebuilt(
     import keras
 
     last = _last_weight_layer(model)
-    changed: dict[str, list[str]] = {}
+    changed: dict[Message, list[str]] = {}
 
     def clone(layer: Any) -> Any:
         config = layer.get_config()
@@ -64,15 +68,16 @@ def rebuilt(
     if isinstance(model, keras.Sequential):
         functional = keras.Model(model.inputs, model.outputs)
     copy = keras.models.clone_model(functional, clone_function=clone, call_function=call)
-    changes = [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in _grouped(changed).items()]
+    changes = [_of_layers(what, names) for what, names in changed.items()]
     if normalized is not None:
-        changes.insert(0, "inputs scaled to zero mean and unit variance")
+        changes.insert(0, Message("inputs scaled to zero mean and unit variance"))
     if hidden_layer is not None:
-        changes.append(f"a hidden layer of {HIDDEN_UNITS} units with {hidden_layer} before {last.name}")
+        added = {"units": HIDDEN_UNITS, "activation": hidden_layer, "layer": last.name}
+        changes.append(Message("a hidden layer of {units} units with {activation} before {layer}", **added))
     if batch_norm and hidden:
-        changes.append(f"batch normalization before the activation of {len(hidden)} layers")
+        changes.append(Message("batch normalization before the activation of {count} layers", count=len(hidden)))
     if residual and hidden:
-        changes.append("residual connections around hidden layers of equal shape")
+        changes.append(Message("residual connections around hidden layers of equal shape"))
     return compiled_like(model, copy), tuple(changes)
 
 
@@ -99,9 +104,11 @@ def _hidden(last: Any, activation: str) -> Any:
     )
 
 
-def _grouped(changed: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Change -> layers; many layers are counted."""
-    return {what: names if len(names) <= 3 else [f"{len(names)} layers"] for what, names in changed.items()}
+def _of_layers(change: Message, names: list[str]) -> Message:
+    """The change and its layers by name; many layers are counted."""
+    if len(names) > MAX_NAMED:
+        return Message("{change}: {count} layers", change=change, count=len(names))
+    return Message("{change}: {names}", change=change, names=", ".join(dict.fromkeys(names)))
 
 
 def _last_weight_layer(model: Any) -> Any:
@@ -116,21 +123,23 @@ def _replaceable(layer: Any, is_linear: bool) -> bool:
 
 
 def _with_activation(
-    layer: Any, config: dict[str, Any], activation: str, changed: dict[str, list[str]]
+    layer: Any, config: dict[str, Any], activation: str, changed: dict[Message, list[str]]
 ) -> dict[str, Any]:
     old = activation_name(layer) or "linear"
     if old == activation:
         return config
-    changed.setdefault(f"activation {old} -> {activation}", []).append(layer.name)
+    change = Message("activation {old} -> {new}", old=old, new=activation)
+    changed.setdefault(change, []).append(layer.name)
     return {**config, "activation": activation}
 
 
 def _with_initializer(
-    layer: Any, config: dict[str, Any], activation: str, is_last: bool, changed: dict[str, list[str]]
+    layer: Any, config: dict[str, Any], activation: str, is_last: bool, changed: dict[Message, list[str]]
 ) -> dict[str, Any]:
     name = "he_normal" if activation in LINEAR_TAILED and not is_last else "glorot_uniform"
     old = type(layer.kernel_initializer).__name__
-    changed.setdefault(f"weights drawn anew, initializer {old} -> {name}, biases zero", []).append(layer.name)
+    change = Message("weights drawn anew, initializer {old} -> {new}, biases zero", old=old, new=name)
+    changed.setdefault(change, []).append(layer.name)
     return {**config, "kernel_initializer": name, "bias_initializer": "zeros"}
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from mnist_depth.diagnosis import Diagnosis, Measurements, judge, summary_line
+from mnist_depth.diagnosis import Diagnosis, Measurements, Message, judge, localized, summary_line
 from mnist_depth.diagnosis.trials import learning_factors, trial_learns
 from mnist_depth.model_diagnosis.copying import copied
 from mnist_depth.model_diagnosis.lsuv import Rescaled, lsuv
 from mnist_depth.model_diagnosis.measuring import ModelMeasurer, from_model
 from mnist_depth.model_diagnosis.rebuilding import rebuilt
+from mnist_depth.translation import of_terminal
 
 CLEARLY = 0.7
 """Part of the constant prediction's loss that trial steps must remove so that no other repair is tried."""
@@ -44,9 +45,12 @@ class Repaired:
 
     @property
     def text(self) -> str:
-        """What was changed, and the verdicts before and after."""
-        changed = "\n".join(f"- {change}" for change in self.changes) or "- nothing"
-        return f"{changed}\nBefore: {summary_line(self.before)}\nAfter:  {summary_line(self.after)}"
+        """What was changed, and the verdicts before and after, in the language of the terminal."""
+        with of_terminal():
+            before, after = (summary_line(moment, localized) for moment in (self.before, self.after))
+            verdicts = localized(Message("Before: {before}\nAfter:  {after}", before=before, after=after))
+            changes = map(localized, self.changes or [Message("nothing")])
+            return "\n".join([*(f"- {change}" for change in changes), verdicts])
 
 
 def repair(model: Any, x: Any, y: Any, *, before: Diagnosis | None = None) -> Repaired:
@@ -92,7 +96,8 @@ def _in_place(model: Any, measured: Measurements, before: Diagnosis, x: Any, y: 
     try:
         for rescale in (False, True) if learning_factors(measured) else (True,):
             done = lsuv(model, x) if rescale else []
-            changes = (f"in place: {_lsuv_change(done)}",) if rescale else ("in place: no copy of this class",)
+            what = _lsuv_change(done) if rescale else Message("no copy of this class")
+            changes = (Message("in place: {change}", change=what),)
             _, repaired = _tried(model, changes, before, x, y)
             kept = repaired.is_better
             if kept:
@@ -123,7 +128,7 @@ def _tried(candidate: Any, changes: Sequence[str], before: Diagnosis, x: Any, y:
             shares[factor] = measurer.held_out_share(x, y, measured)
         best = max(shares, key=lambda factor: shares[factor])
         candidate.optimizer.learning_rate = old * best
-        changes = (*changes, f"learning rate {old:.3g} -> {old * best:.3g}")
+        changes = (*changes, Message("learning rate {old:.3g} -> {new:.3g}", old=old, new=old * best))
         measured, share = measurer.measure(x, y), shares[best]
     return share, Repaired(candidate, tuple(changes), before, judge(measured))
 
@@ -169,5 +174,5 @@ def _rescaled(model: Any, x: Any) -> tuple[Any, tuple[str, ...]]:
     return clone, (_lsuv_change(lsuv(clone, x)),)
 
 
-def _lsuv_change(done: Sequence[Rescaled]) -> str:
-    return f"{len(done)} kernels rescaled to unit variance across samples (LSUV)"
+def _lsuv_change(done: Sequence[Rescaled]) -> Message:
+    return Message("{count} kernels rescaled to unit variance across samples (LSUV)", count=len(done))

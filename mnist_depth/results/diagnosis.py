@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mnist_depth.diagnosis import Diagnosis, Message, judge, render
+from mnist_depth.diagnosis import Diagnosis, judge, localized, render
 from mnist_depth.records import TrainingRecord
 from mnist_depth.results.measurements import Moment, from_training
 from mnist_depth.translation import translate
@@ -24,11 +24,3 @@ def render_pair(start: Diagnosis, end: Diagnosis, width: int | None = None) -> s
         start = replace(start, remedies=())
     before, after = translate("before training").upper(), translate("after training").upper()
     return f"{before}\n{render(start, width, localized)}\n\n{after}\n{render(end, width, localized)}"
-
-
-def localized(text: str) -> str:
-    """A text of a diagnosis in the active language: a sentence, a note, a source, a verdict, a remedy."""
-    if not isinstance(text, Message):
-        return translate(text)
-    values = {name: localized(value) if isinstance(value, Message) else value for name, value in text.values.items()}
-    return translate(text.template, **values)

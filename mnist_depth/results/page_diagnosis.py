@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mnist_depth.results.diagnosis import Diagnosis, localized
+from mnist_depth.diagnosis import Diagnosis, localized
 from mnist_depth.results.overview import Overview, verdicts
 from mnist_depth.results.tables import Table
 from mnist_depth.translation import plural

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_depth.diagnosis import HEALTHY
+from mnist_depth.diagnosis import HEALTHY, localized
 from mnist_depth.figures.data import Training
 from mnist_depth.figures.places import are_variants
 from mnist_depth.figures.style import Line, lines, plain
-from mnist_depth.results.diagnosis import localized
 from mnist_depth.summaries.tags import VERDICT
 from mnist_depth.tensorboard_plugin.data import Found, Source
 from mnist_depth.translation import language

@@ -23,11 +23,12 @@ from tensorboard.data import provider as tensorboard_provider
 
 from mnist_depth import records
 from mnist_depth.config import RunConfig
+from mnist_depth.diagnosis import localized
 from mnist_depth.errors import UserError
 from mnist_depth.figures import trainings as from_folders
 from mnist_depth.figures.data import NOTHING, SUBJECTS, Bars, Series, Training, curve_of, layer_of
 from mnist_depth.instrument.writers.values import of_table
-from mnist_depth.results.diagnosis import diagnose_run, localized
+from mnist_depth.results.diagnosis import diagnose_run
 from mnist_depth.summaries import text
 
 SPLIT_FOLDERS = ("train", "validation", "test")

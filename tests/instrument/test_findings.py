@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mnist_depth import translation
 from mnist_depth.cli import flags
 from mnist_depth.cli.analyze import diagnose
 from mnist_depth.diagnosis import Diagnosis
@@ -44,6 +46,18 @@ def test_a_gauge_prints_its_verdict_and_the_command_that_shows_more(
     assert word == "diagnose"
     assert diagnose([str(tmp_path / "mine")], values[0]) == 1
     assert "AFTER TRAINING\nVANISHING" in capsys.readouterr().out
+
+
+def test_the_line_is_in_the_language_that_was_chosen_and_the_file_in_english(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in translation._active.items():
+        monkeypatch.setitem(translation._active, name, value)
+    translation.activate("ko")
+    writer = MemoryWriter()
+    fit("sigmoid", 1, DepthGauge(writer, (X, Y), graph=False))
+    assert re.match(r"소실: .*첫 층까지 층을 8번 거슬러", capsys.readouterr().out)
+    assert any("VANISHING: the first" in text for texts in writer.texts.values() for text in texts.values())
 
 
 def test_stop_ends_a_training_that_does_not_learn() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mnist_depth import translation
+from mnist_depth.diagnosis import Layer, Measurements, judge
 from mnist_depth.errors import UserError
 from mnist_depth.model_diagnosis.lsuv import lsuv
 from mnist_depth.model_diagnosis.rebuilding import rebuilt
-from mnist_depth.model_diagnosis.repair import repair
+from mnist_depth.model_diagnosis.repair import Repaired, repair
 
 keras: Any = importlib.import_module("keras")
 layers = keras.layers
@@ -56,6 +59,23 @@ def test_a_repaired_model_learns_and_the_original_stays(model: Any, verdict: str
         np.testing.assert_array_equal(old, new)
     history = repaired.model.fit(X, Y, epochs=80, verbose=0).history["accuracy"]
     assert history[-1] > 0.9
+
+
+def test_what_was_changed_is_in_the_language_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in translation._active.items():
+        monkeypatch.setitem(translation._active, name, value)
+    changes = [
+        *rebuilt(network(5, "sigmoid"), activation="elu", batch_norm=True, residual=True, normalized=X)[1],
+        *rebuilt(network(1, "sigmoid"), hidden_layer="elu")[1],
+    ]
+    healthy = judge(Measurements("", (Layer("a", kernel_gradient=1.0), Layer("b", kernel_gradient=1.0))))
+    repaired = Repaired(None, tuple(changes), healthy, healthy)
+    assert "- activation sigmoid -> elu: 4 layers\n" in repaired.text
+    translation.activate("ko")
+    lines = repaired.text.splitlines()
+    assert len(lines) == len(changes) + 2
+    assert "- 활성화 함수 sigmoid -> elu: 층 4개" in lines
+    assert not [line for line in lines if not re.search("[가-힣]", line) or re.search(r"[a-z]{3,} [a-z]{3,}", line)]
 
 
 def test_a_healthy_model_is_returned_as_it_is() -> None:
