@@ -9,6 +9,7 @@ reported as such, not as 0, and one of 1e30 not as infinity. An array that holds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,10 @@ import tensorflow as tf
 
 SATURATED = 0.05
 """An output is saturated within this share of the activation's range from one of its limits."""
+
+PADDED, JOINED = 2.0, 2**21
+"""Arrays of different sizes are padded and measured together if that takes at most PADDED times their entries, and at
+most JOINED: larger ones would take memory, and are slow for other reasons than the number of operations."""
 
 
 class Arrays:
@@ -29,6 +34,11 @@ class Arrays:
     def __init__(self, arrays: Sequence[tf.Tensor]) -> None:
         self.stacked = tf.stack([tf.cast(array, _precision(array.dtype)) for array in arrays])
 
+    @cached_property
+    def norm(self) -> tf.Tensor:
+        """sqrt(sum x^2), [arrays]; `join_norms` sets it for several stacks at once."""
+        return _norms(self.flat)
+
     @property
     def dtype(self) -> Any:
         return self.stacked.dtype
@@ -37,6 +47,12 @@ class Arrays:
     def flat(self) -> tf.Tensor:
         """[arrays, entries]."""
         return tf.reshape(self.stacked, [self.stacked.shape[0], -1])
+
+    @property
+    def size(self) -> tuple[Any, Any]:
+        """Number of arrays, and entries of each; None where unknown while tracing."""
+        count, entries = self.flat.shape
+        return count, entries
 
     @cached_property
     def magnitude(self) -> tf.Tensor:
@@ -67,6 +83,13 @@ def _precision(dtype: Any) -> Any:
     return tf.float64 if dtype == tf.float64 else tf.float32
 
 
+def _norms(rows: tf.Tensor) -> tf.Tensor:
+    """sqrt(sum x^2) of each row of [rows, entries]."""
+    largest = tf.reduce_max(tf.abs(rows), axis=1)
+    unit = tf.where(largest > 0, largest, tf.ones_like(largest))
+    return unit * tf.sqrt(tf.reduce_sum(tf.square(rows / unit[:, None]), axis=1))
+
+
 def _share(condition: tf.Tensor) -> tf.Tensor:
     """[arrays, ...] -> [arrays]."""
     return tf.reduce_mean(tf.cast(condition, tf.float32), axis=tuple(range(1, condition.shape.rank)))
@@ -74,7 +97,7 @@ def _share(condition: tf.Tensor) -> tf.Tensor:
 
 def norm(arrays: Arrays) -> tf.Tensor:
     """sqrt(sum x^2)."""
-    return arrays.unit * tf.sqrt(tf.reduce_sum(tf.square(arrays.scaled), axis=1))
+    return arrays.norm
 
 
 def rms(arrays: Arrays) -> tf.Tensor:
@@ -138,8 +161,8 @@ def saturated_share(arrays: Arrays, limits: Sequence[tuple[float, float, float]]
 def ratio(arrays: Arrays, reference: Arrays) -> tf.Tensor:
     """||x|| / ||reference||; 0 where x is 0."""
     # 0/0 is 0, not NaN: a frozen layer of zeros has not moved.
-    size = norm(arrays)
-    return tf.math.divide_no_nan(size, tf.where(size == 0, tf.zeros_like(size), norm(reference)))
+    size = arrays.norm
+    return tf.math.divide_no_nan(size, tf.where(size == 0, tf.zeros_like(size), reference.norm))
 
 
 def time_gain(arrays: Arrays) -> tf.Tensor:
@@ -160,6 +183,10 @@ class Statistic:
     subject: str
     function: Callable[..., tf.Tensor]
     beside: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        return (self.subject, *self.beside)
 
 
 STATISTICS: dict[str, Statistic] = {
@@ -223,13 +250,14 @@ def evaluate(chosen: Mapping[str, Statistic], subjects: Subjects) -> tuple[list[
     """Every chosen statistic of everything whose subjects exist: tags `quantity/name` and float32 or float64 [tags]."""
     tags: list[str] = []
     values: list[tf.Tensor] = [tf.zeros([0])]
-    for members in _alike(subjects):
-        # All members agree in shape, so that each statistic is one operation on [members, ...] -> [members].
-        stacked = {key: _stack(key, [subjects[name][key] for name in members]) for key in subjects[members[0]]}
+    groups = _alike(subjects)
+    # All members of a group agree in shape, so that each statistic is one operation on [members, ...] -> [members].
+    stacks = [{key: _stack(key, [subjects[n][key] for n in group]) for key in subjects[group[0]]} for group in groups]
+    join_norms(_with_norms(chosen.values(), stacks))
+    for members, stacked in zip(groups, stacks, strict=True):
         for quantity, statistic in chosen.items():
-            needed = (statistic.subject, *statistic.beside)
-            if all(key in stacked for key in needed):
-                values.append(statistic.function(*(stacked[key] for key in needed)))
+            if all(key in stacked for key in statistic.needed):
+                values.append(statistic.function(*(stacked[key] for key in statistic.needed)))
                 tags.extend(f"{quantity}/{name}" for name in members)
     widest = tf.float64 if any(value.dtype == tf.float64 for value in values) else tf.float32
     return tags, tf.concat([tf.cast(value, widest) for value in values], axis=0)
@@ -249,6 +277,44 @@ def _kind(name: str, key: str, value: Any) -> tuple[Any, ...]:
     # A shape that is unknown while tracing (a ragged batch) may differ from any other: a group of its own.
     shape = tuple(value.shape) if value.shape.is_fully_defined() else name
     return (key, shape, _precision(value.dtype).name)
+
+
+def _with_norms(chosen: Iterable[Statistic], stacks: Iterable[Mapping[str, Any]]) -> list[Arrays]:
+    """The stacks whose norms are asked for."""
+    keys = {key for statistic in chosen if statistic.function in (norm, ratio) for key in statistic.needed}
+    return [stacked[key] for stacked in stacks for key in stacked if key in keys]
+
+
+def join_norms(stacks: Iterable[Arrays]) -> None:
+    """Set the norms of many stacks, those of similar size in one operation, padded with zeros.
+
+    XLA compiles several kernels per operation, and a network has a gradient, a weight and an update of every shape.
+    """
+    for alike in _similar_in_size(stacks):
+        sizes = [arrays.size for arrays in alike]
+        # Each [its arrays, its entries] -> [its arrays, most entries]; together [arrays of all stacks, most entries].
+        rows = [
+            tf.pad(arrays.flat, [[0, 0], [0, sizes[0][1] - entries]])
+            for arrays, (_, entries) in zip(alike, sizes, strict=True)
+        ]
+        norms = tf.split(_norms(tf.concat(rows, axis=0)), [count for count, _ in sizes])
+        for arrays, found in zip(alike, norms, strict=True):
+            arrays.norm = found
+
+
+def _similar_in_size(stacks: Iterable[Arrays]) -> list[list[Arrays]]:
+    """Stacks of one type to measure together, those with the largest arrays first."""
+    groups: list[list[Arrays]] = []
+    known = [arrays for arrays in stacks if None not in arrays.size]
+    for arrays in sorted(known, key=lambda arrays: (arrays.dtype.name, -arrays.size[1])):
+        together = [*(groups[-1] if groups else ()), arrays]
+        padded = sum(member.size[0] for member in together) * together[0].size[1]
+        entries = sum(math.prod(member.size) for member in together)
+        if together[0].dtype == arrays.dtype and padded <= min(PADDED * entries, JOINED):
+            groups[-1:] = [together]
+        else:
+            groups.append([arrays])
+    return groups
 
 
 def _stack(key: str, values: Sequence[Any]) -> Any:

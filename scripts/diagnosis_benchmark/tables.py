@@ -21,10 +21,12 @@ Records = Sequence[tuple[int, dict[str, Any], dict[str, Any]]]
 
 def tables(folder: Path, examples: int) -> str:
     """Every table of diagnoses that see so many examples, as Markdown, one block after the other."""
-    blocks = []
-    for draw in ("mixed", "relu"):
-        if records := _records(folder, draw, examples):
+    blocks, found = [], {draw: _records(folder, draw, examples) for draw in ("mixed", "relu")}
+    for draw, records in found.items():
+        if records:
             blocks += [f"## {draw}", _counts(records), confusion(records), _missed(records)]
+    unseen = [record for records in found.values() for record in records if group(record[0]) != "chosen on"]
+    blocks += ["## All that no threshold was chosen on", _counts(unseen), confusion(unseen, [UNSEEN])] if unseen else []
     blocks += [_interventions(_records(folder, "mixed", examples)), _repairs(folder, examples)]
     return "\n\n".join(block for block in blocks if block)
 
@@ -49,8 +51,13 @@ def _counts(records: Records) -> str:
     )
 
 
-def confusion(records: Records) -> str:
-    """One row per moment, group and question; stable networks are those whose three trainings agree."""
+UNSEEN = ("scored on", "fresh")
+GROUPS = [("chosen on",), ("scored on",), ("fresh",)]
+"""Groups that share a row of a table."""
+
+
+def confusion(records: Records, groups: Sequence[tuple[str, ...]] = GROUPS) -> str:
+    """One row per moment, groups and question; stable networks are those whose three trainings agree."""
     lines = [
         "| moment | structures | question | found | false alarms | missed | rightly silent | precision | recall "
         "| of stable networks |",
@@ -58,9 +65,9 @@ def confusion(records: Records) -> str:
     ]
     for moment, questions in MOMENTS.items():
         found = cases(records, moment)
-        for name in ("chosen on", "scored on", "fresh"):
-            part = [case for case in found if group(case.index) == name]
-            lines += [_row(part, moment, name, question) for question in questions if part]
+        for names in groups:
+            part = [case for case in found if group(case.index) in names]
+            lines += [_row(part, moment, " + ".join(names), question) for question in questions if part]
     return "\n".join(lines)
 
 

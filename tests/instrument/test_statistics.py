@@ -142,6 +142,35 @@ def test_shapes_do_not_mix() -> None:
     assert found == pytest.approx({f"gradient_norm/{name}": value for name, value in expected.items()})
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_norms_measured_together_are_those_of_each_alone(jit: bool) -> None:
+    """Stacks of other sizes and types, one with a NaN."""
+    drawn = np.random.default_rng(3)
+    arrays = {"kernel": [4, 5], "second": [4, 5], "narrow": [3, 5], "bias": [5], "small": [1], "scalar": []}
+    values = {name: drawn.normal(size=shape) * 10.0**place for place, (name, shape) in enumerate(arrays.items())}
+    values["narrow"][0, 0] = np.nan
+    factors = {"gradient": 1.0, "weight": 2.0}
+    subjects = {
+        name: {key: tf.constant(value * factor, tf.float32) for key, factor in factors.items()}
+        for name, value in values.items()
+    }
+    subjects["double"] = {"gradient": tf.constant(values["kernel"], tf.float64)}
+    tags: list[str] = []
+
+    def run() -> tf.Tensor:
+        tags[:], found = evaluate(choose(["gradient_norm", "weight_norm"], factors), subjects)
+        return found
+
+    found = tf.function(run, jit_compile=jit)().numpy()
+    expected = {
+        f"{key}_norm/{name}": factor * np.linalg.norm(value)
+        for name, value in values.items()
+        for key, factor in factors.items()
+    }
+    expected["gradient_norm/double"] = np.linalg.norm(values["kernel"])
+    assert dict(zip(tags, found, strict=True)) == pytest.approx(expected, nan_ok=True)
+
+
 def test_half_precision_is_measured_in_single() -> None:
     values = tf.constant(np.full([100, 100], 200.0), tf.float16)  # its sum of squares overflows float16
     _, found = evaluate(choose(["gradient_norm"], ["gradient"]), {"a": {"gradient": values}})
