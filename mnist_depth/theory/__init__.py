@@ -7,6 +7,7 @@ Sources: Poole et al. 2016 (length and correlation maps), Schoenholz et al. 2017
 Glorot & Bengio 2010 and He et al. 2015 (the same recursion with real widths). NumPy only.
 """
 
+from mnist_depth.theory.description import describe
 from mnist_depth.theory.gaussian import (
     TABLE,
     Activation,
@@ -30,7 +31,6 @@ from mnist_depth.theory.maps import (
 from mnist_depth.theory.networks import (
     INPUT_LENGTHS,
     LayerPrediction,
-    describe,
     hidden_sigma_w,
     initializer_variance,
     not_covered,

@@ -17,7 +17,6 @@ from mnist_depth.networks import initializers
 from mnist_depth.registry import lookup, split_name
 from mnist_depth.theory import gaussian
 from mnist_depth.theory.gaussian import TABLE, Activation
-from mnist_depth.theory.maps import MIN_LENGTH, depth_scales
 
 INPUT_LENGTHS = {
     "mnist": 0.1120,
@@ -31,8 +30,8 @@ INPUT_LENGTHS = {
 }
 """Mean squared input |x|^2 / features of the training split, images scaled to 0..1; one for every dataset."""
 
-VANISHES, EXPLODES = 1e-3, 1e3
-"""First over last gradient beyond which a sentence says so; those of `mnist_depth.diagnosis.KINDS`."""
+MAX_FINITE_LENGTH = 1e300
+"""Expectations over longer pre-activations overflow float64; the length of such a layer is infinite here."""
 
 
 def _fan_average(fan_in: int, fan_out: int) -> float:
@@ -123,8 +122,10 @@ def predict(
     for layer, variance in enumerate(variances, start=1):
         here = TABLE["linear"] if layer == depth else phi
         length = widths[layer - 1] * variance * squared + bias_std**2
-        mean, squared = float(gaussian.mean_activation(here, length)), float(gaussian.squared_activation(here, length))
-        slope = float(gaussian.squared_slope(here, length))
+        # Slopes do not change any more where the length overflows: the gradient of the layer is still predicted.
+        known, length = min(length, MAX_FINITE_LENGTH), length if length < MAX_FINITE_LENGTH else math.inf
+        mean, squared = float(gaussian.mean_activation(here, known)), float(gaussian.squared_activation(here, known))
+        slope = float(gaussian.squared_slope(here, known))
         gain = math.nan if layer == depth else math.sqrt(widths[layer] * variances[layer] * slope)
         sigma_w, std = math.sqrt(widths[layer - 1] * variance), math.sqrt(max(squared - mean**2, 0.0))
         name = f"layer_{layer:0{max(2, len(str(depth)))}d}"
@@ -191,62 +192,3 @@ def hidden_sigma_w(config: RunConfig) -> float:
     """sigma_w of a kernel between two hidden layers: what the depth scales of an infinitely deep network depend on."""
     fan_out = config.width * gaussian.resolve(config.activation).pieces
     return math.sqrt(config.width * initializer_variance(config.initializer, config.width, fan_out))
-
-
-def describe(config: RunConfig, input_length: float | None = None) -> str:
-    """What theory predicts for a config before any training: a table with one line per layer, then the depth scales.
-
-    Raises UserError for networks that theory does not cover.
-    """
-    rows = predict_config(config, input_length)
-    numbers = f"{'units':>7}{'sigma_w':>10}{'q':>11}{'E[phi_p^2]':>12}"
-    table = [f"{'layer':<10}{numbers}{'chi':>10}{'gain':>10}{'gradient':>12}"]
-    table += [_table_line(row) for row in rows]
-    notes = [
-        "q: variance of the pre-activations; phi_p: slope of the activation; chi: factor of the squared gradient;",
-        "gain: |dL/dz| here / |dL/dz| one layer to the right; gradient: |dL/dz| relative to the output layer.",
-    ]
-    return "\n".join([*table, *notes, *_scale_lines(config, rows)])
-
-
-def _table_line(row: LayerPrediction) -> str:
-    chi, gain = ("", "") if math.isnan(row.gain) else (f"{row.gain**2:.4g}", f"{row.gain:.4g}")
-    numbers = f"{row.units:>7}{row.sigma_w:>10.4g}{row.length:>11.4g}{row.slope:>12.4g}"
-    return f"{row.name:<10}{numbers}{chi:>10}{gain:>10}{row.gradient:>12.3g}"
-
-
-def _scale_lines(config: RunConfig, rows: list[LayerPrediction]) -> list[str]:
-    """The depth scales of the endless network with this one's hidden layers, and what they mean in a sentence."""
-    ratio = rows[0].gradient
-    if config.depth < 2:
-        return ["One layer: there is no other layer for the gradient to pass."]
-    sigma_w = hidden_sigma_w(config)
-    lines = [f"first / last gradient: {ratio:.3g} over {config.depth} layers"]
-    if sigma_w == 0:
-        return [*lines, "Vanishes: kernels of zeros pass no gradient on."]
-    scales = depth_scales(config.activation, sigma_w, config.bias_std, max(rows[0].length, MIN_LENGTH))
-    return [
-        *lines,
-        f"endlessly deep: q* = {scales.q_star:.4g}, c* = {scales.c_star:.4g}, chi_1 = {scales.chi_1:.4g}",
-        f"depth scales in layers: xi_q = {scales.xi_q:.3g}, xi_c = {scales.xi_c:.3g}, "
-        f"gradient = {scales.xi_gradient:.3g}; trainable up to about 6 xi_c = {scales.trainable_depth:.3g}",
-        verdict_sentence(ratio, config.depth, scales.trainable_depth),
-    ]
-
-
-def verdict_sentence(ratio: float, depth: int, trainable_depth: float) -> str:
-    """What theory predicts, in plain words; `ratio` is the first over the last layer's gradient.
-
-    >>> verdict_sentence(1e-5, 9, 2.1)
-    "Vanishes: the first of 9 layers gets 1e-05 of the last one's gradient; about 2 layers can be trained."
-    """
-    trainable = "any number of" if trainable_depth > 1000 else f"about {max(trainable_depth, 1):.0f}"
-    plural = "layer" if trainable.endswith(" 1") else "layers"
-    gets = f"the first of {depth} layers gets {ratio:.2g} of the last one's gradient"
-    if ratio < VANISHES:
-        word = "Vanishes"
-    elif ratio > EXPLODES or not math.isfinite(ratio):
-        word, gets = "Explodes", f"the first of {depth} layers gets {ratio:.2g} times the last one's gradient"
-    else:
-        word = "Flows"
-    return f"{word}: {gets}; {trainable} {plural} can be trained."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_depth import theory
+from mnist_depth import theory, translation
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS, load
 from mnist_depth.errors import UserError
@@ -186,7 +187,9 @@ def test_every_dataset_has_an_input_length_and_it_is_the_measured_one() -> None:
     [
         (RunConfig(activation="sigmoid"), "Vanishes: the first of 9 layers gets 1.4e-05"),
         (RunConfig(activation="relu"), "Flows: "),
-        (RunConfig(activation="relu", initializer="normal_1"), "Explodes: "),
+        (RunConfig(activation="relu", initializer="normal_1"), "Explodes: the first of 9 layers gets"),
+        (RunConfig(activation="relu", initializer="normal_1", depth=300), "Explodes: the signal exceeds"),
+        (RunConfig(activation="softplus"), "Shrinks: "),
         (RunConfig(depth=1), "One layer: "),
     ],
 )
@@ -194,3 +197,34 @@ def test_theory_ends_in_a_plain_sentence(config: RunConfig, start: str) -> None:
     sentence = theory.describe(config).splitlines()[-1]
     assert sentence.startswith(start)
     assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(("depth", "word"), [(2, "Flows"), (3, "Flows"), (4, "Grows"), (7, "Grows"), (8, "Explodes")])
+def test_the_sentence_follows_the_factor_over_the_whole_depth(depth: int, word: str) -> None:
+    config = RunConfig(activation="relu", initializer="normal:0.26", depth=depth)
+    per_layer = [row.gain for row in theory.predict_config(config)[:-2]]
+    assert per_layer == pytest.approx([0.26 * math.sqrt(256 / 2)] * (depth - 2))
+    sentence = theory.describe(config).splitlines()[-1]
+    assert sentence.startswith(f"{word}: the first of {depth} layers gets ")
+    assert "about 3 layers can be trained" in sentence
+
+
+def test_a_gradient_that_arrives_beyond_the_trainable_depth_is_no_promise() -> None:
+    sentence = theory.describe(RunConfig(activation="relu", depth=14)).splitlines()[-1]
+    assert sentence.startswith("Flows: ")
+    assert "but only about 9 layers can be trained" in sentence
+
+
+def test_a_signal_that_overflows_still_has_slopes() -> None:
+    with np.errstate(all="ignore"):
+        rows = theory.predict_config(RunConfig(activation="relu", initializer="normal_1", depth=300))
+    assert rows[-1].length == math.inf
+    assert all(row.slope == pytest.approx(0.5) for row in rows[:-1])
+
+
+def test_theory_speaks_the_language_that_is_chosen() -> None:
+    translation.activate("ko")
+    lines = theory.describe(RunConfig(activation="sigmoid")).splitlines()
+    assert lines[-1].startswith("소실: 9층 가운데 첫 층의 기울기는")
+    assert lines[-1].endswith("약 2층까지 학습할 수 있습니다.")
+    assert not [line for line in lines[-6:] if not re.search("[가-힣]", line)]
