@@ -49,7 +49,8 @@ def messages() -> Catalog:
 def data() -> Iterator[tuple[str, str]]:
     """(message, where) of the texts in registries that are translated where they are shown."""
     for name, study in STUDIES.items():
-        texts = [study.question, study.answer, study.why]
+        why = [study.why] if isinstance(study.why, str) else [part.text for part in study.why]
+        texts = [study.question, study.answer, *why]
         for text in [*texts, *(expectation.statement for expectation in study.expectations)]:
             if text:
                 yield text, f"studies: {name}"

@@ -282,7 +282,8 @@ def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None)
         answers_text(answers, width),
     ]
     text = "\n\n".join(part for part in parts if part)
-    return f"{text}\n{paragraph(overview.reason, width, _('Why:') + ' ')}" if overview.reason else text
+    why = overview.story.why
+    return f"{text}\n{paragraph(why, width, _('Why:') + ' ')}" if why else text
 
 
 def scores_of(run: RunRecord) -> str:

@@ -30,7 +30,7 @@ def write_page(
     story = Story()
     if name:
         trained = [run for run in runs if isinstance(run, RunRecord)]
-        story = STUDIES[name].story(name, _answers(STUDIES[name], trained, data_dir))
+        story = STUDIES[name].story(name, _answers(STUDIES[name], trained, data_dir), trained)
     if table.columns:
         story = replace(story, columns=table.columns)
     return write_overview(Overview(runs, story), folder, out, notes, table), len(runs)

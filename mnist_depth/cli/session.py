@@ -108,7 +108,7 @@ class Session:
         if not runs:
             return
         answers = chosen.answers(runs, self.options.data_dir)
-        overview = output.overview_of(runs, chosen.story(study_in(self.options.study), answers))
+        overview = output.overview_of(runs, chosen.story(study_in(self.options.study), answers, runs))
         print(f"\n{output.conclusion(overview, answers, output.terminal_width())}", flush=True)
         with self._noting_denied_pages():
             with progress.activity(_("writing the report")):

@@ -20,7 +20,12 @@ from mnist_depth.translation import translate as _
 Answer = tuple[str, str, str]
 """(statement, verdict, detail)."""
 
-REPRODUCED, NOT_REPRODUCED, NOT_COMPARABLE = "reproduced", "not reproduced", "not comparable"
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+UNDECIDED = ("not tested", "not comparable")
+"""Verdicts on expectations, of which the last two are none: the runs cannot tell."""
+
+MAX_LISTED = 2
+"""Expectations that the answer names; the verdicts below it name all."""
 
 RANKINGS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy", "validation_accuracy")
 """Figures that rank configurations: the first of these that the runs have."""
@@ -33,7 +38,7 @@ Diagnoses = Mapping[str, Sequence[Diagnosis]]
 class Story:
     """What a study adds to its runs: the question, the answers, and the relevant figures.
 
-    `answer` is the expected answer in one sentence, `why` the reason.
+    `answer` is the expected answer in one sentence, `found` that of the runs in figures, `why` the reason.
     `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
     configuration's name and the figure to compare it with, empty where there is none. `axes` are what the
     configurations vary on, `picture` the name of the figure that answers the question.
@@ -42,6 +47,7 @@ class Story:
     name: str = ""
     question: str = ""
     answer: str = ""
+    found: str = ""
     why: str = ""
     answers: Sequence[Answer] = ()
     columns: Sequence[str] = ()
@@ -80,30 +86,35 @@ class Overview:
 
     @property
     def sentence(self) -> str:
-        """The answer in one sentence: the study's if all its expectations hold, else one from the figures."""
-        held, count = self._verdicts[REPRODUCED], len(self.story.answers)
-        if not self.story.answer or not held + self._verdicts[NOT_REPRODUCED]:
+        """The answer: that of the runs, else the study's if all its expectations hold, else one from the figures."""
+        held, failed = self._with(REPRODUCED), self._with(NOT_REPRODUCED)
+        if not self.story.answer or not held + failed:
             return self._figures()
-        if held == count:
-            return _(self.story.answer)
-        found = plural(
-            "{held} of {count} expectation holds here.",
-            "{held} of {count} expectations hold here.",
-            count,
-            held=held,
+        if len(held) == len(self.story.answers):
+            return self.story.found or _(self.story.answer)
+        expected = _("Expected: {answer}", answer=_(self.story.answer))
+        if self.story.found:
+            return f"{self.story.found} {expected}" if failed else self.story.found
+        return f"{self._counts(held, failed)} {expected}"
+
+    def _counts(self, held: Sequence[Answer], failed: Sequence[Answer]) -> str:
+        """How many expectations hold, which do not, and why the others say nothing."""
+        text = plural(
+            "{held} of {count} expectation holds here",
+            "{held} of {count} expectations hold here",
+            len(self.story.answers),
+            held=len(held),
         )
-        return f"{found} {_('Expected: {answer}', answer=_(self.story.answer))}"
+        parts = [text, *([_("not: {statements}", statements=_listed(failed, 0))] if failed else [])]
+        for verdict in UNDECIDED:
+            if found := self._with(verdict):
+                text = _("{count} {verdict}", count=len(found), verdict=_(verdict))
+                parts.append(f"{text} ({_listed(found, 2)})")
+        return f"{'; '.join(parts)}."
 
-    @property
-    def reason(self) -> str:
-        """The study's reason for its answer; empty where runs have other settings than those that it speaks of."""
-        is_about_these_runs = self._verdicts[REPRODUCED] and not self._verdicts[NOT_COMPARABLE]
-        return _(self.story.why) if is_about_these_runs else ""
-
-    @cached_property
-    def _verdicts(self) -> Counter[str]:
-        """Verdict -> the number of expectations with it."""
-        return Counter(verdict for _statement, verdict, _detail in self.story.answers)
+    def _with(self, verdict: str) -> list[Answer]:
+        """The expectations with this verdict."""
+        return [answer for answer in self.story.answers if answer[1] == verdict]
 
     def _figures(self) -> str:
         """The best and the worst configuration by test accuracy; the diagnosis where there is only one."""
@@ -128,6 +139,12 @@ class Overview:
     def _diagnosed(self, label: str) -> str:
         found = self.start.get(label) or self.end.get(label)
         return _("Gradients: {verdict}.", verdict=verdicts(found)) if found else ""
+
+
+def _listed(answers: Sequence[Answer], part: int) -> str:
+    """The statements (0) or the details (2) of a few answers, each once."""
+    texts = list(dict.fromkeys(answer[part] for answer in answers if answer[part]))
+    return "; ".join([*texts[:MAX_LISTED], *(["…"] if len(texts) > MAX_LISTED else [])])
 
 
 def diagnose_groups(groups: Sequence[Group], moment: Moment) -> dict[str, list[Diagnosis]]:

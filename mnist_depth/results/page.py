@@ -60,7 +60,7 @@ def render(overview: Overview, drawn: Drawn, notes: Sequence[str], rows: int, fo
                 for statement, verdict, detail in story.answers
             ],
             verdict_count=_verdict_count(story),
-            why=overview.reason,
+            why=story.why,
             results=compact(overview.table),
             table_rows=len(overview.table.rows),
             max_rows=MAX_ROWS,

@@ -9,13 +9,16 @@ the sigmoid network learns.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from mnist_depth.config import RunConfig
 from mnist_depth.studies.checks import BEST, at_chance, known, learns, one_learned
-from mnist_depth.studies.expectation import Expectation, all_but
-from mnist_depth.studies.selection import Runs
+from mnist_depth.studies.expectation import Expectation, Reason, all_but
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import IOFFE_2015, LECTURE_10, SCRATCH
 from mnist_depth.studies.study import Quick, Study, Variant
+from mnist_depth.theory import initializer_variance
 from mnist_depth.translation import translate as _
 
 SCALES = [round(10 ** (-4 * place / 15), 6) for place in range(16)]
@@ -31,62 +34,205 @@ PREMISE = all_but()
 LEARNED = 0.5
 """Training accuracy after 200 steps that counts as learning: chance is 0.1."""
 
+FLOWING = 1e-2
+"""Gradient norm of the first layer over the last: the diagnosis' limit of `slow first layers`."""
+
 MAX_LOST = 0.2
 """Share of the scales at which the plain network may be ahead: those that happen to suit it."""
 
 
+SMALL_STEP, LARGE_STEP = 1e-3, 0.5
+"""||update|| / ||weights||: about 1e-3 is usual (CS231n); with half of the weights replaced, little of them is left."""
+
+
 def _panel(scale: float, batch_norm: str) -> Variant:
-    name = f"std {scale:g}" + (", batch norm" if batch_norm != "none" else "")
-    return Variant({**PANEL, "initializer": f"normal:{scale}", "batch_norm": batch_norm}, name)
+    return Variant(
+        {**PANEL, "initializer": f"normal:{scale}", "batch_norm": batch_norm}, _named(_std(scale), batch_norm)
+    )
 
 
 def _nine(batch_norm: str) -> Variant:
-    name = "9-layer sigmoid" + (", batch norm" if batch_norm != "none" else "")
-    return Variant({"depth": 9, "activation": "sigmoid", "batch_norm": batch_norm}, name)
+    return Variant(
+        {"depth": 9, "activation": "sigmoid", "batch_norm": batch_norm}, _named("9 sigmoid layers", batch_norm)
+    )
+
+
+def _named(network: str, batch_norm: str) -> str:
+    return network if batch_norm == "none" else f"{network}, batch norm"
+
+
+def _std(scale: float) -> str:
+    """The one name of a scale: `std 0.046`."""
+    return f"std {scale:.2g}"
+
+
+def _scale_of(config: RunConfig) -> float:
+    return math.sqrt(initializer_variance(config.initializer, config.width, config.width))
+
+
+def _panels(runs: Runs, batch_norm: str) -> dict[float, Runs]:
+    """The runs of the panel's network by scale, the largest first."""
+    groups = known(runs).where(activation="relu", batch_norm=batch_norm).by("initializer").values()
+    return dict(sorted(((_scale_of(group.config), group) for group in groups), reverse=True))
+
+
+def _accuracies(runs: Runs, batch_norm: str) -> dict[float, float]:
+    return {scale: group.mean("train_accuracy") for scale, group in _panels(runs, batch_norm).items()}
+
+
+def _pairs(runs: Runs) -> dict[float, tuple[float, float]]:
+    """Scale -> training accuracy with and without batch norm, where there are both."""
+    normed, plain = _accuracies(runs, "before"), _accuracies(runs, "none")
+    pairs = {scale: (normed[scale], plain[scale]) for scale in normed if scale in plain}
+    if not pairs:
+        raise NotTested(_("no scale has finished runs with and without batch norm"))
+    return pairs
 
 
 def _learns_everywhere(runs: Runs) -> tuple[bool, str]:
-    groups = known(runs).where(activation="relu", batch_norm="before").by("initializer")
-    worst = min(groups, key=lambda name: groups[name].mean("train_accuracy"))
-    least = groups[worst].mean("train_accuracy")
-    return least >= LEARNED, _(
+    accuracies = _accuracies(runs, "before")
+    worst = min(accuracies, key=lambda scale: accuracies[scale])
+    return accuracies[worst] >= LEARNED, _(
         "worst of {count} scales: {scale} with training accuracy {accuracy:.1%}",
-        count=len(groups),
-        scale=worst,
-        accuracy=least,
+        count=len(accuracies),
+        scale=_std(worst),
+        accuracy=accuracies[worst],
     )
 
 
 def _mostly_faster(runs: Runs) -> tuple[bool, str]:
-    panels = one_learned(known(runs).where(activation="relu"), "train_accuracy").by("initializer")
-    behind = [name for name, group in panels.items() if _gain(group) <= 0]
-    return len(behind) <= MAX_LOST * len(panels), _(
-        "ahead at {ahead} of {count} scales", ahead=len(panels) - len(behind), count=len(panels)
-    )
-
-
-def _gain(panel: Runs) -> float:
-    """How much further the normalized network of one scale has come on its training images."""
-    return panel.where(batch_norm="before").mean("train_accuracy") - panel.where(batch_norm="none").mean(
-        "train_accuracy"
+    one_learned(known(runs).where(activation="relu"), "train_accuracy")
+    pairs = _pairs(runs)
+    behind = [scale for scale, (normed, plain) in pairs.items() if normed <= plain]
+    return len(behind) <= MAX_LOST * len(pairs), _(
+        "ahead at {ahead} of {count} scales", ahead=len(pairs) - len(behind), count=len(pairs)
     )
 
 
 def _plain_fails_somewhere(runs: Runs) -> tuple[bool, str]:
-    groups = known(runs).where(activation="relu", batch_norm="none").by("initializer")
-    failed = [name for name, group in groups.items() if group.mean("train_accuracy") < LEARNED]
-    return len(failed) >= len(groups) / 2, _(
-        "{failed} of {count} scales stay below {bar:.0%}", failed=len(failed), count=len(groups), bar=LEARNED
+    accuracies = _accuracies(runs, "none")
+    failed = [scale for scale, accuracy in accuracies.items() if accuracy < LEARNED]
+    return len(failed) >= len(accuracies) / 2, _(
+        "{failed} of {count} scales stay below {bar:.0%}", failed=len(failed), count=len(accuracies), bar=LEARNED
+    )
+
+
+def _found(runs: Runs) -> str:
+    """At how many scales each network learns, and by how much: at both ends and at the best scale between."""
+    pairs = _pairs(runs)
+    learned, plain = ([scale for scale in pairs if pairs[scale][place] >= LEARNED] for place in (0, 1))
+    counts = {"learned": len(learned), "plain": len(plain), "count": len(pairs)}
+    if len(learned) == len(pairs):
+        answer = _("Yes, at all {count} scales; without batch norm it learns at {plain}.", **counts)
+    else:
+        answer = _(
+            "Not at every scale: with batch norm it learns at {learned} of {count}, without at {plain}.", **counts
+        )
+    best = max(pairs, key=lambda scale: pairs[scale][0])
+    figures = [
+        _("{scale} {normed:.1%} against {plain:.1%}", scale=_std(scale), normed=pairs[scale][0], plain=pairs[scale][1])
+        for scale in sorted({max(pairs), best, min(pairs)}, reverse=True)
+    ]
+    return " ".join([answer, _("Training accuracy with and without: {figures}.", figures=", ".join(figures))])
+
+
+# Reasons
+
+
+def _failing(runs: Runs, *, large: bool) -> tuple[float, Runs, float, Runs]:
+    """The largest or the smallest scale if batch norm does not learn there, the best scale, and the runs of both."""
+    panels, accuracies = _panels(runs, "before"), _accuracies(runs, "before")
+    best = max(accuracies, key=lambda scale: accuracies[scale])
+    end = max(panels) if large else min(panels)
+    if accuracies[end] >= LEARNED or accuracies[best] < LEARNED:
+        raise NotTested(_("batch norm learns there, or nowhere"))
+    return end, panels[end], best, panels[best]
+
+
+def _signals_survive(runs: Runs) -> tuple[bool, str]:
+    pairs = _pairs(runs)
+    saved = [scale for scale, (normed, plain) in pairs.items() if normed >= LEARNED > plain]
+    if not saved:
+        raise NotTested(_("batch norm saves no network"))
+    best = max(saved, key=lambda scale: pairs[scale][0])
+    normed, plain = (min(_panels(runs, name)[best].gradient_ratios()) for name in ("before", "none"))
+    return normed >= FLOWING > plain, _(
+        "gradient norm, first over last layer, at {scale}: {normed:.1e} with, {plain:.1e} without",
+        scale=_std(best),
+        normed=normed,
+        plain=plain,
+    )
+
+
+def _largest_step(runs: Runs) -> float:
+    """The largest measured ||update|| / ||weights|| of a hidden layer's kernel."""
+    return max(value for run in runs.most("update_ratio", "/kernel") for value in run)
+
+
+def _steps_too_small(runs: Runs) -> tuple[bool, str]:
+    scale, failing, _best, _learning = _failing(runs, large=True)
+    step = _largest_step(failing)
+    return step < SMALL_STEP, _(
+        "{scale}: a step changes the weights of a hidden layer by at most {step:.2g} %",
+        scale=_std(scale),
+        step=100 * step,
+    )
+
+
+def _steps_too_large(runs: Runs) -> tuple[bool, str]:
+    scale, failing, _best, _learning = _failing(runs, large=False)
+    step = _largest_step(failing)
+    return step > LARGE_STEP, _(
+        "{scale}: a step changes the weights of a hidden layer by up to {step:.2g} %",
+        scale=_std(scale),
+        step=100 * step,
+    )
+
+
+def _not_normalized(runs: Runs) -> tuple[bool, str]:
+    scale, failing, best, learning = _failing(runs, large=False)
+    # [runs][hidden layers]; normalized layers of ReLU all have the same spread.
+    spreads = [[row[-1] for row in some.at_start("activation_std")] for some in (failing, learning)]
+    return max(spreads[0]) < min(spreads[1]) / 2, _(
+        "standard deviation of the last hidden layer's outputs: {low:.2g} at {scale}, {usual:.2g} at {best}",
+        low=max(spreads[0]),
+        scale=_std(scale),
+        usual=min(spreads[1]),
+        best=_std(best),
+    )
+
+
+def _plain_ahead(runs: Runs) -> tuple[bool, str]:
+    pairs = _pairs(runs)
+    scale = max(pairs, key=lambda one: pairs[one][1] - pairs[one][0])
+    normed, plain = pairs[scale]
+    return plain > max(normed, LEARNED), _(
+        "{scale}: {normed:.1%} with, {plain:.1%} without", scale=_std(scale), normed=normed, plain=plain
     )
 
 
 STUDY = Study(
     question="Does batch normalization make a network learn at every initial scale?",
     answer="Yes, and nearly always faster than without.",
+    found=_found,
     why=(
-        "Normalization sets the spread of every pre-activation to 1 whatever the scale of the weights, so "
-        "forward and backward signals survive. It does not rescale the step: beside large weights it is "
-        "small, and a short training shows that."
+        Reason(
+            "Normalization sets the spread of every pre-activation to 1 whatever the scale of the weights, so signals "
+            "and gradients reach every layer",
+            _signals_survive,
+        ),
+        Reason(
+            "It does not rescale the steps: beside large weights they are too small to change them in so short a "
+            "training",
+            _steps_too_small,
+        ),
+        Reason("Beside tiny weights they are too large: the first ones replace the weights", _steps_too_large),
+        Reason(
+            "There, too, the variance of the pre-activations is no larger than the constant of 1e-6 that the "
+            "normalization adds to it, so that the signal shrinks from layer to layer all the same",
+            _not_normalized,
+        ),
+        Reason("Where a scale suits the network anyway, normalization makes its steps smaller", _plain_ahead),
     ),
     picture="training_loss",
     view={"color": "batch_norm"},
@@ -100,30 +246,34 @@ STUDY = Study(
     columns=("train_accuracy", "test_accuracy", BEST, "seconds"),
     expectations=(
         Expectation(
-            "with batch normalization the network learns at every scale",
+            "with batch norm the network learns at every scale",
             SCRATCH,
             _learns_everywhere,
             PREMISE,
             "learns in all 16 panels",
         ),
         Expectation(
-            "without it, most scales do not learn", SCRATCH, _plain_fails_somewhere, PREMISE, "most panels stay flat"
+            "without batch norm it learns at no more than half of the scales",
+            SCRATCH,
+            _plain_fails_somewhere,
+            PREMISE,
+            "most panels stay flat",
         ),
         Expectation(
-            "with it, learning is faster at nearly every scale",
+            "with batch norm it learns faster at nearly every scale",
             IOFFE_2015,
             _mostly_faster,
             PREMISE,
             "nearly all panels",
         ),
         Expectation(
-            "9 sigmoid layers stay at chance without it",
+            "9 sigmoid layers stay at chance without batch norm",
             LECTURE_10,
             at_chance(activation="sigmoid", batch_norm="none"),
             PREMISE - {"epochs", "width"},
         ),
         Expectation(
-            "9 sigmoid layers learn with it",
+            "9 sigmoid layers learn with batch norm",
             IOFFE_2015,
             learns(0.9, activation="sigmoid", batch_norm="before"),
             PREMISE - {"width"},

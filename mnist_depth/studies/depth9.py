@@ -10,7 +10,8 @@ a thousandth of layer 9's with sigmoid, and more than a hundredth with ReLU.
 from __future__ import annotations
 
 from mnist_depth.studies.checks import accuracy_and_bar, at_chance, known
-from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.expectation import Expectation, Reason, all_but
+from mnist_depth.studies.reasons import VANISHING, images_look_alike, ratio_text, vanishes
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, LECTURE_10
 from mnist_depth.studies.study import Quick, Study, product
@@ -19,8 +20,8 @@ from mnist_depth.translation import translate as _
 BAR, SHORT_BAR, SHORT = 0.97, 0.95, 10
 """Best test accuracy that ReLU reaches on MNIST; in fewer than SHORT epochs, and on the small digits, SHORT_BAR."""
 
-VANISHING, FLOWING = 1e-3, 1e-2
-"""||dL/dz|| of layer 1 over that of layer 9 before training: the diagnosis' limits of `vanishing` and of `slow`. Theory
+FLOWING, EXPLODING = 1e-2, 1e3
+"""||dL/dz|| of layer 1 over that of layer 9 before training: the diagnosis' limits of `slow` and of `exploding`. Theory
 has 1.4e-5 for sigmoid and (1/2)^(8/2) = 0.06 for ReLU, half of whose units are off."""
 
 NETWORK = all_but("width", "epochs", "batch_size", "train_examples")
@@ -43,15 +44,39 @@ def _flows(runs: Runs) -> tuple[bool, str]:
     return worst >= FLOWING, _("gradient norm, layer 1 over layer 9: {ratio:.1e}", ratio=worst)
 
 
+def _turns_round(runs: Runs) -> tuple[bool, str]:
+    ratios = [max(runs.where(activation=name).gradient_ratios()) for name in ("relu", "sigmoid")]
+    detail = _(
+        "gradient norm, layer 1 over layer 9: ReLU {relu:.1e}, sigmoid {sigmoid:.1e}", relu=ratios[0], sigmoid=ratios[1]
+    )
+    return ratios[0] > EXPLODING and ratios[1] > VANISHING, detail
+
+
+def _relu_flows(runs: Runs) -> tuple[bool, str]:
+    chosen = runs.where(activation="relu")
+    ratios = chosen.gradient_ratios()
+    flows = FLOWING <= min(ratios) <= max(ratios) <= EXPLODING
+    return flows and _vanishes(runs)[0], ratio_text(min(ratios), chosen.config.depth)
+
+
 STUDY = Study(
     question="Why does a 9-layer sigmoid network not learn, while the same network with ReLU does?",
     answer="ReLU lets the gradient reach layer 1; sigmoid leaves a hundred-thousandth of it.",
     why=(
-        "On its way back the gradient is multiplied by each layer's weights and slopes. A sigmoid's slope is "
-        "at most 1/4, and with these weights a layer passes on about 0.24 of the gradient: after eight layers "
-        "a hundred-thousandth is left, and layer 1 hardly changes. ReLU's slope is 1 wherever a unit is active. "
-        "From the lecture's own weights (--initializer normal_1 or uniform_1) the story turns round: each layer "
-        "multiplies the signal by about ten, ReLU overflows, and sigmoid, saturated, learns slowly."
+        Reason(
+            "On its way back the gradient is multiplied by each layer's weights and slopes. A sigmoid's slope is at "
+            "most 1/4, so each layer passes on only a part of the gradient, and layer 1 hardly changes",
+            vanishes(activation="sigmoid"),
+        ),
+        images_look_alike(activation="sigmoid"),
+        Reason(
+            "ReLU's slope is 1 wherever a unit is active, so most of the gradient reaches the next layer", _relu_flows
+        ),
+        Reason(
+            "With these weights the story turns round: each layer multiplies the signal by about ten, ReLU overflows, "
+            "and sigmoid, saturated, learns slowly",
+            _turns_round,
+        ),
     ),
     source=LECTURE_10,
     variants=product(depth=[9], activation=["sigmoid", "relu"]),

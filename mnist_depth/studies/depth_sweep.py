@@ -11,7 +11,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from mnist_depth.studies.checks import BEST, at_chance, known, learns, stays_below
-from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.expectation import Expectation, Reason, all_but
+from mnist_depth.studies.reasons import images_look_alike, vanishes
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.studies.sources import HE_2015, LECTURE_10
 from mnist_depth.studies.study import Quick, Study, product
@@ -42,8 +43,16 @@ STUDY = Study(
     question="How many layers can a plain network have before it stops learning?",
     answer="With sigmoid, learning ends at about six layers; tanh and ReLU learn with nine and more.",
     why=(
-        "Each further sigmoid layer multiplies the gradient by about a quarter. The slopes of tanh and ReLU "
-        "are near 1, until so many layers stand in a row that small losses add up."
+        Reason(
+            "Each further sigmoid layer multiplies the gradient by about a quarter, "
+            "so that little of it reaches layer 1",
+            vanishes(activation="sigmoid", depth=range(7, 100)),
+        ),
+        images_look_alike(activation="sigmoid", depth=range(7, 100)),
+        Reason(
+            "The slopes of tanh and ReLU are near 1, until there are so many layers that small losses add up",
+            learns(0.9, activation=["tanh", "relu"], depth=9),
+        ),
     ),
     picture="grid",
     folder="depths",

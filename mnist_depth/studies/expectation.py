@@ -36,6 +36,26 @@ Check = Callable[[Runs], tuple[bool, str]]
 """Whether an expectation holds, and the figures; raises NotTested when the runs cannot tell."""
 
 
+Found = Callable[[Runs], str]
+"""The answer in the figures of the runs; raises NotTested when the runs cannot tell."""
+
+
+class Reason(NamedTuple):
+    """A part of the reason for an answer, given only where finished runs show what it says."""
+
+    text: str
+    check: Check
+    """Its figures follow the text in brackets."""
+
+    def words(self, runs: Runs) -> str:
+        """The text and the figures; empty where the runs do not show it."""
+        try:
+            holds, detail = self.check(runs)
+        except NotTested:
+            return ""
+        return f"{_(self.text)} ({detail})." if holds else ""
+
+
 @dataclass(frozen=True)
 class Expectation:
     """One thing that a correct reproduction shows, with the published or theoretical figure and its source.

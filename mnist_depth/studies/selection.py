@@ -108,6 +108,10 @@ class Runs:
         """For each run the quantity's median over training in hidden layers 1, 2, ..."""
         return [[statistics.median(series) for series in _hidden(record, quantity, suffix)] for record in self._some()]
 
+    def most(self, quantity: str, suffix: str = "") -> list[list[float]]:
+        """For each run the quantity's largest value over training in hidden layers 1, 2, ..."""
+        return [[max(series) for series in _hidden(record, quantity, suffix)] for record in self._some()]
+
     def gradient_ratios(self) -> list[float]:
         """For each run ||dL/dz|| of the first layer over that of the last, before training."""
         found = [gradient_figures(record) for record in self._some()]

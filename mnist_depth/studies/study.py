@@ -14,9 +14,10 @@ from mnist_depth.datasets import DATASETS, SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import Axis
-from mnist_depth.studies.expectation import Answer, Expectation
-from mnist_depth.studies.selection import Runs
+from mnist_depth.studies.expectation import NOT_COMPARABLE, REPRODUCED, Answer, Expectation, Found, Reason
+from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.sweeps.search import DEFAULT_SPACE, SearchSettings
+from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     from mnist_depth.results.overview import Story
@@ -52,8 +53,9 @@ class Study:
     """A named set of runs with a question.
 
     Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
-    rows, best first (as written when None). `answer` is the expected answer in one sentence, `why` the reason and
-    `picture` the chart of the report that shows it; `view` says how its link opens the Depth tab. `axes` are what the
+    rows, best first (as written when None). `answer` is the expected answer in one sentence, `found` states that of
+    finished runs. `why` is the reason, as a whole, or in parts of which each is given where the runs show it; `picture`
+    is the chart of the report that shows it. `view` says how its link opens the Depth tab. `axes` are what the
     variants differ in, where it is not simply config fields. A study with a `search` is carried out by the search
     command: its only variant is what the trials have in common. `folder` is a short name for the folder of its runs,
     where its own is long. With `save_weights` runs keep their final weights, for `analysis`.
@@ -64,7 +66,8 @@ class Study:
     variants: Sequence[Variant]
     expectations: Sequence[Expectation]
     answer: str = ""
-    why: str = ""
+    found: Found | None = None
+    why: str | Sequence[Reason] = ""
     picture: str = ""
     view: Mapping[str, str] = field(default_factory=dict)
     axes: Sequence[Axis] | None = None
@@ -168,15 +171,17 @@ class Study:
         variant = self.variant(config)
         return variant.published if variant else ""
 
-    def story(self, name: str, answers: Sequence[Answer]) -> Story:
-        """What the study adds to its runs in a report."""
+    def story(self, name: str, answers: Sequence[Answer], records: Iterable[RunRecord]) -> Story:
+        """What the study adds to these runs in a report."""
         from mnist_depth.results.overview import Story  # brings Matplotlib, which most commands do not need
 
+        runs = Runs(records)
         return Story(
             name=name,
             question=self.question,
             answer=self.answer,
-            why=self.why,
+            found=self._found(runs),
+            why=self._reason(runs, answers),
             answers=answers,
             columns=self.columns,
             rank_by=self.rank_by,
@@ -185,6 +190,20 @@ class Study:
             axes=self.axes or ([Axis("configuration", self.label)] if self._is_named else None),
             picture=self.picture,
         )
+
+    def _found(self, runs: Runs) -> str:
+        """The answer of these runs; empty where they cannot tell."""
+        try:
+            return self.found(runs) if self.found and runs.records else ""
+        except NotTested:
+            return ""
+
+    def _reason(self, runs: Runs, answers: Sequence[Answer]) -> str:
+        """What these runs show of the reason; one in one piece where they have the settings that it speaks of."""
+        if not isinstance(self.why, str):
+            return " ".join(filter(None, [part.words(runs) for part in self.why]))
+        verdicts = {answer.verdict for answer in answers}
+        return _(self.why) if REPRODUCED in verdicts and NOT_COMPARABLE not in verdicts else ""
 
     @property
     def _is_named(self) -> bool:

@@ -189,7 +189,7 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
         is_sigmoid = config.activation == "sigmoid"
         write_run(logdir, config, study="grid", accuracy=0.11 if is_sigmoid else 0.97, gain=0.24 if is_sigmoid else 0.9)
     runs = find_runs(logdir / "grid")
-    return write_report(logdir / "grid", story=study.story("grid", study.answers(runs)))
+    return write_report(logdir / "grid", story=study.story("grid", study.answers(runs), runs))
 
 
 def test_question_answer_and_picture_are_on_the_first_screen(browser: Any, twelve: Path) -> None:

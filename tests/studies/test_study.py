@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mnist_depth import theory
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import SIZES
 from mnist_depth.errors import UserError
@@ -75,7 +77,7 @@ def test_every_study_names_its_runs_once(name: str, dataset: str) -> None:
     assert study.question.endswith("?")
     assert study.expectations
     assert study.source
-    assert study.why.endswith(".")
+    assert study.why
 
 
 def test_the_link_of_a_study_chooses_what_the_depth_tab_offers() -> None:
@@ -240,3 +242,72 @@ def test_a_variant_without_label_and_figure_is_found_and_named_by_neither() -> N
     assert study.variant(unnamed) == study.variants[0]
     assert (study.label(unnamed), study.published(unnamed)) == ("", "")
     assert (study.label(named), study.published(named)) == ("three", "1")
+
+
+def _measured(activation: str, share: float, ratio: float) -> RunRecord:
+    """A run of 9 layers whose last hidden layer has this share of its spread across images."""
+    norms = [ratio ** ((8 - layer) / 8) for layer in range(9)]
+    layers = {
+        "pre_activation_gradient_norm": norms[:8],
+        "activation_std": [0.5] * 8,
+        "activation_std_across_samples": [(0.5 * share, 0.5 * share)] * 8,
+    }
+    run = finished(RunConfig(activation=activation), layers, **(learned() if activation == "relu" else stuck()))
+    points = {**run.measured}
+    points["train", "pre_activation_gradient_norm/layer_09"] = points["train", "pre_activation_gradient_norm/layer_08"]
+    vars(run)["measured"] = points
+    return run
+
+
+def test_the_two_halves_of_the_reason_are_given_where_they_are_measured() -> None:
+    def why(share: float, ratio: float) -> str:
+        runs = [_measured("sigmoid", share, ratio), _measured("relu", 0.9, 0.1)]
+        return STUDIES["depth9"].story("depth9", STUDIES["depth9"].answers(runs), runs).why
+
+    back, forward = "A sigmoid's slope is at most 1/4", "the logits cannot depend on the image"
+    assert back in why(1e-5, 1e-5)
+    assert forward in why(1e-5, 1e-5)
+    assert "1.0e-05 of the spread" in why(1e-5, 1e-5)
+    assert forward not in why(0.5, 1e-5)
+    assert back not in why(1e-5, 0.5)
+
+
+def _panel(config: RunConfig) -> RunRecord:
+    """A run of batch_norm that behaves as measured: large steps beside tiny weights, small ones beside large ones."""
+    std = math.sqrt(theory.initializer_variance(config.initializer, config.width, config.width))
+    is_normed = config.batch_norm == "before"
+    accuracy = (0.9 if 1e-3 < std < 0.5 else 0.4) if is_normed else 0.11
+    layers = {
+        "update_ratio/kernel": [min(0.9, 1e-4 / std)] * (config.depth - 1),
+        "activation_std": [0.04 if std < 1e-3 else 0.6] * (config.depth - 1),
+    }
+    return finished(config, layers, **learned(train_accuracy=accuracy))
+
+
+def test_batch_norm_names_every_network_once_and_explains_both_ends() -> None:
+    study = STUDIES["batch_norm"]
+    runs = [_panel(config) for config in study.configs("mnist", quick=True)]
+    answers = study.answers(runs)
+    story = study.story("batch_norm", answers, runs)
+    labels = {study.label(run.config) for run in runs}
+    assert {"std 1", "std 1, batch norm", "std 0.0001", "9 sigmoid layers", "9 sigmoid layers, batch norm"} <= labels
+    assert answers[0].detail == "worst of 4 scales: std 1 with training accuracy 40.0%"
+    assert story.found.startswith("Not at every scale: with batch norm it learns at 2 of 4, without at 0.")
+    assert "std 1 40.0% against 11.0%" in story.found
+    assert "std 1: a step changes the weights of a hidden layer by at most 0.01 %" in story.why
+    assert "std 0.0001: a step changes the weights of a hidden layer by up to 90 %" in story.why
+    assert "0.04 at std 0.0001" in story.why
+
+
+def test_dropout_defines_its_gap_and_gives_reasons_beside_what_is_not_comparable() -> None:
+    study = STUDIES["dropout"]
+    runs = [
+        finished(config, **learned(0.78 if config.depth == 7 else 0.97, train_accuracy=0.8 if config.dropout else 1.0))
+        for config in study.configs("mnist", quick=True)
+    ]
+    answers = study.answers(runs)
+    assert [answer.verdict for answer in answers] == [REPRODUCED, REPRODUCED, NOT_COMPARABLE]
+    story = study.story("dropout", answers, runs)
+    assert "The gap is training minus test accuracy. 300 images: from 22.0 to 2.0 points" in story.found
+    assert "the gap closes from above" in story.why
+    assert "lab, keep 0.7: -17.0 points" in story.why
