@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from mnist_depth.diagnosis.finding import Finding
@@ -153,54 +153,86 @@ def trial_findings(measured: Measurements) -> Iterator[Finding]:
     if learns is not False or _is_frozen(measured):
         return
     first = measured.trials[0]
-    if len(first.losses) < MANY:
-        if not _bounded(first):
-            yield find("learning rate too high", _explodes(first), figure=1.0)
-        return
-    factors, steps = learning_factors(measured), len(first.losses)
-    lower, higher = [f for f in factors if f < 1], [f for f in factors if f > 1]
+    if len(first.losses) >= MANY:
+        yield next(found for rule in WHY_NOT if (found := rule(measured)) is not None)
+    elif not _bounded(first):
+        yield find("learning rate too high", _explodes(first), figure=1.0)
+
+
+def _too_high(measured: Measurements) -> Finding | None:
+    """A smaller rate helps, or at least tames a loss that explodes."""
+    first, factors = measured.trials[0], learning_factors(measured)
+    lower = [factor for factor in factors if factor < 1]
     if not factors and not _bounded(first):
         lower = [t.factor for t in measured.trials if t.factor < 1 and removed(t, t.losses[0]) >= HALF]
-    if lower:
-        yield find("learning rate too high", _other_rate(steps, max(lower)), figure=max(lower))
-    elif measured.rate_kept is not None and measured.rate_kept < FADED:
-        words = Message(
-            "within {steps} steps the schedule lowers the learning rate to {kept:.1e} times its value, "
-            "before the loss has fallen",
-            steps=steps,
-            kept=measured.rate_kept,
-        )
-        longer = Message("a schedule that lowers the learning rate over the whole training")
-        yield replace(find("learning rate too low", words, figure=measured.rate_kept), threshold=FADED, remedy=longer)
-    elif higher and _is_on_its_way(measured, first, min(higher)):
-        fall = removed(first, _start(measured) or 0.0)
-        words = Message(
-            "{steps} steps on the batch lower the loss by {fall:.0%}; with a learning rate of {factor:g} times this "
-            "it falls further",
-            steps=steps,
-            fall=fall,
-            factor=min(higher),
-        )
-        yield find("learning rate too low", words, figure=min(higher), severity="warning")
-    elif higher:
-        yield find("learning rate too low", _other_rate(steps, min(higher)), figure=min(higher))
-    elif 0 < _largest_update(measured) < TINY_UPDATE and all(map(_bounded, measured.trials)):
-        words = Message(
-            "no layer moves by more than {update:.1e} of its weights a step, "
-            "and even {factor:g} times the learning rate does not make the loss leave its range",
-            update=_largest_update(measured),
-            factor=FACTORS[-1],
-        )
-        yield find("learning rate too low", words, figure=FACTORS[-1])
-    else:
-        tried = sorted(trial.factor for trial in measured.trials)
-        words = Message(
-            "no learning rate from {low:g} to {high:g} times this one lowers the loss in {steps} steps on the batch",
-            low=tried[0],
-            high=tried[-1],
-            steps=steps,
-        )
-        yield find("not learning", words, figure=0.0)
+    if not lower:
+        return None
+    return find("learning rate too high", _other_rate(len(first.losses), max(lower)), figure=max(lower))
+
+
+def _schedule_ends(measured: Measurements) -> Finding | None:
+    if measured.rate_kept is None or measured.rate_kept >= FADED:
+        return None
+    words = Message(
+        "within {steps} steps the schedule lowers the learning rate to {kept:.1e} times its value, "
+        "before the loss has fallen",
+        steps=len(measured.trials[0].losses),
+        kept=measured.rate_kept,
+    )
+    longer = Message("a schedule that lowers the learning rate over the whole training")
+    return replace(find("learning rate too low", words, figure=measured.rate_kept), threshold=FADED, remedy=longer)
+
+
+def _too_low(measured: Measurements) -> Finding | None:
+    """A larger rate helps; a warning where the network learns slowly as it is."""
+    first, higher = measured.trials[0], [factor for factor in learning_factors(measured) if factor > 1]
+    if not higher:
+        return None
+    steps, factor = len(first.losses), min(higher)
+    if not _is_on_its_way(measured, first, factor):
+        return find("learning rate too low", _other_rate(steps, factor), figure=factor)
+    words = Message(
+        "{steps} steps on the batch lower the loss by {fall:.0%}; with a learning rate of {factor:g} times this "
+        "it falls further",
+        steps=steps,
+        fall=removed(first, _start(measured) or 0.0),
+        factor=factor,
+    )
+    return find("learning rate too low", words, figure=factor, severity="warning")
+
+
+def _hardly_moves(measured: Measurements) -> Finding | None:
+    """The updates are tiny, and no larger rate that was tried is too large."""
+    if not 0 < _largest_update(measured) < TINY_UPDATE or not all(map(_bounded, measured.trials)):
+        return None
+    words = Message(
+        "no layer moves by more than {update:.1e} of its weights a step, "
+        "and even {factor:g} times the learning rate does not make the loss leave its range",
+        update=_largest_update(measured),
+        factor=FACTORS[-1],
+    )
+    return find("learning rate too low", words, figure=FACTORS[-1])
+
+
+def _no_rate_helps(measured: Measurements) -> Finding:
+    tried = sorted(trial.factor for trial in measured.trials)
+    words = Message(
+        "no learning rate from {low:g} to {high:g} times this one lowers the loss in {steps} steps on the batch",
+        low=tried[0],
+        high=tried[-1],
+        steps=len(measured.trials[0].losses),
+    )
+    return find("not learning", words, figure=0.0)
+
+
+WHY_NOT: tuple[Callable[[Measurements], Finding | None], ...] = (
+    _too_high,
+    _schedule_ends,
+    _too_low,
+    _hardly_moves,
+    _no_rate_helps,
+)
+"""Why the trial steps do not learn; the first that is found is reported."""
 
 
 def _learns_better(measured: Measurements) -> Iterator[Finding]:
