@@ -62,7 +62,8 @@ def test_an_event_file_holds_them(tmp_path: Path) -> None:
 
 
 def test_a_constant_has_no_deviation() -> None:
-    from mnist_depth.instrument.statistics import Arrays, std
+    from mnist_depth.instrument.arrays import Arrays
+    from mnist_depth.instrument.statistics import std
 
     constant = tf.fill([3, 7], 0.1)
     assert float(std(Arrays([constant]))[0]) == 0

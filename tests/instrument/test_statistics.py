@@ -11,7 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mnist_depth.instrument import STATISTICS
-from mnist_depth.instrument.statistics import Arrays, choose, evaluate
+from mnist_depth.instrument.arrays import Arrays
+from mnist_depth.instrument.statistics import choose, evaluate
 
 Array = NDArray[np.float64]
 LIMITS = (-1.0, 1.0, 2.0)
