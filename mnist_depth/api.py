@@ -43,7 +43,7 @@ def train(
         if name not in FIELDS:
             raise unknown("field", name, [*FIELDS, *RUN_OPTIONS, "logdir", "study", "progress"])
     if config is not None and fields:
-        raise UserError(f"give a config or its fields ({', '.join(fields)}), not both")
+        raise UserError("give a config or its fields ({fields}), not both", fields=", ".join(fields))
     result = train_many(
         [config or RunConfig(**fields)],
         logdir=logdir,
@@ -54,7 +54,7 @@ def train(
     )
     (outcome,) = result.outcomes
     if not result.complete:
-        raise UserError(outcome.error)
+        raise outcome.error or UserError("the run was stopped")
     return read_run(outcome.folder)
 
 

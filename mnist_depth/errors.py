@@ -33,6 +33,36 @@ class UserError(Exception):
         return line if len(line) <= MAX_LENGTH else f"{line[:half]} ... {line[-half:]}"
 
 
+TYPE_NAMES = {"int": UserError("a whole number"), "float": UserError("a number"), "str": UserError("a name")}
+"""What a value of a type is called in errors."""
+
+REFUSALS = (
+    UserError("Permission denied"),
+    UserError("Disk quota exceeded"),
+    UserError("Input/output error"),
+    UserError("Is a directory"),
+    UserError("File name too long"),
+    UserError("No such file or directory"),
+    UserError("No space left on device"),
+    UserError("Not a directory"),
+    UserError("Read-only file system"),
+)
+"""The operating system's words, which it knows in English only: the same on Linux and macOS."""
+
+
+def refusal(error: OSError) -> UserError | str:
+    """Why the operating system refused, for an error about a file."""
+    words = error.strerror or str(error)
+    return next((known for known in REFUSALS if str(known) == words), words)
+
+
+def system_error(error: OSError) -> UserError:
+    """Why the operating system refused, and the file where it names one."""
+    if error.filename:
+        return UserError("{reason}: {path}", reason=refusal(error), path=error.filename)
+    return UserError("{reason}", reason=refusal(error))
+
+
 def unknown(kind: str, name: str, valid: Iterable[str], also: Iterable[str] = ()) -> UserError:
     """The error about an unknown name: the valid ones, and the one, also of other spellings, that may have been meant.
 

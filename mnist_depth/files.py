@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, refusal
 
 MAX_DEPTH = 50
 """Maximum nesting of a JSON file, a guard for recursive readers; run folders need three levels."""
@@ -34,7 +34,9 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 def local_path(path: str | os.PathLike[str], what: str) -> Path:
     """The path of a file or folder. Raises UserError, about the flag or argument `what`, for an address."""
     if ADDRESS.match(os.fspath(path)):
-        raise UserError(f"{what} takes a path of this machine, not the address {os.fspath(path)}; mount it")
+        raise UserError(
+            "{what} takes a path of this machine, not the address {path}; mount it", what=what, path=os.fspath(path)
+        )
     return Path(path)
 
 
@@ -54,7 +56,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UserError("cannot write {path}: {reason}", path=path, reason=refusal(error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -75,11 +77,16 @@ def open_regular(path: Path, max_bytes: int) -> BinaryIO:
     file = os.fdopen(descriptor, "rb") if _is_regular(descriptor) else None
     if file is None:
         os.close(descriptor)
-        raise UserError(f"{path} is not a regular file; remove it")
+        raise UserError("{path} is not a regular file; remove it", path=path)
     size = os.fstat(descriptor).st_size
     if size > max_bytes:
         file.close()
-        raise UserError(f"{path} has {size / 1e6:,.0f} MB, more than the {max_bytes / 1e6:,.0f} MB that are read of it")
+        raise UserError(
+            "{path} has {size:,.0f} MB, more than the {limit:,.0f} MB that are read of it",
+            path=path,
+            size=size / 1e6,
+            limit=max_bytes / 1e6,
+        )
     return file
 
 
@@ -95,8 +102,12 @@ def check_archive(path: Path, max_bytes: float) -> None:
     with open_regular(path, 1 << 62) as file, contextlib.suppress(zipfile.BadZipFile, ValueError):
         size = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
         if size > max_bytes:
-            limit = f"{max_bytes / 1e9:.1f} GB of memory are left"
-            raise UserError(f"{path} unpacks to {size / 1e9:.1f} GB, and {limit}; give a smaller file")
+            raise UserError(
+                "{path} unpacks to {size:.1f} GB, and {left:.1f} GB of memory are left; give a smaller file",
+                path=path,
+                size=size / 1e9,
+                left=max_bytes / 1e9,
+            )
 
 
 def is_denied(error: BaseException) -> bool:
@@ -137,11 +148,11 @@ def open_lock(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UserError(f"{path} is a link, which a run never makes; remove it") from None
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+            raise UserError("{path} is a link, which a run never makes; remove it", path=path) from None
+        raise UserError("cannot write {path}: {reason}", path=path, reason=refusal(error)) from error
     if not _is_regular(descriptor):
         os.close(descriptor)
-        raise UserError(f"{path} is not a regular file; remove it")
+        raise UserError("{path} is not a regular file; remove it", path=path)
     return descriptor
 
 
@@ -160,14 +171,14 @@ def lock(descriptor: int, wait: bool = False) -> bool:
     return True
 
 
-def locks_missing(folder: Path) -> str:
+def locks_missing(folder: Path) -> UserError | str:
     """Why files in a folder cannot be locked; empty where they can."""
     path = folder / f".{uuid.uuid4().hex}.tmp"
     descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.strerror or str(error)
+        return refusal(error)
     finally:
         os.close(descriptor)
         path.unlink(missing_ok=True)
@@ -180,12 +191,14 @@ def read_json(path: Path) -> dict[str, Any]:
         with open_regular(path, MAX_JSON_BYTES) as file:
             values = json.loads(file.read().decode())
     except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        raise UserError("{path} is missing", path=path) from None
     except (OSError, ValueError, RecursionError) as error:
         reason = type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
+        raise UserError(
+            "{path} is damaged ({reason}); remove the run folder to train it again", path=path, reason=reason
+        ) from None
     if not isinstance(values, dict) or not _is_shallow(values):
-        raise UserError(f"{path} does not hold a plain JSON object; remove the run folder to train it again")
+        raise UserError("{path} does not hold a plain JSON object; remove the run folder to train it again", path=path)
     return values
 
 

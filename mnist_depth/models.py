@@ -107,7 +107,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
                     file.copy(layers[name], copy, "layers/" + name.replace("block", "weight_layer"))
             model.load_weights(renamed)
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged; train the run again") from error
+        raise UserError("{path} is missing or damaged; train the run again", path=path) from error
 
 
 class LayerFactory:

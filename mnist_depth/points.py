@@ -140,7 +140,9 @@ def damage_named(path: Path) -> Iterator[None]:
         return
     except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         reason = type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}); remove the run folder to train it again") from None
+        raise UserError(
+            "{path} is damaged ({reason}); remove the run folder to train it again", path=path, reason=reason
+        ) from None
 
 
 name_of = lru_cache(10_000)(printable)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import TYPE_NAMES, UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,12 @@ def lookup(
         raise unknown(kind, name, registry, also)
     entry = registry[base]
     if len(given) > len(entry.arguments):
-        raise UserError(f"{kind} {name!r} takes at most {len(entry.arguments)} argument(s) after the colon")
+        raise UserError(
+            "{kind} {name!r} takes at most {count} argument(s) after the colon",
+            kind=kind,
+            name=name,
+            count=len(entry.arguments),
+        )
     return entry, tuple(
         _convert(text, default, name, kind) for text, default in zip(given, entry.arguments, strict=False)
     ) + entry.arguments[len(given) :]
@@ -70,4 +75,10 @@ def _convert(text: str, default: int | float | str, name: str, kind: str) -> int
     try:
         return type(default)(text)
     except ValueError:
-        raise UserError(f"{kind} {name!r}: {text!r} is not a {type(default).__name__}") from None
+        raise UserError(
+            "{kind} {name!r}: {text!r} is not {type}",
+            kind=kind,
+            name=name,
+            text=text,
+            type=TYPE_NAMES[type(default).__name__],
+        ) from None

@@ -1,6 +1,6 @@
 """Collect the messages of the package into its catalogs and compile them: `python scripts/translations.py`.
 
-Messages come from the code (`_`, `plural`, `mark`, `Message`, `UserError`), from the report's template, and from data:
+Messages come from the code (KEYWORDS), from the report's template, and from data:
 the texts of studies, remedies and figures. A message that is new or has changed is left empty in the catalogs;
 translate it there and run this again.
 """
@@ -28,9 +28,13 @@ from mnist_depth.tensorboard_plugin.texts import TEXTS
 from mnist_depth.translation import DOMAIN, FOLDER, LANGUAGES
 
 PACKAGE = FOLDER.parent
-KEYWORDS = {"_": None, "translate": None, "mark": None, "Message": None, "UserError": None, "plural": (1, 2)}
-KINDS_OF_NAMES = ("command", "study", "list", "language", "shell", "field", "figure")
-"""Kinds of unknown names that no heading translates."""
+KEYWORDS = {
+    **dict.fromkeys(("_", "translate", "mark", "Message", "UserError", "Busy")),
+    "plural": (1, 2),
+    "unknown": (1,),
+    "lookup": (3,),
+}
+"""Function -> which of its arguments are messages; None: the first one."""
 
 METHODS = [("**/templates/**.j2", "jinja2"), ("**.py", "python")]
 
@@ -72,8 +76,6 @@ def data() -> Iterator[tuple[str, str]]:
                 yield text, "list"
     for text in [entry.summary for entry in OPTIMIZERS.values()]:
         yield text, "list"
-    for text in KINDS_OF_NAMES:
-        yield text, "errors"
     for text in [
         *(flag.help for flag in flags.FLAGS.values()),
         *flags.GROUPS,

@@ -33,7 +33,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"batch_norm": "yes"}, "unknown batch_norm 'yes'; valid: none, before, after"),
     ({"logits_activation": "x"}, "unknown logits_activation 'x'; valid: linear, relu, relu_scored"),
     ({"activation": "maxout:1"}, "activation maxout: the number of pieces must be a whole number from 2"),
-    ({"activation": "maxout:many"}, "activation 'maxout:many': 'many' is not a int"),
+    ({"activation": "maxout:many"}, "activation 'maxout:many': 'many' is not a whole number"),
     ({"activation": "relu:2"}, "activation 'relu:2' takes at most 0 argument"),
     ({"initializer": "normal:-1"}, "initializer normal: the number after the colon must be 0 or positive, not -1.0"),
     ({"initializer": "orthogonal:nan"}, "initializer orthogonal: the number after the colon must be"),

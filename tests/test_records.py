@@ -36,7 +36,7 @@ def test_a_folder_is_new_then_unfinished_then_complete(tmp_path: Path, tiny: Run
 
 def test_another_run_or_foreign_files_are_refused_by_name(tmp_path: Path, tiny: RunConfig) -> None:
     write_run(tmp_path / "a", replace(tiny, depth=4))
-    with pytest.raises(UserError, match="depth 4 there, 3 here"):
+    with pytest.raises(UserError, match="depth 4 there, depth 3 here"):
         records.state(tmp_path / "a", tiny)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").touch()

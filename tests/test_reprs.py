@@ -10,6 +10,7 @@ import pytest
 
 from mnist_depth.config import RunConfig
 from mnist_depth.diagnosis import Layer, Measurements, judge
+from mnist_depth.errors import UserError
 from mnist_depth.instrument import DepthGauge, Measurement
 from mnist_depth.records import read_run
 from mnist_depth.results.frames import Runs
@@ -29,7 +30,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "measurement": Measurement({f"{q}/{layer}": 1e-3 for q in "abcdef" for layer in LAYERS}, LAYERS),
         "gauge": DepthGauge("logs/mine"),
         "diagnosis": judge(Measurements("mine", tuple(Layer(name, 10.0**-n) for n, name in enumerate(LAYERS[::-1])))),
-        "sweep": Result([Outcome(folder, "finished"), Outcome(folder, "failed", "out of <memory>")]),
+        "sweep": Result([Outcome(folder, "finished"), Outcome(folder, "failed", UserError("out of <memory>"))]),
     }
 
 

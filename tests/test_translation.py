@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
@@ -59,6 +60,66 @@ def test_every_message_of_the_package_is_translated(language: str) -> None:
     assert not [message.id for message in known.values() if not all(text for _, text in texts(message))]
     assert not [message.id for message in known.values() if message.fuzzy], "left out when the catalog is compiled"
     assert len(needed) > 300
+
+
+def calls_of(source: str, *functions: str) -> list[ast.Call]:
+    """The calls of functions with these names."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func).rpartition(".")[2] in functions]
+
+
+def is_collected(call: ast.Call) -> bool:
+    """Whether a UserError gets its sentence as a literal, which no value has been put into, and all of its values."""
+    if ast.unparse(call) in COLLECTED_ELSEWHERE:
+        return True
+    text, given = call.args[0] if call.args else None, {keyword.arg for keyword in call.keywords}
+    if not isinstance(text, ast.Constant):
+        return False
+    return None in given or given == {name for name, _ in placeholders(str(text.value)) if given}
+
+
+def prints_a_sentence(call: ast.Call) -> bool:
+    """Whether words in a row are printed that no function translates."""
+    texts = [argument.values if isinstance(argument, ast.JoinedStr) else [argument] for argument in call.args]
+    words = [part.value for parts in texts for part in parts if isinstance(part, ast.Constant)]
+    return any(re.search(r"[A-Za-z]{2,},? [a-z]{2,}", str(text)) for text in words)
+
+
+COLLECTED_ELSEWHERE = ("UserError(kind)", "UserError(unknown)")
+"""Calls whose texts are arguments of `unknown`, and messages of `why_unknown`."""
+
+UNTRANSLATED = ("__main__.py", "runtime", "instrument", "board/launcher.py")
+"""Where no catalog is at hand: before the command line is imported, in any Keras training, on another machine."""
+
+
+def test_every_error_and_every_printed_sentence_is_collected_for_translation() -> None:
+    """A text that is put together before it is looked up would be in no catalog."""
+    uncollected = []
+    for path in sorted(translations.PACKAGE.rglob("*.py")):
+        source, place = path.read_text(encoding="utf-8"), path.relative_to(translations.PACKAGE).as_posix()
+        found = [call for call in calls_of(source, "UserError", "Busy") if not is_collected(call)]
+        if not place.startswith(UNTRANSLATED):
+            found += filter(prints_a_sentence, calls_of(source, "print", "print_error"))
+        uncollected += [f"{place}:{call.lineno}: {ast.unparse(call)}" for call in found]
+    assert not uncollected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('UserError(f"no file {x}")', False),
+        ('UserError("no file {x}", y=x)', False),
+        ('UserError("no file {x}", x=x)', True),
+        ('UserError("no file")', True),
+    ],
+)
+def test_an_error_that_is_not_collected_would_be_found(code: str, expected: bool) -> None:
+    assert [is_collected(call) for call in calls_of(code, "UserError")] == [expected]
+
+
+def test_a_printed_sentence_that_is_not_collected_would_be_found() -> None:
+    calls = calls_of('print(f"Note: no file {x}"); print(f"{x}: {y}"); print(_("no file"))', "print")
+    assert [prints_a_sentence(call) for call in calls] == [True, False, False]
 
 
 @pytest.mark.parametrize("language", FOREIGN)

@@ -33,6 +33,7 @@ from mnist_depth.board.server import (
 )
 from mnist_depth.errors import UserError
 from mnist_depth.runtime import shell
+from mnist_depth.translation import translate as _
 
 SECONDS_BETWEEN_SIGNS = 15
 SECONDS_TO_ATTACH = 15.0
@@ -83,12 +84,12 @@ def remote(
         exit_on_sigterm(),
         open_remote(address, attach, port, reload_interval, python, ssh_config, language) as board,
     ):
-        print(f"TensorBoard of {board.shows}: {board.url}")
-        print("Ctrl-C ends the forwarding." if attach else "Ctrl-C ends the board there.", flush=True)
+        print(_("TensorBoard of {folder}: {address}", folder=board.shows, address=board.url))
+        print(_("Ctrl-C ends the forwarding.") if attach else _("Ctrl-C ends the board there."), flush=True)
         if open_browser:
             webbrowser.open(board.url)
-        raise UserError(_why_ended(_keep_alive(board, attach), address, connected=True))
-    print("The connection is closed.")
+        raise _why_ended(_keep_alive(board, attach), address, connected=True)
+    print(_("The connection is closed."))
 
 
 @contextlib.contextmanager
@@ -105,15 +106,21 @@ def open_remote(
     there = parse_address(address)
     if attach is None and not there.path:
         if "/" in address:
-            raise UserError(f"the remote address {address!r} names no host; give user@host:/path/to/logs")
-        raise UserError(f"the remote address {address!r} names no folder; give {there.host}:/path/to/logs, or --attach")
+            raise UserError(
+                "the remote address {address!r} names no host; give user@host:/path/to/logs", address=address
+            )
+        raise UserError(
+            "the remote address {address!r} names no folder; give {host}:/path/to/logs, or --attach",
+            address=address,
+            host=there.host,
+        )
     check_port(port)
     if attach is not None:
         check_port(attach, first=1)
     if ssh_config and not os.path.isfile(ssh_config):
         raise UserError("there is no file {path}, which --ssh_config names", path=os.fspath(ssh_config))
     if "\n" in python:
-        raise UserError(f"the remote interpreter {python!r} is refused: it holds a line break")
+        raise UserError("the remote interpreter {python!r} is refused: it holds a line break", python=python)
     with tempfile.TemporaryDirectory(prefix="board-") as folder:
         ssh = _Ssh(there.host, os.path.join(folder, "ssh"), ssh_config)
         with ssh.open(_SERVE_REMOTELY if attach is None else _HOLD_REMOTELY) as child:
@@ -125,9 +132,10 @@ def open_remote(
                 child.send(order)
             report = child.report()
             if report is None:
-                raise UserError(_why_ended(child.close(), address, connected=False, python=python, ssh=ssh.command))
+                raise _why_ended(child.close(), address, connected=False, python=python, ssh=ssh.command)
             if not report.get("events", True):
-                print(f"Warning: no event files below {there.path} on {there.host} yet", file=sys.stderr, flush=True)
+                text = _("Warning: no event files below {path} on {host} yet", path=there.path, host=there.host)
+                print(text, file=sys.stderr, flush=True)
             local = ssh.forward(attach or int(report["port"]), port or PORT)
             url = f"http://127.0.0.1:{local}/"
             shows = _folder_shown(url, there.host, attach)
@@ -163,14 +171,19 @@ class _Ssh:
 
     def forward(self, there: int, first: int) -> int:
         """Forward the first free loopback port, starting at `first`, to the remote port `there`; return it."""
-        answer = "no port is left"
+        answer: UserError | str = UserError("no port is left")
         for port in filter(_looks_free, range(first, min(first + PORTS_TRIED, 65536))):
             request = ["-O", "forward", "-L", f"127.0.0.1:{port}:127.0.0.1:{there}", "--", self._host]
             done = subprocess.run([*self._base, *request], stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if done.returncode == 0:
                 return port
             answer = done.stderr.strip().split("\n")[-1]
-        raise UserError(f"no local port from {first} on can be forwarded to {self._host}: {answer}")
+        raise UserError(
+            "no local port from {first} on can be forwarded to {host}: {answer}",
+            first=first,
+            host=self._host,
+            answer=answer,
+        )
 
 
 def _looks_free(port: int) -> bool:
@@ -231,7 +244,9 @@ def _keep_alive(board: Board, attached: int | None) -> int:
         except subprocess.TimeoutExpired:
             board.child.send(b"\n")
         if attached is not None and not _answers(board):
-            raise UserError(f"the board on port {attached} of the remote host has ended; start it there again")
+            raise UserError(
+                "the board on port {attached} of the remote host has ended; start it there again", attached=attached
+            )
 
 
 def _answers(board: Board) -> bool:
@@ -240,21 +255,33 @@ def _answers(board: Board) -> bool:
     return False
 
 
-def _why_ended(status: int, address: str, *, connected: bool, python: str = "", ssh: str = "") -> str:
+def _why_ended(status: int, address: str, *, connected: bool, python: str = "", ssh: str = "") -> UserError:
     host, path = parse_address(address)
     if connected and (status == _SSH_FAILED or status < 0):
-        lost = f"the connection to {host} was lost, or the board there was killed"
-        return f"{lost}; run the same command again when network and machine are back"
+        return UserError(
+            "the connection to {host} was lost, or the board there was killed; run the same command again when network "
+            "and machine are back",
+            host=host,
+        )
     if status == _SSH_FAILED:
-        return f"ssh could not connect to {host}; its message is above, and `{ssh}` must work by itself first"
+        return UserError(
+            "ssh could not connect to {host}; its message is above, and `{ssh}` must work by itself first",
+            host=host,
+            ssh=ssh,
+        )
     if status == _NO_FOLDER:
         shown = path if path.startswith(("/", "~")) else f"~/{path}"
-        return f"there is no folder {shown} on {host}"
+        return UserError("there is no folder {folder} on {host}", folder=shown, host=host)
     if status == _NO_TENSORBOARD and python:
-        return f"{python} on {host} cannot be run or has no TensorBoard; name another interpreter with --remote_python"
-    if status == _NO_TENSORBOARD:
-        return (
-            f"no Python with TensorBoard was found on {host}; install it there (pip install tensorboard) or name the "
-            "interpreter with --remote_python"
+        return UserError(
+            "{python} on {host} cannot be run or has no TensorBoard; name another interpreter with --remote_python",
+            python=python,
+            host=host,
         )
-    return f"the board on {host} ended (exit status {status}); its message is above"
+    if status == _NO_TENSORBOARD:
+        return UserError(
+            "no Python with TensorBoard was found on {host}; install it there (pip install tensorboard) or name the "
+            "interpreter with --remote_python",
+            host=host,
+        )
+    return UserError("the board on {host} ended (exit status {status}); its message is above", host=host, status=status)

@@ -81,7 +81,7 @@ def serve(
         if open_browser:
             webbrowser.open(address)
         status = board.child.process.wait()
-        raise UserError(f"TensorBoard ended by itself (exit status {status}); start it again")
+        raise UserError("TensorBoard ended by itself (exit status {status}); start it again", status=status)
     print(_("The board is closed."))
 
 
@@ -104,7 +104,7 @@ def start_board(
     path = check_logdir(logdir)
     warning = empty_warning(path)
     if warning:
-        print(f"Warning: {warning}", file=sys.stderr, flush=True)
+        print(_("Warning: {problem}", problem=warning.text(_)), file=sys.stderr, flush=True)
     host = "--bind_all" if bind_all else "--host=127.0.0.1"
     start = launcher_input(
         port,
@@ -119,7 +119,7 @@ def start_board(
         child.send(start)
         report = child.report()
         if report is None:
-            raise UserError(f"TensorBoard did not start: {_last_line(log)}")
+            raise UserError("TensorBoard did not start: {reason}", reason=_last_line(log))
         environment(f"http://127.0.0.1:{report['port']}/", child)
         yield Board(report["url"], report["port"], child)
 
@@ -138,7 +138,7 @@ def environment(url: str, child: ChildProcess, refusal: float = SECONDS_OF_REFUS
             if time.monotonic() >= limit:
                 break
             time.sleep(0.1)
-    raise UserError(f"no board answers at {url}")
+    raise UserError("no board answers at {url}", url=url)
 
 
 def ask(url: str, seconds: float) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _user() -> str:
 def check_port(port: int, first: int = 0) -> None:
     """Raise UserError for an invalid port number."""
     if not first <= port <= 65535:
-        raise UserError(f"port {port} is not between {first} and 65535")
+        raise UserError("port {port} is not between {first} and 65535", port=port, first=first)
 
 
 def _check_access(bind_all: bool, acknowledged: bool) -> None:
@@ -182,10 +182,10 @@ def _check_access(bind_all: bool, acknowledged: bool) -> None:
         )
 
 
-def _last_line(log: IO[bytes]) -> str:
+def _last_line(log: IO[bytes]) -> UserError | str:
     log.seek(0)
     lines = log.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason")
+    return next((line.strip() for line in reversed(lines) if line.strip()), UserError("it gave no reason"))
 
 
 @contextlib.contextmanager

@@ -13,9 +13,8 @@ from mnist_depth.cli import flags, pages, progress
 from mnist_depth.cli.output import terminal_width
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets.prepared import check_data_dir
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import UserError, system_error, unknown
 from mnist_depth.files import is_denied, local_path
-from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     """Write a self-contained HTML report on every run at or below a folder."""
     from mnist_depth.results.exports import TableOptions
 
-    folder = _one_path("report", words, mark("a folder of runs, such as logs/depth9"))
+    folder = _one_path("report", words, UserError("a folder of runs, such as logs/depth9"))
     check_data_dir(values.data_dir)
     columns = [name.strip() for name in values.columns.split(",")] if values.columns else []
     table = TableOptions(columns, values.caption or "", values.label or "")
@@ -64,7 +63,7 @@ def report(words: list[str], values: flags.FlagValues) -> int:
     except (UserError, OSError) as error:
         if not is_denied(error):
             raise
-        what = error if isinstance(error, UserError) else UserError(f"{error.strerror}: {error.filename}")
+        what = error if isinstance(error, UserError) else system_error(error)
         raise UserError("{problem}; name a folder that you may write with --out", problem=what) from None
     print(page)
     return 0
@@ -72,7 +71,8 @@ def report(words: list[str], values: flags.FlagValues) -> int:
 
 def diagnose(words: list[str], values: flags.FlagValues) -> int:
     """Print what is wrong with a training, or with a saved Keras model on a batch, and what to change."""
-    path = _one_path("diagnose", words, mark("a run folder, the folder of a gauge, or a .keras file with --data"))
+    what = UserError("a run folder, the folder of a gauge, or a .keras file with --data")
+    path = _one_path("diagnose", words, what)
     found = _diagnose_folder(path, values) if path.is_dir() else _diagnose_file(path, values)
     return FOUND_ERRORS if values.exit_code and found.has_errors else 0
 
@@ -203,7 +203,7 @@ def _no_words(command: str, words: Sequence[str]) -> None:
         raise UserError("{command} takes flags only, not {word}", command=command, word=repr(words[0]))
 
 
-def _one_path(command: str, words: Sequence[str], what: str) -> Path:
+def _one_path(command: str, words: Sequence[str], what: UserError) -> Path:
     if len(words) != 1:
-        raise UserError("{command} takes one word: {what}", command=command, what=UserError(what))
+        raise UserError("{command} takes one word: {what}", command=command, what=what)
     return local_path(words[0], command)

@@ -32,7 +32,7 @@ class Command(NamedTuple):
 def completion(words: list[str], values: flags.FlagValues) -> int:
     """Print what a shell evaluates to complete commands, flags and names."""
     if len(words) != 1:
-        raise UserError(f"completion takes the name of a shell: {', '.join(completions.SHELLS)}")
+        raise UserError("completion takes the name of a shell: {shells}", shells=", ".join(completions.SHELLS))
     after = {"study": list(STUDIES), "list": list(LISTS), "completion": list(completions.SHELLS)}
     taken = {name: sorted(command.flags) for name, command in COMMANDS.items()}
     print(completions.script(words[0], taken, after), end="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from absl import flags
 from mnist_depth import translation
 from mnist_depth.cli import spelling
 from mnist_depth.config import FIELDS, REGISTRIES, default_of
-from mnist_depth.errors import UserError
+from mnist_depth.errors import TYPE_NAMES, UserError
 from mnist_depth.files import local_path
 from mnist_depth.sweeps.backends import BACKENDS
 from mnist_depth.sweeps.search import RANGES, SAMPLERS
@@ -166,8 +167,8 @@ def parse(argv: Sequence[str]) -> tuple[FlagValues, list[str]]:
         words = values(spelling.flag_names(argv, list(values)))
     except flags.UnrecognizedFlagError as error:
         raise _unknown_flag(error.flagname, list(values)) from None
-    except (flags.Error, UnicodeDecodeError) as error:  # the latter for a --flagfile that is not text
-        raise UserError("{problem}; see python -m mnist_depth --help", problem=_plain(str(error))) from None
+    except (flags.Error, ValueError) as error:  # the latter for a --flagfile that is not text, and --noquick=1
+        raise _refused(str(error)) from None
     except RecursionError:  # absl-py looks for similar names, recursively in their length
         raise UserError("unknown flag with a very long name; see python -m mnist_depth --help") from None
     for name in FOLDERS:
@@ -206,10 +207,36 @@ def _unknown_flag(name: str, valid: Sequence[str]) -> UserError:
     return UserError("unknown flag --{name}; see python -m mnist_depth --help", name=name)
 
 
-def _plain(text: str) -> str:
-    """Python's error about an invalid number, in plain English."""
-    whole = text.replace("invalid literal for int() with base 10:", "not a whole number:")
-    return whole.replace("could not convert string to float:", "not a number:")
+def _refused(text: str) -> UserError:
+    """The error for what absl's `text` says about a flag; other texts, such as those about --flagfile, stay."""
+    if found := re.match(r"flag --(\w+)=(.*?): ", text, re.DOTALL):
+        return _invalid(*found.groups())
+    if found := re.fullmatch(r"Missing value for flag -*(\w+)", text):
+        return UserError("--{name} needs a value; see python -m mnist_depth --help", name=found[1])
+    if found := re.fullmatch(r"-*(\w+)=.* does not take an argument", text, re.DOTALL):
+        return UserError("--{name} takes no value; see python -m mnist_depth --help", name=found[1])
+    return UserError("{problem}; see python -m mnist_depth --help", problem=text)
+
+
+def _invalid(name: str, value: str) -> UserError:
+    """The error about a value that a flag does not take."""
+    flag = FLAGS[name]
+    about = {"name": f"--{name}", "value": repr(value), **flag.more}
+    if flag.define is flags.DEFINE_enum:
+        return UserError("{name} must be one of {valid}, not {value}", **about, valid=", ".join(about["enum_values"]))
+    if flag.define is flags.DEFINE_bool:
+        return UserError("{name} takes no value, or true or false, not {value}", **about)
+    if "upper_bound" in about:
+        return UserError(
+            "{name} must be a whole number from {low} to {high}, not {value}",
+            **about,
+            low=about["lower_bound"],
+            high=about["upper_bound"],
+        )
+    if "lower_bound" in about:
+        return UserError("{name} must be a whole number of at least {lower_bound}, not {value}", **about)
+    kind = TYPE_NAMES["int" if flag.define is flags.DEFINE_integer else "float"]
+    return UserError("{name} must be {type}, not {value}", **about, type=kind)
 
 
 def given(values: FlagValues) -> list[str]:

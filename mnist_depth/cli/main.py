@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mnist_depth.cli import commands, flags, spelling, usage
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import UserError, system_error, unknown
 from mnist_depth.runtime import signals, streams
 from mnist_depth.translation import activate, translate
 from mnist_depth.version import __version__
@@ -57,8 +57,8 @@ def _check_current_folder() -> None:
 def _ended_by(error: BaseException) -> int:
     """Print what ended the command and return its exit code. Raises an error that no user can cause."""
     if number := signals.behind(error):
-        line = error.args[1:] if isinstance(error, KeyboardInterrupt) else ()
-        return signals.stopped(number, *line)
+        line = error.args[1] if isinstance(error, KeyboardInterrupt) and error.args[1:] else translate("stopped")
+        return signals.stopped(number, line)
     if isinstance(error, UserError):
         return _refuse(error)
     if isinstance(error, OSError):
@@ -79,5 +79,4 @@ def _system_error(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         streams.discard(sys.stdout)
         return streams.BROKEN_PIPE
-    where = f": {error.filename}" if error.filename else ""
-    return _refuse(UserError(f"{error.strerror or error}{where}"))
+    return _refuse(system_error(error))

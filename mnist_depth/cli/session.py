@@ -190,11 +190,16 @@ class Session:
         if self.complete:
             return 0
         if not self.options.logdir.is_dir():
-            gone = f"{self.options.logdir} was moved or removed while its runs were trained; put it back"
-            print(f"mnist_depth: {gone} and run again: {self._same_command()}", file=sys.stderr)
+            gone = _(
+                "{logdir} was moved or removed while its runs were trained; put it back and run again: {command}",
+                logdir=self.options.logdir,
+                command=self._same_command(),
+            )
+            print(f"mnist_depth: {gone}", file=sys.stderr)
             return INCOMPLETE
         for outcome in (outcome for result in self.results for outcome in result.of("failed")):
-            print(f"failed: {outcome.folder}: {outcome.error}", file=sys.stderr)
+            why = outcome.error.text(_) if outcome.error else ""
+            print(_("failed: {folder}: {reason}", folder=outcome.folder, reason=why), file=sys.stderr)
         stopped = any(result.of("stopped") for result in self.results)
         what = _("stopped") if stopped else _("some runs failed (see above)")
         print(f"mnist_depth: {self._how_to_resume(what)}", file=sys.stderr)

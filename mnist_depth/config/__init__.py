@@ -13,7 +13,7 @@ from typing import Any
 from mnist_depth import naming
 from mnist_depth.config import rules
 from mnist_depth.datasets import DATASETS
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import TYPE_NAMES, UserError, unknown
 from mnist_depth.networks import activations, initializers
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
@@ -37,8 +37,6 @@ ALIASES: dict[str, Mapping[str, str]] = {"activation": activations.ALIASES, "ini
 
 DERIVED = ("learning_rate", "epochs", "pretraining_epochs")
 """Fields that may be None: their default then follows from the optimizer or the dataset."""
-
-TYPE_NAMES = {"int": "a whole number", "float": "a number", "str": "a name"}
 
 
 def _option(default: Any, help_text: str, tag: str = "") -> Any:
@@ -118,7 +116,12 @@ class RunConfig:
                 value = float(value) if abs(value) < 2**1023 else math.inf
                 self._set(spec.name, value)
             if type(value).__name__ != wanted:
-                raise UserError(f"{spec.name} must be {TYPE_NAMES[str(wanted)]}, not {rules.shown(value)}")
+                raise UserError(
+                    "{name} must be {type}, not {value}",
+                    name=spec.name,
+                    type=TYPE_NAMES[str(wanted)],
+                    value=rules.shown(value),
+                )
 
     def named(self, name: str) -> tuple[str, tuple[Any, ...]]:
         """The name of a registry's entry in field `name`, and all its arguments."""

@@ -58,38 +58,58 @@ def _check_arguments(config: RunConfig) -> None:
     """Check the arguments of names (`maxout:3`), including against depth and width."""
     base, arguments = config.named("activation")
     if base == "maxout":
-        _check_range("activation maxout: the number of pieces", arguments[0], 2, 100)
+        _check_range(UserError("activation maxout: the number of pieces"), arguments[0], 2, 100)
     base, arguments = config.named("initializer")
     if arguments and not 0 <= arguments[0] < math.inf:
-        raise UserError(f"initializer {base}: the number after the colon must be 0 or positive, not {arguments[0]}")
+        raise UserError(
+            "initializer {base}: the number after the colon must be 0 or positive, not {value}",
+            base=base,
+            value=arguments[0],
+        )
     if arguments:
-        _check_largest(f"initializer {base}: the number after the colon", arguments[0])
+        _check_largest(UserError("initializer {base}: the number after the colon", base=base), arguments[0])
     if base == "mean_field" and arguments[0] < 1 / MAX_NUMBER:
-        raise UserError(f"initializer {base}: the number after the colon must be positive, not {arguments[0]}")
+        raise UserError(
+            "initializer {base}: the number after the colon must be positive, not {value}",
+            base=base,
+            value=arguments[0],
+        )
     base, arguments = config.named("wiring")
     if base == "residual":
         _check_residual(config, arguments[0])
     elif base == "split_merge":
         _check_split(config, *arguments)
     elif base == "recurrent" and arguments[0] not in CELL_KINDS:
-        raise UserError(f"unknown wiring {config.wiring!r}; valid after the colon: {', '.join(CELL_KINDS)}")
+        raise UserError(
+            "unknown wiring {wiring!r}; valid after the colon: {valid}",
+            wiring=config.wiring,
+            valid=", ".join(CELL_KINDS),
+        )
 
 
 def _check_residual(config: RunConfig, every: int) -> None:
     hidden = config.depth - 1
     if hidden < 1:
         raise UserError("wiring residual needs a hidden layer: depth must be at least 2")
-    _check_range(f"wiring residual at depth {config.depth}: the number after the colon", every, 1, hidden)
+    what = UserError("wiring residual at depth {depth}: the number after the colon", depth=config.depth)
+    _check_range(what, every, 1, hidden)
 
 
 def _check_split(config: RunConfig, branches: int, merge: str) -> None:
     if merge not in MERGES:
-        raise UserError(f"unknown wiring {config.wiring!r}; valid after the comma: {', '.join(MERGES)}")
+        raise UserError(
+            "unknown wiring {wiring!r}; valid after the comma: {valid}", wiring=config.wiring, valid=", ".join(MERGES)
+        )
     if config.depth < 3:
         raise UserError("wiring split_merge needs a shared layer and one in the branches: depth must be at least 3")
-    _check_range("wiring split_merge: the number of branches", branches, 2, 100)
+    _check_range(UserError("wiring split_merge: the number of branches"), branches, 2, 100)
     if merge == "concat" and config.width % branches:
-        raise UserError(f"width must be a multiple of the {branches} branches of {config.wiring}, not {config.width}")
+        raise UserError(
+            "width must be a multiple of the {branches} branches of {wiring}, not {width}",
+            branches=branches,
+            wiring=config.wiring,
+            width=config.width,
+        )
 
 
 def _check_hidden(config: RunConfig) -> None:
@@ -98,41 +118,62 @@ def _check_hidden(config: RunConfig) -> None:
         return
     for name, idle in (("batch_norm", "none"), ("dropout", 0.0)):
         if getattr(config, name) != idle:
-            raise UserError(f"{name} needs a hidden layer: depth must be at least 2, or {name} {idle}")
+            raise UserError(
+                "{name} needs a hidden layer: depth must be at least 2, or {name} {idle}", name=name, idle=idle
+            )
 
 
 def _check_recurrent(config: RunConfig) -> None:
     if config.named("wiring")[0] != "recurrent":
         return
     if not DATASETS[config.dataset].is_image:
-        raise UserError(f"dataset must be one of {_image_datasets()} with recurrent wiring, not {config.dataset}")
+        raise UserError(
+            "dataset must be one of {valid} with recurrent wiring, not {dataset}",
+            valid=_image_datasets(),
+            dataset=config.dataset,
+        )
     if config.depth < 2:
         raise UserError("wiring recurrent needs a hidden layer: depth must be at least 2")
     if config.named("activation")[0] == "maxout":
         choices = ", ".join(name for name in ACTIVATIONS if name != "maxout")
-        raise UserError(f"activation maxout does not work with recurrent wiring; valid: {choices}")
+        raise UserError("activation maxout does not work with recurrent wiring; valid: {valid}", valid=choices)
     for name in ("batch_norm", "pretraining"):
         if getattr(config, name) != "none":
-            raise UserError(f"{name} must be none with recurrent wiring, not {getattr(config, name)!r}")
+            raise UserError(
+                "{name} must be none with recurrent wiring, not {value!r}", name=name, value=getattr(config, name)
+            )
 
 
 def _check_pretraining(config: RunConfig) -> None:
     base, arguments = config.named("pretraining")
     if base == "lsuv" and arguments[0] not in SCOPES:
-        raise UserError(f"unknown pretraining {config.pretraining!r}; valid after the colon: {', '.join(SCOPES)}")
+        raise UserError(
+            "unknown pretraining {pretraining!r}; valid after the colon: {valid}",
+            pretraining=config.pretraining,
+            valid=", ".join(SCOPES),
+        )
     if base == "dbn":
         _check_dbn(config, *arguments)
 
 
 def _check_dbn(config: RunConfig, gibbs_steps: int) -> None:
-    _check_range("pretraining dbn: the number of Gibbs steps after the colon", gibbs_steps, 1, 1000)
+    _check_range(UserError("pretraining dbn: the number of Gibbs steps after the colon"), gibbs_steps, 1, 1000)
     if not DATASETS[config.dataset].is_image:
-        raise UserError(f"dataset must be one of {_image_datasets()} with pretraining dbn, not {config.dataset}")
+        raise UserError(
+            "dataset must be one of {valid} with pretraining dbn, not {dataset}",
+            valid=_image_datasets(),
+            dataset=config.dataset,
+        )
     if config.depth < 2:
         raise UserError("pretraining dbn needs a hidden layer: depth must be at least 2")
     for name, valid in (("activation", "sigmoid"), ("wiring", "plain"), ("batch_norm", "none"), ("bias_std", 0.0)):
         if getattr(config, name) != valid:
-            raise UserError(f"{name} must be {valid} with pretraining dbn, not {getattr(config, name)}")
+            raise UserError(
+                "{name} must be {valid} with pretraining dbn, not {value}",
+                name=name,
+                valid=valid,
+                value=getattr(config, name),
+            )
 
 
 def _image_datasets() -> str:
@@ -144,7 +185,7 @@ def _check_choice(name: str, value: str, choices: Mapping[str, str]) -> None:
         raise unknown(name, value, choices)
 
 
-def _check_range(name: str, value: int, low: int, high: int) -> None:
+def _check_range(name: UserError | str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise UserError(
             "{name} must be a whole number from {low} to {high}, not {value}",
@@ -155,14 +196,14 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
         )
 
 
-def _check_largest(name: str, value: float) -> None:
+def _check_largest(name: UserError | str, value: float) -> None:
     if value > MAX_NUMBER:
-        raise UserError(f"{name} must be at most {MAX_NUMBER:g}, not {value:g}")
+        raise UserError("{name} must be at most {high:g}, not {value:g}", name=name, high=MAX_NUMBER, value=value)
 
 
-def shown(value: Any) -> str:
+def shown(value: Any) -> UserError | str:
     """A value for an error, cut where it is long or deep."""
     try:
         return reprlib.repr(value)
     except ValueError:
-        return "a number of thousands of digits"  # more digits than Python converts to text
+        return UserError("a number of thousands of digits")  # more digits than Python converts to text

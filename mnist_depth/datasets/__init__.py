@@ -86,7 +86,12 @@ def load(name: str, data_dir: str | None = None, train_examples: int = 0) -> Dat
     images, labels = arrays["train_images"], arrays["train_labels"]
     cut = len(labels) - entry.validation
     if train_examples > cut:
-        raise UserError(f"train_examples must be at most {cut} for {name}, not {train_examples}")
+        raise UserError(
+            "train_examples must be at most {cut} for {name}, not {train_examples}",
+            cut=cut,
+            name=name,
+            train_examples=train_examples,
+        )
     used = train_examples or cut
     test = Split(arrays["test_images"], arrays["test_labels"])
     return Dataset(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, refusal, system_error
 from mnist_depth.files import open_regular, replacing
 from mnist_depth.translation import translate as _
 
@@ -43,7 +43,10 @@ def cached(key: str, make: Callable[[], Arrays]) -> Arrays:
         _write_cache(path, arrays)
         return arrays
     except OSError as error:
-        print(f"Note: {path} cannot be read ({error.strerror}); the images are decoded again.", file=sys.stderr)
+        note = UserError(
+            "Note: {path} cannot be read ({reason}); the images are decoded again.", path=path, reason=refusal(error)
+        )
+        print(note.text(_), file=sys.stderr)
         return make()
 
 
@@ -59,7 +62,7 @@ def _read_cache(path: Path) -> Arrays:
         except Exception:  # a damaged archive fails in many ways inside zipfile and NumPy
             intact, arrays = False, {}
     if not intact:
-        raise UserError(f"the cache file {path} is damaged; delete it and run again")
+        raise UserError("the cache file {path} is damaged; delete it and run again", path=path)
     return arrays
 
 
@@ -71,12 +74,11 @@ def _write_cache(path: Path, arrays: Arrays) -> None:
         with replacing(path) as file:
             np.savez(file, allow_pickle=False, checksum=np.array(checksum(arrays)), **arrays)
     except (UserError, OSError) as error:
-        reason = error if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
-        text = _(
+        note = UserError(
             "Note: decoded images cannot be kept ({reason}). Results are the same; every start takes longer.",
-            reason=reason,
+            reason=error if isinstance(error, UserError) else system_error(error),
         )
-        print(text, file=sys.stderr)
+        print(note.text(_), file=sys.stderr)
 
 
 def checksum(arrays: Arrays) -> str:

@@ -140,7 +140,7 @@ def _fetch(name: str, data_dir: str | None) -> str | None:
         return _("fetching it took longer than {seconds:.0f} s", seconds=FETCH_SECONDS)
     if done.returncode == 0:
         return None
-    return f"fetching it failed ({last_line(done.stderr.decode(errors='replace'))[:200]})"
+    return _("fetching it failed ({reason})", reason=last_line(done.stderr.decode(errors="replace"))[:200])
 
 
 def _reachable(url: str) -> bool:
@@ -166,7 +166,11 @@ def from_tfds(name: str, data_dir: str | None) -> Arrays:
         raise _unavailable(name, data_dir, problem)
     folder = _prepared(name, data_dir)
     if folder is None:
-        raise UserError(f"tensorflow-datasets left no {name} in {_tfds_dir(data_dir)}; remove that folder and retry")
+        raise UserError(
+            "tensorflow-datasets left no {name} in {folder}; remove that folder and retry",
+            name=name,
+            folder=_tfds_dir(data_dir),
+        )
     files = sorted(path for path in folder.iterdir() if path.is_file())
     if unreadable := next((path for path in files if not os.access(path, os.R_OK)), None):
         raise _no_permission(unreadable)
@@ -188,5 +192,10 @@ def _decode(name: str, folder: Path) -> Arrays:
             arrays[f"{split}_labels"] = examples["label"].astype(np.int32)
     except Exception as error:  # damaged folders raise many kinds of errors in the library
         reason = first_line(error)[:200]
-        raise UserError(f"the {name} prepared in {folder} is damaged ({reason}); prepare it again") from error
+        raise UserError(
+            "the {name} prepared in {folder} is damaged ({reason}); prepare it again",
+            name=name,
+            folder=folder,
+            reason=reason,
+        ) from error
     return arrays

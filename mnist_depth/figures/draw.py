@@ -110,7 +110,9 @@ def distributions(
         raise unknown("subject", subject, SUBJECTS)
     trainings = _trainings(source, histograms=True)
     if not any(training.histograms_of(subject) for training in trainings):
-        raise UserError(f"no histogram of {subject} was recorded; use the instruments `standard` or `full`")
+        raise UserError(
+            "no histogram of {subject} was recorded; use the instruments `standard` or `full`", subject=subject
+        )
     if _is_interactive(interactive, ax):
         from mnist_depth.figures import interactive as plotly
 
@@ -237,7 +239,9 @@ def _records(source: Any) -> list[TrainingRecord]:
     if isinstance(source, (str, os.PathLike)):
         found: list[TrainingRecord] = list(find_trainings(local_path(source, "a figure")))
         if not found:
-            raise UserError(f"no readable run at or below {source}; train one first, or name another folder")
+            raise UserError(
+                "no readable run at or below {source}; train one first, or name another folder", source=source
+            )
         return found
     return [source] if isinstance(source, TrainingRecord) else list(source)
 
@@ -277,7 +281,9 @@ def _quantity(wanted: str | None, trainings: Sequence[Training]) -> str:
     measured = quantities_of(trainings)
     if not measured or wanted not in (None, *measured):
         raise UserError(
-            f"{wanted or 'a quantity of layers'} was not measured; measured: {', '.join(measured) or 'none'}"
+            "{quantity} was not measured; measured: {measured}",
+            quantity=wanted or UserError("a quantity of layers"),
+            measured=", ".join(measured) or UserError("none"),
         )
     return wanted or measured[0]
 

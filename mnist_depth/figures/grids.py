@@ -106,7 +106,7 @@ def border_of(config: RunConfig, sigmas: Sequence[float]) -> tuple[Floats, Float
     Source: Schoenholz et al. 2017. Raises UserError for networks that theory does not cover.
     """
     if reason := theory.not_covered(config):
-        raise UserError(f"theory does not cover these networks: {reason}")
+        raise UserError("theory does not cover these networks: {reason}", reason=reason)
     start = theory.predict_config(config)[0].length
     x = np.union1d(np.asarray(sigmas, float), np.linspace(min(sigmas), max(sigmas), LINE_POINTS))
     depths = [theory.depth_scales(config.activation, sigma, config.bias_std, start).trainable_depth for sigma in x]

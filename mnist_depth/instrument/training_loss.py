@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from mnist_depth.diagnosis import Message
+
 if TYPE_CHECKING:
     import keras
 
@@ -16,18 +18,18 @@ KNOWN = {"compute_loss", "_compute_loss", "compiled_loss"}
 """Names that a train step calls if it minimizes the loss that a probe can compute."""
 
 
-def why_unknown(model: keras.Model) -> str | None:
+def why_unknown(model: keras.Model) -> Message | None:
     """Why the loss of training cannot be computed from a batch; None where it can."""
     if not getattr(model, "compiled", False):
-        return "the model is not compiled"
+        return Message("the model is not compiled")
     if not has_own_train_step(model):
         return None
     if getattr(model, "_compile_loss", None) is None and not overrides(model, "compute_loss"):
-        return "the model computes its loss in a train_step of its own and is compiled without one"
+        return Message("the model computes its loss in a train_step of its own and is compiled without one")
     if not _calls(type(model), "train_step") & KNOWN:
-        return "the model computes its loss in a train_step of its own"
+        return Message("the model computes its loss in a train_step of its own")
     if _changes_loss(type(model)):
-        return "the model's train_step computes with its compiled loss"
+        return Message("the model's train_step computes with its compiled loss")
     return None
 
 

@@ -44,31 +44,44 @@ def _load_batch(path: Path) -> tuple[Any, Any]:
     try:
         check_archive(path, available_memory())
         if not zipfile.is_zipfile(path):
-            raise UserError(f"{path} is not an .npz file; write one with numpy.savez(path, x=inputs, y=labels)")
+            raise UserError(
+                "{path} is not an .npz file; write one with numpy.savez(path, x=inputs, y=labels)", path=path
+            )
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             missing = [key for key in ("x", "y") if key not in stored]
             if missing:
-                raise UserError(f"{path} has no array {missing[0]!r}; it must hold x (inputs) and y (labels)")
+                raise UserError(
+                    "{path} has no array {name!r}; it must hold x (inputs) and y (labels)", path=path, name=missing[0]
+                )
             x, y = stored["x"], stored["y"]
     except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        raise UserError("{path} is missing", path=path) from None
     except UserError:
         raise
     except Exception as error:  # zipfile, NumPy and the operating system raise different errors
-        raise UserError(f"{path} is not a readable .npz file of plain arrays ({cause_of(error)})") from None
+        raise UserError(
+            "{path} is not a readable .npz file of plain arrays ({reason})", path=path, reason=cause_of(error)
+        ) from None
     for name, array in (("x", x), ("y", y)):
         if array.dtype.kind not in KINDS:
-            raise UserError(f"{path}: {name} holds {array.dtype}, not numbers; convert it first")
+            raise UserError(
+                "{path}: {name} holds {dtype}, not numbers; convert it first", path=path, name=name, dtype=array.dtype
+            )
     if x.ndim == 0 or y.ndim == 0 or not len(x) or len(x) != len(y):
-        raise UserError(f"{path}: x {x.shape} and y {y.shape} must hold the same number of examples, at least one")
+        raise UserError(
+            "{path}: x {x} and y {y} must hold the same number of examples, at least one",
+            path=path,
+            x=x.shape,
+            y=y.shape,
+        )
     return x, y
 
 
 def _load_model(path: Path) -> Any:
     if path.suffix != ".keras":
-        raise UserError(f"{path} is not a .keras file; save the model with model.save('name.keras')")
+        raise UserError("{path} is not a .keras file; save the model with model.save('name.keras')", path=path)
     if not path.exists():
-        raise UserError(f"{path} is missing")
+        raise UserError("{path} is missing", path=path)
     check_archive(path, available_memory())
     import keras
 
@@ -77,4 +90,4 @@ def _load_model(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # a damaged or hostile file fails anywhere inside Keras
-        raise UserError(f"Keras cannot load {path} in safe mode ({cause_of(error)})") from None
+        raise UserError("Keras cannot load {path} in safe mode ({reason})", path=path, reason=cause_of(error)) from None

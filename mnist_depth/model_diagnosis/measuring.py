@@ -75,7 +75,9 @@ class ModelMeasurer:
         loss = self._given_loss or (None if model.compiled else usual_loss(y))
         unknown = why_unknown(model) if loss is None else None
         if unknown is not None:
-            raise UserError(f"{unknown}; give diagnose loss=, or train the model with DepthGauge")
+            raise UserError(
+                "{problem}; give diagnose loss=, or train the model with DepthGauge", problem=UserError(unknown)
+            )
         size = {"model": model.name, "parameters": model.count_params()}
         self._progress(Message("measuring gradients and activations of {model}, {parameters:,} parameters", **size))
         name = source or Message("model {model!r} on a batch of {examples}", model=model.name, examples=data.examples)
@@ -83,7 +85,9 @@ class ModelMeasurer:
             measured = self._measure_once(x, y, loss)
             layers = model_layers(model, measured)
             if not any(layer.kernel_gradient is not None or not layer.trainable for layer in layers):
-                raise UserError(f"no weight layer of the model has a gradient on this batch{self._reason}")
+                raise UserError(
+                    "no weight layer of the model has a gradient on this batch{reason}", reason=self._reason
+                )
         except UserError:  # a finding about labels that the loss rejects is clearer
             unmeasured = Measurements(name, (), data=data, output=output_of_last_layer(model, self._given_loss))
             if judge(unmeasured).has_errors:
@@ -125,7 +129,9 @@ class ModelMeasurer:
                     self._probe.batch = (*part, None)
                     found.append(self._probe.measure())
             except Exception as error:  # the model is user code
-                raise UserError(f"the model cannot be measured on this batch ({cause_of(error)})") from error
+                raise UserError(
+                    "the model cannot be measured on this batch ({reason})", reason=cause_of(error)
+                ) from error
         if caught:
             # Keras may warn of other things before the probe says why there are no gradients.
             self._reason = f" ({cause_of(caught[-1].message)})"

@@ -86,5 +86,5 @@ def read_gauge(folder: Path) -> GaugeRecord:
     layers = metadata.get("layers")
     named = isinstance(layers, list) and all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in layers)
     if not named:
-        raise UserError(f"{folder / GAUGE} is damaged (no layers); remove the folder to measure again")
+        raise UserError("{path} is damaged (no layers); remove the folder to measure again", path=folder / GAUGE)
     return GaugeRecord(folder, metadata)

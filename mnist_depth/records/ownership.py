@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mnist_depth.config import RunConfig
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, refusal
 from mnist_depth.files import lock, open_lock, open_regular
 from mnist_depth.records.histograms import read_text_histograms
 from mnist_depth.records.run import CONFIG, RunRecord, read_run
@@ -25,11 +25,13 @@ def make_folder(folder: Path, *, parents: bool = True) -> None:
     try:
         folder.mkdir(parents=parents, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UserError(f"{folder} is, or is below, a file; choose another --logdir") from None
+        raise UserError("{folder} is, or is below, a file; choose another --logdir", folder=folder) from None
     except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}; choose another --logdir") from None
+        raise UserError(
+            "cannot make {folder}: {reason}; choose another --logdir", folder=folder, reason=refusal(error)
+        ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write to {folder}; choose another --logdir")
+        raise UserError("cannot write to {folder}; choose another --logdir", folder=folder)
 
 
 class Busy(UserError):
@@ -48,12 +50,12 @@ def claim(folder: Path, owner: str = "") -> Iterator[None]:
     descriptor = open_lock(folder / LOCK)
     try:
         if not lock(descriptor):
-            raise Busy(f"another process is training {folder}")
+            raise Busy("another process is training {folder}", folder=folder)
         os.truncate(descriptor, 0)
         os.write(descriptor, owner.encode())
     except OSError as error:
         os.close(descriptor)
-        raise UserError(f"cannot write {folder / LOCK}: {error.strerror}") from None
+        raise UserError("cannot write {path}: {reason}", path=folder / LOCK, reason=refusal(error)) from None
     except Busy:
         os.close(descriptor)
         raise
@@ -81,12 +83,19 @@ def state(folder: Path, config: RunConfig) -> str:
     if not (folder / CONFIG).exists():
         names = sorted(path.name for path in folder.iterdir())
         if foreign := [name for name in names if name != LOCK and not name.endswith(".tmp")]:
-            raise UserError(f"{folder} holds foreign files ({foreign[0]}); remove them or pass --overwrite")
+            raise UserError(
+                "{folder} holds foreign files ({name}); remove them or pass --overwrite", folder=folder, name=foreign[0]
+            )
         return "new"
     record = read_run(folder)
     if record.config != config:
-        difference = _difference(record.config, config)
-        raise UserError(f"{folder} holds a different run ({difference}); pass --overwrite to replace it")
+        there, here = _differing(record.config, config)
+        raise UserError(
+            "{folder} holds a different run ({there} there, {here} here); pass --overwrite to replace it",
+            folder=folder,
+            there=there,
+            here=here,
+        )
     if record.done:
         return "complete"
     _check_unfinished(record)
@@ -98,11 +107,13 @@ def _check_unfinished(record: RunRecord) -> None:
     for folder, folders, files in os.walk(record.folder):
         for path in (Path(folder, name) for name in (*folders, *files)):
             if path.is_symlink():
-                raise UserError(f"{path} is a link, which a run never makes; remove it or pass --overwrite")
+                raise UserError("{path} is a link, which a run never makes; remove it or pass --overwrite", path=path)
             if path.exists() and not path.is_file() and not path.is_dir():
-                raise UserError(f"{path} is not a regular file; remove it or pass --overwrite")
+                raise UserError("{path} is not a regular file; remove it or pass --overwrite", path=path)
     if not isinstance(record.metadata.get("dataset", {}), dict):
-        raise UserError(f"{record.folder / CONFIG} is damaged (no dataset); remove the run folder to train it again")
+        raise UserError(
+            "{path} is damaged (no dataset); remove the run folder to train it again", path=record.folder / CONFIG
+        )
     _ = record.measured
     for _ in read_text_histograms(record.folder):
         pass
@@ -119,6 +130,8 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def _difference(old: RunConfig, new: RunConfig) -> str:
-    there, here = old.to_dict(), new.to_dict()
-    return ", ".join(f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name])
+def _differing(*configs: RunConfig) -> list[str]:
+    """For each of two configs, the fields in which they differ."""
+    first, second = (config.to_dict() for config in configs)
+    names = [name for name in first if first[name] != second[name]]
+    return [", ".join(f"{name} {values[name]}" for name in names) for values in (first, second)]

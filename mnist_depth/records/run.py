@@ -47,7 +47,11 @@ def run_folder(logdir: Path, study: str, config: RunConfig, slug: str = "") -> P
     if not (folder / CONFIG).exists():
         folder = next((old for old in earlier if (old / DONE).exists()), folder)
     if not is_inside(folder, logdir):
-        raise UserError(f"{folder} leads out of {logdir} through a link; remove the link or choose another --logdir")
+        raise UserError(
+            "{folder} leads out of {logdir} through a link; remove the link or choose another --logdir",
+            folder=folder,
+            logdir=logdir,
+        )
     return folder
 
 
@@ -118,17 +122,17 @@ def read_run(folder: Path) -> RunRecord:
     """Read a run folder. Raises UserError that names the file which is missing or damaged."""
     metadata = read_format(folder / CONFIG)
     if not isinstance(metadata.get("config"), dict):
-        raise UserError(f"{folder / CONFIG} was not written by this version of mnist_depth")
+        raise UserError("{path} was not written by this version of mnist_depth", path=folder / CONFIG)
     done = _read_marker(folder / DONE) if (folder / DONE).exists() else {}
     try:
         config = RunConfig.from_dict(metadata["config"])
     except UserError as error:
-        raise UserError(f"{folder / CONFIG}: {error}") from None
+        raise UserError("{path}: {reason}", path=folder / CONFIG, reason=error) from None
     return RunRecord(folder, config, metadata, done)
 
 
 def _read_marker(path: Path) -> dict[str, Any]:
     done = read_json(path)
     if done.get("status") not in STATUSES:
-        raise UserError(f"{path} is damaged (no status); remove the run folder to train it again")
+        raise UserError("{path} is damaged (no status); remove the run folder to train it again", path=path)
     return {**done, "metrics": numbers_of(done.get("metrics"))}

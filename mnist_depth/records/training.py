@@ -107,7 +107,7 @@ def read_format(path: Path) -> dict[str, Any]:
     """A JSON object of the format that this version reads. Raises UserError that names the file."""
     values = read_json(path)
     if values.get("format") != FORMAT:
-        raise UserError(f"{path} was not written by this version of mnist_depth")
+        raise UserError("{path} was not written by this version of mnist_depth", path=path)
     return values
 
 

@@ -61,7 +61,7 @@ def write_tables(runs: Runs, folder: Path, options: TableOptions = NO_OPTIONS) -
         frame.to_csv(folder / "runs.csv", index=False)
         frame.to_parquet(folder / "runs.parquet", index=False)
     except OSError as error:
-        raise UserError(f"cannot write the tables to {folder}: {error}") from None
+        raise UserError("cannot write the tables to {folder}: {reason}", folder=folder, reason=error) from None
 
 
 def write_metrics(runs: Runs, folder: Path) -> int:
@@ -85,7 +85,7 @@ def write_metrics(runs: Runs, folder: Path) -> int:
                 columns.write_table(table)
                 rows += len(table)
     except OSError as error:
-        raise UserError(f"cannot write the metrics to {folder}: {error}") from None
+        raise UserError("cannot write the metrics to {folder}: {reason}", folder=folder, reason=error) from None
     return rows
 
 

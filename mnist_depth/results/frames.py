@@ -198,7 +198,7 @@ class Runs(Sequence[TrainingRecord]):
         left, right = (self._by_seed(selection, column) for selection in (first, second))
         seeds = sorted(seed for seed in left.keys() & right.keys() if math.isfinite(left[seed] - right[seed]))
         if len(seeds) < 2:
-            raise UserError(f"a paired test needs at least two seeds that both have, not {len(seeds)}")
+            raise UserError("a paired test needs at least two seeds that both have, not {count}", count=len(seeds))
         pairs = np.array([(left[seed], right[seed]) for seed in seeds])
         difference = pairs[:, 0] - pairs[:, 1]
         found = spread(difference, confidence)
@@ -220,12 +220,16 @@ class Runs(Sequence[TrainingRecord]):
         self._chosen(column)
         if not chosen:
             values = "; ".join(f"{name} is {_listed(_described(one).get(name) for one in self)}" for name in selection)
-            raise UserError(f"no run has {_words(selection)}; in these runs {values}")
+            raise UserError(
+                "no run has {selection}; in these runs {values}", selection=_words(selection), values=values
+            )
         twice = [seed for seed, count in Counter(record.seed for record in chosen).items() if count > 1]
         if twice:
             raise UserError(
-                f"{_words(selection)} selects {len(chosen)} runs that differ in {', '.join(chosen.varying)}; "
-                "name the values of these fields too"
+                "{selection} selects {count} runs that differ in {names}; name the values of these fields too",
+                selection=_words(selection),
+                count=len(chosen),
+                names=", ".join(chosen.varying),
             )
         return {
             record.seed: figures.get(column, math.nan)

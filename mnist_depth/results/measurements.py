@@ -40,7 +40,9 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         facts = Measurements(source, (), traits=_traits(record), data=data, output=output)
         if judge(facts).has_errors:
             return facts
-        raise UserError(f"{record.folder} holds no gradient of any layer; {_how_to_measure(record)}")
+        raise UserError(
+            "{folder} holds no gradient of any layer; {hint}", folder=record.folder, hint=_how_to_measure(record)
+        )
     run = record if isinstance(record, RunRecord) else None
     constant, lowest = _references(record)
     gains = _predicted_gains(run.config) if run and moment == "start" else {}
@@ -107,13 +109,13 @@ def _networks(record: GaugeRecord) -> Mapping[str, Sequence[str]]:
     return {printable(name): layers for name, layers in found.items()}
 
 
-def _how_to_measure(record: TrainingRecord) -> str:
+def _how_to_measure(record: TrainingRecord) -> UserError:
     if isinstance(record, GaugeRecord):
         failed = record.metadata.get("probe_error")
         if isinstance(failed, str) and failed:
-            return f"its probe was not measured: {printable(failed)}"
-        return "give the gauge a probe, or gradients='applied'"
-    return "train it with --instruments=standard"
+            return UserError("its probe was not measured: {reason}", reason=failed)
+        return UserError("give the gauge a probe, or gradients='applied'")
+    return UserError("train it with --instruments=standard")
 
 
 def _source(record: TrainingRecord, step: int) -> Message:

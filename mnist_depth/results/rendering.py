@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, refusal
 from mnist_depth.figures.canvas import GRID, INK, LEGEND, PrintFigure
 
 
@@ -48,7 +48,7 @@ def save(picture: Picture, folder: Path) -> None:
             picture.figure.savefig(stream, format=kind, facecolor="white", **options)
             (folder / f"{picture.name}.{kind}").write_bytes(stream.getvalue())
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
+        raise UserError("cannot write to {folder}: {reason}", folder=folder, reason=refusal(error)) from None
 
 
 def inline_svg(picture: Picture, *, legend: bool = True) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mnist_depth import records
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, refusal
 from mnist_depth.files import local_path, write_atomic
 from mnist_depth.records import TrainingRecord, is_inside
 from mnist_depth.results import exports, rendering
@@ -92,9 +92,11 @@ def _places(root: Path, out: Path | None) -> tuple[Path, Path]:
         raise UserError("the page is HTML: name a folder, or a file that ends in .html, not {out}", out=out)
     target, files = (out, out.with_name(f"{out.stem}_files")) if out.suffix == ".html" else (out / "report.html", out)
     if not is_inside(files / "figures", files if given else root):
-        raise UserError(f"{files / 'figures'} leads elsewhere through a link; remove the link or name another folder")
+        raise UserError(
+            "{path} leads elsewhere through a link; remove the link or name another folder", path=files / "figures"
+        )
     try:
         (files / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make {files}: {error.strerror or error}") from error
+        raise UserError("cannot make {files}: {reason}", files=files, reason=refusal(error)) from error
     return target, files

@@ -52,7 +52,7 @@ class Comparison:
 def check_confidence(confidence: float) -> None:
     """Raise UserError for a confidence that is not a share."""
     if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
-        raise UserError(f"confidence must be between 0 and 1, such as 0.95, not {confidence!r}")
+        raise UserError("confidence must be between 0 and 1, such as 0.95, not {confidence!r}", confidence=confidence)
 
 
 def spread(values: Iterable[float], confidence: float = 0.95) -> dict[str, float]:

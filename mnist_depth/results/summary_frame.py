@@ -54,6 +54,9 @@ def _check_seeds_only(
         place = ", ".join(f"{name} {value}" for name, value in zip(by, key, strict=True)) or "this summary"
         names = ", ".join(differing)
         raise UserError(
-            f"{place} has {len(members)} runs that differ in {names}, not only in the seed: add {names} to by=, choose "
-            "values with .where(), or average over them yourself with .to_frame().groupby()"
+            "{place} has {count} runs that differ in {names}, not only in the seed: add {names} to by=, "
+            "choose values with .where(), or average over them yourself with .to_frame().groupby()",
+            place=place,
+            count=len(members),
+            names=names,
         )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from mnist_depth.errors import UserError
+from mnist_depth.errors import UserError, refusal
 from mnist_depth.files import write_atomic
 from mnist_depth.instrument.writers.protos import Event, Summary
 from mnist_depth.instrument.writers.values import of_images, of_scalars, of_tensor, of_texts
@@ -42,7 +42,9 @@ def replace_events(folder: Path, kind: str, events: Iterable[Message]) -> None:
         for path in old:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write event files to {folder}: {error.strerror or error}") from error
+        raise UserError(
+            "cannot write event files to {folder}: {reason}", folder=folder, reason=refusal(error)
+        ) from error
 
 
 def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Message:

@@ -14,7 +14,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist_depth.errors import UserError, first_line, unknown
+from mnist_depth.errors import UserError, first_line, refusal, unknown
 from mnist_depth.runtime import signals
 from mnist_depth.runtime.environment import cores
 from mnist_depth.runtime.stderr import silenced
@@ -32,10 +32,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class Ended(NamedTuple):
-    """The return value of a backend: its results, and why others are missing (empty if none is)."""
+    """The return value of a backend: its results, and why others are missing (None if none is)."""
 
     results: list[Any]
-    cause: str = ""
+    cause: UserError | None = None
 
 
 Call = Callable[[Callable[[Any], Any], Sequence[Any]], Ended]
@@ -71,7 +71,7 @@ def _local(workers: int, address: str | None) -> Iterator[Call]:
             if errors:
                 executor.shutdown(wait=False, kill_workers=True)
         results = [future.result() for future in futures if not future.exception()]
-        return Ended(results, _cause(errors[0], _kills_for_memory() > kills) if errors else "")
+        return Ended(results, _cause(errors[0], _kills_for_memory() > kills) if errors else None)
 
     yield call
 
@@ -88,8 +88,9 @@ def _start_trackers() -> None:
             multiprocessing.get_context("spawn").Lock()
         except OSError as error:
             raise UserError(
-                f"workers share locks in /dev/shm, which cannot be used ({error.strerror or error}); "
-                "mount it writable, as with `docker run --shm-size=64m` or `bwrap --tmpfs /dev/shm`"
+                "workers share locks in /dev/shm, which cannot be used ({reason}); mount it writable, as with "
+                "`docker run --shm-size=64m` or `bwrap --tmpfs /dev/shm`",
+                reason=refusal(error),
             ) from None
         from joblib.externals.loky.backend import resource_tracker as loky_tracker  # warns if there are no locks
 
@@ -158,23 +159,31 @@ def backend(name: str, workers: int, address: str | None = None) -> Iterator[Cal
         try:
             call = stack.enter_context(BACKENDS[name][1](workers, address))
         except ImportError:
-            raise UserError(f"engine {name} is not installed; run: pip install 'mnist_depth[{name}]'") from None
+            raise UserError(
+                "engine {name} is not installed; run: pip install 'mnist_depth[{name}]'", name=name
+            ) from None
         except (OSError, ValueError) as error:
-            raise UserError(f"engine {name} cannot be reached at {address}: {first_line(error)}") from None
+            raise UserError(
+                "engine {name} cannot be reached at {address}: {reason}",
+                name=name,
+                address=address,
+                reason=first_line(error),
+            ) from None
         yield call
 
 
-def _cause(error: BaseException, memory_ran_out: bool = False) -> str:
+def _cause(error: BaseException, memory_ran_out: bool = False) -> UserError:
     """Why a worker died, in words: loky lists the exit codes of its processes as {SIGKILL(-9)}."""
     if memory_ran_out:
-        return "the kernel killed it because the machine ran out of memory"
+        return UserError("the kernel killed it because the machine ran out of memory")
     names = re.findall(r"(SIG[A-Z]+)\(-\d+\)", str(error))
     if signal.SIGKILL.name in names:
-        return "it was killed (SIGKILL)"
+        return UserError("it was killed (SIGKILL)")
     if names:
-        return f"it crashed ({names[0]})"
+        return UserError("it crashed ({signal})", signal=names[0])
     text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+    kind = type(error).__name__
+    return UserError("{reason}", reason=f"{kind}: {text.splitlines()[0]}" if text else kind)
 
 
 def _kills_for_memory() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mnist_depth.config import FIELDS, RunConfig
-from mnist_depth.errors import UserError, unknown
+from mnist_depth.errors import TYPE_NAMES, UserError, unknown
 
 MAX_RUNS = 10_000
 """Runs of one command; a thousand fill gigabytes."""
@@ -31,7 +31,12 @@ def parse_choices(text: str) -> dict[str, list[Any]]:
         try:
             choices[name] = [kind(value) for value in values.split(",")]
         except ValueError:
-            raise UserError(f"--choose {name}: {values!r} are not all of type {kind.__name__}") from None
+            raise UserError(
+                "--choose {name}: each value must be {type}, not {values!r}",
+                name=name,
+                type=TYPE_NAMES[kind.__name__],
+                values=values,
+            ) from None
     return choices
 
 
@@ -47,10 +52,14 @@ def grid(fields: Mapping[str, Any], choices: Mapping[str, Collection[Any]], seed
     for name, values in choices.items():
         _check_choices(name, values)
     if seeds < 1:
-        raise UserError(f"seeds must be a whole number of at least 1, not {seeds}")
+        raise UserError("seeds must be a whole number of at least 1, not {seeds}", seeds=seeds)
     count = seeds * math.prod(map(len, choices.values()))
     if count > MAX_RUNS:
-        raise UserError(f"these choices make {count:,} combinations, more than {MAX_RUNS:,}; leave some out")
+        raise UserError(
+            "these choices make {count:,} combinations, more than {limit:,}; leave some out",
+            count=count,
+            limit=MAX_RUNS,
+        )
     first = fields.get("seed", 0)
     combinations = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
     found = [
@@ -67,4 +76,6 @@ def _check_choices(name: str, values: Any) -> None:
     if name not in FIELDS:
         raise unknown("field", name, FIELDS)
     if isinstance(values, (str, Mapping)) or not isinstance(values, Collection) or not len(values):
-        raise UserError(f"the choices of {name} must be a list with one value or more, not {values!r}")
+        raise UserError(
+            "the choices of {name} must be a list with one value or more, not {values!r}", name=name, values=values
+        )

@@ -56,8 +56,11 @@ def workers_that_fit(configs: Sequence[RunConfig], instruments: str, workers: in
     _check_limit(largest[0])
     left = environment.available_memory()
     if largest[0] > left:
-        lack = f"a run needs about {_gb(largest[0])} of memory and {_gb(left)} are left"
-        raise UserError(f"{lack}; choose a smaller --width or --depth")
+        raise UserError(
+            "a run needs about {needed} of memory and {left} are left; choose a smaller --width or --depth",
+            needed=_gb(largest[0]),
+            left=_gb(left),
+        )
     return next(count for count in range(len(largest), 0, -1) if sum(largest[:count]) <= left)
 
 
@@ -65,8 +68,11 @@ def _check_limit(largest: float) -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     wanted = largest + ADDRESSES_PER_WORKER
     if limit != resource.RLIM_INFINITY and wanted > limit:
-        lack = f"a run needs about {_gb(wanted)} of address space and the limit is {_gb(limit)}"
-        raise UserError(f"{lack}; raise it with `ulimit -v unlimited`")
+        raise UserError(
+            "a run needs about {needed} of address space and the limit is {limit}; raise it with `ulimit -v unlimited`",
+            needed=_gb(wanted),
+            limit=_gb(limit),
+        )
 
 
 def _gb(count: float) -> str:

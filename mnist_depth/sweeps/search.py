@@ -75,7 +75,12 @@ def parse_range(name: str, text: str) -> tuple[float, float]:
     except ValueError:
         low, high = 0.0, 0.0
     if not 0 < low < high < math.inf:
-        raise UserError(f"--{name}_range takes LOW,HIGH, two positive numbers such as {RANGES[name]}, not {text!r}")
+        raise UserError(
+            "--{name}_range takes LOW,HIGH, two positive numbers such as {usual}, not {text!r}",
+            name=name,
+            usual=RANGES[name],
+            text=text,
+        )
     return math.log10(low), math.log10(high)
 
 
@@ -125,7 +130,9 @@ class SearchSettings:
             raise unknown("sampler", self.sampler, SAMPLERS)
         for name in ("trials", "rounds"):
             if not 1 <= getattr(self, name) <= 100_000:
-                raise UserError(f"{name} must be a whole number from 1 to 100000, not {getattr(self, name)}")
+                raise UserError(
+                    "{name} must be a whole number from 1 to 100000, not {value}", name=name, value=getattr(self, name)
+                )
 
 
 Train = Callable[[Sequence[RunConfig]], sweep.Result]

@@ -31,6 +31,8 @@ from mnist_depth.sweeps.cost import megabytes
 from mnist_depth.sweeps.memory import workers_that_fit
 from mnist_depth.sweeps.stop import StopRequest, stop_requests
 from mnist_depth.sweeps.worker import Options, Outcome, Task, work
+from mnist_depth.translation import plural
+from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
     from mnist_depth.results.frames import Runs
@@ -95,7 +97,12 @@ def run(configs: Sequence[RunConfig], options: Options, watch: Watch | None = No
         records.make_folder(options.logdir)
         _check_room(todo, options)
         if missing := locks_missing(options.logdir):
-            print_error(f"Note: {options.logdir} knows no locks ({missing}): give one command at a time in it.")
+            note = UserError(
+                "Note: {logdir} knows no locks ({reason}): give one command at a time in it.",
+                logdir=options.logdir,
+                reason=missing,
+            )
+            print_error(note.text(_))
     # Runs that need no training keep this outcome; all others are overwritten below.
     outcomes = {folder: Outcome(folder, "finished") for folder in folders.values()}
     with contextlib.ExitStack() as stack:
@@ -112,10 +119,12 @@ def _refused_or_todo(folder: Path, config: RunConfig, options: Options) -> bool:
     if options.overwrite or not folder.exists():
         return True
     if not folder.is_dir():
-        raise UserError(f"{folder} is a file, not a run folder; choose another --logdir")
+        raise UserError("{folder} is a file, not a run folder; choose another --logdir", folder=folder)
     complete = records.state(folder, config) == "complete"
     if complete and options.keeps_weights and not (folder / records.WEIGHTS).exists():
-        raise UserError(f"{folder} has ended without keeping its weights; pass --overwrite to train it again")
+        raise UserError(
+            "{folder} has ended without keeping its weights; pass --overwrite to train it again", folder=folder
+        )
     return not complete
 
 
@@ -123,8 +132,14 @@ def _check_room(configs: Sequence[RunConfig], options: Options) -> None:
     """Raise UserError if the disk of the logdir is too small for the runs."""
     needed, free = megabytes(configs, options), shutil.disk_usage(options.logdir).free / 1e6
     if needed > free:
-        lack = f"{len(configs)} runs need about {needed:.0f} MB and {options.logdir} has {free:.0f} MB left"
-        raise UserError(f"{lack}; free some space, choose another --logdir, or pass --instruments=light")
+        raise UserError(
+            "{count} runs need about {needed:.0f} MB and {logdir} has {free:.0f} MB left; free some space, choose "
+            "another --logdir, or pass --instruments=light",
+            count=len(configs),
+            needed=needed,
+            logdir=options.logdir,
+            free=free,
+        )
 
 
 def _workers(configs: Sequence[RunConfig], options: Options) -> int:
@@ -137,10 +152,19 @@ def _workers(configs: Sequence[RunConfig], options: Options) -> int:
         return workers
     fitting = workers_that_fit(configs, options.instruments, workers)
     if fitting < workers:
-        lack = f"only {fitting} of {workers} runs fit into memory at the same time"
+        lack = UserError(
+            "only {fitting} of {workers} runs fit into memory at the same time", fitting=fitting, workers=workers
+        )
         if options.workers:
-            raise UserError(f"{lack}; pass --workers={fitting}")
-        print_error(f"Note: {lack}; {fitting} {'worker is' if fitting == 1 else 'workers are'} started.")
+            raise UserError("{problem}; pass --workers={fitting}", problem=lack, fitting=fitting)
+        problem = lack.text(_)
+        note = plural(
+            "Note: {problem}; {count} worker is started.",
+            "Note: {problem}; {count} workers are started.",
+            fitting,
+            problem=problem,
+        )
+        print_error(note)
     return fitting
 
 
@@ -168,7 +192,8 @@ def _train_all(
         # Nothing done and nothing begun: workers die while they start. Give up after ATTEMPTS such rounds in a row.
         fruitless = 0 if done or running else fruitless + 1
         if fruitless == ATTEMPTS:
-            yield from (Outcome(folders[config], "failed", f"its worker did not start: {cause}") for config in left)
+            error = UserError("its worker did not start: {cause}", cause=cause)
+            yield from (Outcome(folders[config], "failed", error) for config in left)
             left = []
         # Only runs of other owners remain: poll until they are finished or their owner releases the lock.
         if busy and not left and not stop.asked:
@@ -186,10 +211,11 @@ def _alone(
 ) -> Outcome:
     """Retry alone a run that was active when a worker died, so that a second death is attributed to it."""
     tasks = _tasks([config], folders, options, threads, stop)
-    done, _, cause = _dispatch(tasks, options, 1)
+    done, _running, cause = _dispatch(tasks, options, 1)
     if outcome := done.get(tasks[0].folder):
         return outcome
-    return Outcome(tasks[0].folder, "failed", f"its worker died {ATTEMPTS} times: {cause}")
+    error = UserError("its worker died {count} times: {cause}", count=ATTEMPTS, cause=cause)
+    return Outcome(tasks[0].folder, "failed", error)
 
 
 def _tasks(
@@ -199,14 +225,16 @@ def _tasks(
     return [Task(config, folders[config], options, threads, stop.file, os.getpid(), dispatch) for config in configs]
 
 
-def _dispatch(tasks: list[Task], options: Options, workers: int) -> tuple[dict[Path, Outcome], list[Task], str]:
+def _dispatch(
+    tasks: list[Task], options: Options, workers: int
+) -> tuple[dict[Path, Outcome], list[Task], UserError | None]:
     """Pass the tasks to the backend once; return outcomes, tasks active when a worker died, and why it died."""
     with backend(options.engine, workers, options.engine_address) as call, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ended = call(work, tasks)
     done = {outcome.folder: outcome for outcome in ended.results}
     if not ended.cause:
-        return done, [], ""
+        return done, [], None
     # Engines lose results when a worker dies, so look into the folders: a finished run has its marker, and a run under
     # way has this dispatch in its lock file.
     done |= {task.folder: found for task in tasks if task.folder not in done and (found := _found(task))}

@@ -47,7 +47,7 @@ class Options(RunOptions):
     def __post_init__(self) -> None:
         local_path(self.logdir, "logdir")
         if self.workers is not None and not 1 <= self.workers <= 1024:
-            raise UserError(f"workers must be a whole number from 1 to 1024, not {self.workers}")
+            raise UserError("workers must be a whole number from 1 to 1024, not {value}", value=self.workers)
 
 
 class Task(NamedTuple):
@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
 
     folder: Path
     status: str
-    error: str = ""
+    error: UserError | None = None
 
 
 def start(parent: int) -> None:
@@ -86,7 +86,11 @@ def work(task: Task) -> Outcome:
     if _stopping(task):  # tasks queued after a stop must not begin: compiling alone takes seconds
         return Outcome(task.folder, "stopped")
     if not task.options.logdir.is_dir():
-        return Outcome(task.folder, "failed", f"{task.options.logdir} was moved or removed while its runs were trained")
+        return Outcome(
+            task.folder,
+            "failed",
+            UserError("{logdir} was moved or removed while its runs were trained", logdir=task.options.logdir),
+        )
     if task.parent != os.getpid():
         # Ctrl-C reaches every process of the terminal. Only the parent reacts to it, by making the stop file, so that
         # runs end at a block and are written.
@@ -122,13 +126,16 @@ def _train(task: Task) -> Outcome:
     except records.Busy:
         return Outcome(task.folder, "busy")
     except UserError as error:
-        outcome = Outcome(task.folder, "failed", str(error))
+        outcome = Outcome(task.folder, "failed", error)
     except Exception as error:  # one run's failure is recorded and must not end the others
         _record_failure(task.folder)
-        outcome = Outcome(task.folder, "failed", f"{type(error).__name__}: {first_line(error)[:500]}")
+        reason = f"{type(error).__name__}: {first_line(error)[:500]}"
+        outcome = Outcome(task.folder, "failed", UserError("{reason}", reason=reason))
     # Whichever write failed first: the cause is the missing folder.
-    gone = made and not task.folder.is_dir() and f"{task.folder} was moved or removed while it was trained"
-    return Outcome(task.folder, "failed", gone) if gone else outcome
+    if made and not task.folder.is_dir():
+        gone = UserError("{folder} was moved or removed while it was trained", folder=task.folder)
+        return Outcome(task.folder, "failed", gone)
+    return outcome
 
 
 @contextlib.contextmanager

@@ -92,7 +92,11 @@ def resolve(activation: str | Activation) -> Activation:
         return TABLE[name]
     _, arguments = lookup(activations.ACTIVATIONS, activation, "activation")
     if name != "maxout":
-        raise UserError(f"the theory does not know the activation {activation!r}; it knows {', '.join(TABLE)}, maxout")
+        raise UserError(
+            "the theory does not know the activation {activation!r}; it knows {valid}, maxout",
+            activation=activation,
+            valid=", ".join(TABLE),
+        )
     return TABLE["linear"]._replace(pieces=int(arguments[0]))
 
 

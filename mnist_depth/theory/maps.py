@@ -98,7 +98,7 @@ def critical_sigmas(activation: str | Activation, q: float) -> tuple[float, floa
     sigma_w = 1 / math.sqrt(squared_slope(activation, q))
     bias_variance = q - sigma_w**2 * float(squared_activation(activation, q))
     if bias_variance < -1e-9 * q:  # a smaller negative value is rounding and counts as zero
-        raise UserError(f"no critical point of this activation has the length {q:g}; try another length")
+        raise UserError("no critical point of this activation has the length {length:g}; try another length", length=q)
     return sigma_w, math.sqrt(max(bias_variance, 0.0))
 
 

@@ -68,7 +68,9 @@ def initializer_variance(name: str, fan_in: int, fan_out: int) -> float:
     _, arguments = lookup(initializers.INITIALIZERS, name, "initializer")
     variance = VARIANCES.get(split_name(name)[0])
     if variance is None:
-        raise UserError(f"the theory does not know the initializer {name!r}; it knows {', '.join(VARIANCES)}")
+        raise UserError(
+            "the theory does not know the initializer {name!r}; it knows {valid}", name=name, valid=", ".join(VARIANCES)
+        )
     return variance(fan_in, fan_out, *arguments)
 
 
@@ -144,11 +146,11 @@ def _accumulate(rows: list[LayerPrediction]) -> list[LayerPrediction]:
     return result[::-1]
 
 
-def not_covered(config: RunConfig) -> str | None:
+def not_covered(config: RunConfig) -> UserError | None:
     """Why theory does not cover this network's initialization; None if it does."""
     for name, plain in (("wiring", "plain"), ("batch_norm", "none"), ("pretraining", "none")):
         if (value := getattr(config, name)) != plain:
-            return f"mean-field theory here covers plain networks; {name} is {value}"
+            return UserError("mean-field theory here covers plain networks; {name} is {value}", name=name, value=value)
     return None
 
 
@@ -163,7 +165,7 @@ def predict_config(config: RunConfig, input_length: float | None = None) -> list
     relu: 0.09
     """
     if reason := not_covered(config):
-        raise UserError(reason)
+        raise reason
     widths, variances = _shape(config)
     length = input_length if input_length is not None else _input_length(config.dataset)
     return predict(config.activation, widths, variances, length, config.bias_std)
@@ -172,7 +174,8 @@ def predict_config(config: RunConfig, input_length: float | None = None) -> list
 def _input_length(dataset: str) -> float:
     if dataset not in INPUT_LENGTHS:
         raise UserError(
-            f"the input length of {dataset!r} is not known; measure it, mean of |x|^2 / features, and give it"
+            "the input length of {dataset!r} is not known; measure it, mean of |x|^2 / features, and give it",
+            dataset=dataset,
         )
     return INPUT_LENGTHS[dataset]
 

@@ -56,7 +56,9 @@ class Checkpoint:
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
         except Exception:  # a damaged archive fails in many ways inside zipfile and NumPy
-            raise UserError(f"the checkpoint {self.path} is damaged; pass --overwrite to start the run again") from None
+            raise UserError(
+                "the checkpoint {path} is damaged; pass --overwrite to start the run again", path=self.path
+            ) from None
         return intervals, seconds
 
 

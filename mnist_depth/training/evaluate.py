@@ -71,9 +71,13 @@ def load_run(folder: Path) -> tuple[RunConfig, keras.Model]:
     """The config and the trained network of a finished run folder. Raises UserError where they cannot be had."""
     run = read_run(folder)
     if run.status != "finished":
-        raise UserError(f"the run in {folder} is {run.status}; an ensemble takes finished runs")
+        raise UserError(
+            "the run in {folder} is {status}; an ensemble takes finished runs", folder=folder, status=run.status
+        )
     if not (folder / WEIGHTS).exists():
-        raise UserError(f"the run in {folder} kept no weights; train it again with --save_weights --overwrite")
+        raise UserError(
+            "the run in {folder} kept no weights; train it again with --save_weights --overwrite", folder=folder
+        )
     model = models.build(run.config)
     models.load_weights(model, folder / WEIGHTS)
     return run.config, model
@@ -84,7 +88,7 @@ def ensemble_of_runs(folders: Sequence[Path], data_dir: str | None = None) -> En
     runs = [load_run(folder) for folder in folders]
     names = sorted({config.dataset for config, _ in runs})
     if len(names) > 1:
-        raise UserError(f"the runs of an ensemble must share one dataset, not {', '.join(names)}")
+        raise UserError("the runs of an ensemble must share one dataset, not {names}", names=", ".join(names))
     if not names:
         raise UserError("an ensemble needs at least one finished run")
     test = datasets.load(names[0], data_dir).test

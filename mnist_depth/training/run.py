@@ -45,8 +45,11 @@ Writers = Mapping[str, SplitWriter]
 def configure(threads: int, *, deterministic: bool = False) -> None:
     """Fix this process's number of threads; must come before the first computation, later calls change nothing."""
     if (keras.backend.backend(), keras.config.floatx()) != ("tensorflow", "float32"):
-        there = f"{keras.backend.backend()} and {keras.config.floatx()}"
-        raise UserError(f"runs need Keras with TensorFlow and float32, and this process uses {there}")
+        raise UserError(
+            "runs need Keras with TensorFlow and float32, and this process uses {backend} and {type}",
+            backend=keras.backend.backend(),
+            type=keras.config.floatx(),
+        )
     tf.get_logger().setLevel("ERROR")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -113,7 +116,11 @@ def _write_config(folder: Path, config: RunConfig, data: Dataset, command: str) 
         }
         files.write_atomic(path, json.dumps(record, indent=1))
     elif files.read_json(path).get("dataset", {}).get("checksum") != data.checksum:
-        raise UserError(f"{folder} was begun with other {config.dataset} data; pass --overwrite to start it again")
+        raise UserError(
+            "{folder} was begun with other {dataset} data; pass --overwrite to start it again",
+            folder=folder,
+            dataset=config.dataset,
+        )
 
 
 class _StoppedError(Exception):

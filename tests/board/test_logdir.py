@@ -42,7 +42,7 @@ def test_empty_says_where_runs_are_nearby(logdir: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(logdir)
     empty = logdir.parent / "empty"
     empty.mkdir()
-    assert empty_warning(str(empty)) == f"no event files below {empty} yet; there are runs in {logdir}"
+    assert str(empty_warning(str(empty))) == f"no event files below {empty} yet; there are runs in {logdir}"
 
 
 def test_empty_looks_in_the_default_logdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_empty_looks_in_the_default_logdir(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path / "project")
     warning = empty_warning(str(empty))
     assert warning is not None
-    assert warning.endswith(f"there are runs in {tmp_path}/project/logs/depth9")
+    assert str(warning).endswith(f"there are runs in {tmp_path}/project/logs/depth9")
 
 
 def test_no_runs_anywhere_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_no_runs_anywhere_says_how_to_make_one(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "empty").mkdir()
     warning = empty_warning(str(tmp_path / "empty"))
     assert warning is not None
-    assert warning.endswith("start a run first: python -m mnist_depth")
+    assert str(warning).endswith("start a run first: python -m mnist_depth")
 
 
 def test_the_search_is_bounded(logdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import MISSING, fields
@@ -17,6 +18,7 @@ from mnist_depth.config import FIELDS
 from mnist_depth.errors import UserError
 from mnist_depth.sweeps import sweep, worker
 from mnist_depth.sweeps.worker import Options
+from mnist_depth.translation import activate
 
 pytestmark = pytest.mark.slow
 
@@ -92,44 +94,65 @@ def test_a_suggestion_is_printed_before_a_dataset_is_looked_for(
         assert captured.out == ""
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["blah"], "valid: study, train"),
-        (["study", "depth10"], "valid: depth9"),
-        (["--fooo=1"], "fooo"),
-        (["train", "--depth=x"], "depth"),
-        (["train", "--depth=0"], "depth must be"),
-        (["train", "--learning_rate=-0.1"], "learning_rate must be a positive number"),
-        (["train", "--learning_rate=nan"], "learning_rate"),
-        (["train", "--activation=swosh"], "valid: linear, sigmoid"),
-        (["train", "--dataset=imagenet"], "valid: mnist"),
-        (["train", "--dropout=1"], "dropout"),
-        (["train", "extra"], "'extra'"),
-        (["train", "--port=99999"], "port 99999 is not between 0 and 65535"),
-        (["list", "nothing"], "valid: studies"),
-        (["study", "--engine=slurm"], "engine"),
-        (["study", "--workers=0"], "workers"),
-        (["search", "--choose=depth"], "FIELD=VALUE"),
-        (["search", "--trials=0"], "trials"),
-        (["board", "--bind_all"], "i_know_this_board_has_no_password"),
-        (["board", "--attach=6006"], "--attach is about a board on another machine; add --remote"),
-        (["board", "--remote=host:/logs", "--bind_all"], "is about a board on this machine"),
-        (["board", "logs"], "did you mean --logdir=logs?"),
-        (["train", "--depth=x"], "not a whole number: 'x'"),
-        (["list", "--epochs=3"], "list takes no --epochs; it is a flag of: study, train, search, theory"),
-        (["report", "logs", "--logdir=logs"], "report takes no --logdir; it is a flag of: study, train, search, board"),
-        (["study", "search", "--trials=3"], "study takes no --trials; it is a flag of: search"),
-        (["study", "search", "--seeds=3"], "takes no --seeds"),
-        (["theory", "--nodry_run"], "theory takes no --dry_run"),
-    ],
-)
+MISTAKES = [
+    (["blah"], "valid: study, train"),
+    (["study", "depth10"], "valid: depth9"),
+    (["--fooo=1"], "fooo"),
+    (["train", "--depth=x"], "depth"),
+    (["train", "--depth=0"], "depth must be"),
+    (["train", "--learning_rate=-0.1"], "learning_rate must be a positive number"),
+    (["train", "--learning_rate=nan"], "learning_rate"),
+    (["train", "--activation=swosh"], "valid: linear, sigmoid"),
+    (["train", "--dataset=imagenet"], "valid: mnist"),
+    (["train", "--dropout=1"], "dropout"),
+    (["train", "extra"], "'extra'"),
+    (["train", "--port=99999"], "port 99999 is not between 0 and 65535"),
+    (["list", "nothing"], "valid: studies"),
+    (["study", "--engine=slurm"], "engine"),
+    (["study", "--workers=0"], "workers"),
+    (["search", "--choose=depth"], "FIELD=VALUE"),
+    (["search", "--trials=0"], "trials"),
+    (["board", "--bind_all"], "i_know_this_board_has_no_password"),
+    (["board", "--attach=6006"], "--attach is about a board on another machine; add --remote"),
+    (["board", "--remote=host:/logs", "--bind_all"], "is about a board on this machine"),
+    (["board", "logs"], "did you mean --logdir=logs?"),
+    (["train", "--depth=x"], "--depth must be a whole number, not 'x'"),
+    (["train", "--learning_rate=x"], "--learning_rate must be a number, not 'x'"),
+    (["study", "--seeds=0"], "--seeds must be a whole number from 1 to 1000, not '0'"),
+    (["search", "--best=-1"], "--best must be a whole number of at least 0, not '-1'"),
+    (["train", "--instruments=x"], "--instruments must be one of none, light, standard, full, not 'x'"),
+    (["study", "--quick=maybe"], "--quick takes no value, or true or false, not 'maybe'"),
+    (["study", "--noquick=1"], "--noquick takes no value"),
+    (["train", "--depth"], "--depth needs a value"),
+    (["train", "--flagfile=/missing"], "/missing"),
+    (["list", "--epochs=3"], "list takes no --epochs; it is a flag of: study, train, search, theory"),
+    (["report", "logs", "--logdir=logs"], "report takes no --logdir; it is a flag of: study, train, search, board"),
+    (["study", "search", "--trials=3"], "study takes no --trials; it is a flag of: search"),
+    (["study", "search", "--seeds=3"], "takes no --seeds"),
+    (["theory", "--nodry_run"], "theory takes no --dry_run"),
+]
+"""Words of a command line, and a part of the error."""
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES)
 def test_a_mistake_is_one_line_and_exit_code_2(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in fails(capsys, *words)
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("words", [words for words, _ in MISTAKES])
+def test_a_mistake_is_explained_in_the_language_that_was_asked_for(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        explained = fails(capsys, "--language=ko", *words)
+    finally:
+        activate("en")
+    assert re.search("[가-힣]", explained)
+    assert not re.search(r" (must|not|takes|valid|is) ", explained)
 
 
 def test_a_logdir_that_is_a_file_or_below_one_is_refused_and_not_harmed(
@@ -197,7 +220,7 @@ def test_failed_runs_are_reported_also_where_their_pages_cannot_be_written(
     def fail(*_: object) -> None:
         raise UserError("no space left")
 
-    failed = sweep.Result([worker.Outcome(tmp_path / "run", "failed", "OSError: no space left")])
+    failed = sweep.Result([worker.Outcome(tmp_path / "run", "failed", UserError("OSError: no space left"))])
     monkeypatch.setattr(sweep, "run", lambda *_: failed)
     monkeypatch.setattr(session.Session, "list_runs", fail)
     assert main(["mnist_depth", "train", *QUICK, f"--logdir={tmp_path}"]) == 1

@@ -20,6 +20,7 @@ from mnist_depth.cli.commands import COMMANDS
 from mnist_depth.cli.list_names import LISTS
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import prepared
+from mnist_depth.errors import UserError
 from mnist_depth.studies import STUDIES
 from mnist_depth.sweeps import sweep
 
@@ -99,7 +100,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _train_nothing(configs: Sequence[RunConfig], options: sweep.Options, watch: Any = None) -> sweep.Result:
-    return sweep.Result([sweep.Outcome(options.logdir, "failed", "not trained here") for _ in configs])
+    return sweep.Result([sweep.Outcome(options.logdir, "failed", UserError("not trained here")) for _ in configs])
 
 
 class FakeChildProcess:

@@ -79,8 +79,8 @@ def test_values_have_the_type_of_their_field() -> None:
         ("depth", "takes FIELD=VALUE,VALUE"),
         ("dpeth=3", "'dpeth=3'"),
         ("seed=1,2", "'seed=1,2'"),
-        ("depth=3,x", "'3,x' are not all of type int"),
-        ("dropout=", "not all of type float"),
+        ("depth=3,x", "each value must be a whole number, not '3,x'"),
+        ("dropout=", "each value must be a number, not ''"),
     ],
 )
 def test_what_is_no_list_of_values_is_named(text: str, message: str) -> None:

@@ -57,7 +57,7 @@ class Trainer:
         if len(self.rounds) > self.stop_after:
             return sweep.Outcome(folder, "stopped")
         if self.fails(config):
-            return sweep.Outcome(folder, "failed", "no memory")
+            return sweep.Outcome(folder, "failed", UserError("no memory"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / records.CONFIG).write_text(json.dumps({"format": records.FORMAT, "config": config.to_dict()}))
         done = {"status": "finished", "metrics": {"validation_accuracy": accuracy_of(config)}}
