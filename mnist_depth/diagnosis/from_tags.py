@@ -36,6 +36,9 @@ OF_LAYERS = {
 OF_ACTIVATIONS = ("saturated_share", "dead_share", "activation_std", "across_samples_std")
 """Fields that are measured behind the activation, also where that is a layer of its own."""
 
+OF_UPDATES = ("update_", "gradient_")
+"""How quantities of an update begin; its gradient is that of the weights before it."""
+
 KERNEL_GRADIENTS = ("probe_gradient_norm", "gradient_norm")
 """The preferred one first."""
 
@@ -57,6 +60,11 @@ def layers_from_tags(values: Mapping[str, float], described: Sequence[Mapping[st
         found.append(_layer(values, layer, gradients, joined.get(name)))
     outputs = {id(chain[-1]) for chain in chains(found).values() if chain}
     return tuple(replace(layer, is_output=True) if id(layer) in outputs else layer for layer in found)
+
+
+def is_of_start(tag: str, step: int) -> bool:
+    """Whether a value says how training began: the network at step 0, or what the first update applied."""
+    return step == 0 or (step == 1 and tag.startswith(OF_UPDATES))
 
 
 def with_networks(

@@ -22,6 +22,7 @@ from mnist_depth.diagnosis.learning import is_learning, learning_findings
 from mnist_depth.diagnosis.measurements import Measurements
 from mnist_depth.diagnosis.message import Message
 from mnist_depth.diagnosis.outputs import output_findings
+from mnist_depth.diagnosis.overshoot import SOURCE
 from mnist_depth.diagnosis.remedies import remedies, remedy_for
 from mnist_depth.diagnosis.signals import signal_findings
 
@@ -47,7 +48,9 @@ OVERRULED = (
 )
 """Kinds that explain why a network does not learn: where the trial steps learn, they are warnings."""
 
-BAD_STEPS = ("learning rate too high", "learning rate too low", "not learning", "loss not falling")
+TOO_HIGH = "learning rate too high"
+
+BAD_STEPS = (TOO_HIGH, "learning rate too low", "not learning", "loss not falling")
 
 EXPLANATIONS = {
     "vanishes through time": ("loss not falling",),
@@ -112,8 +115,14 @@ def _weighed(measured: Measurements, findings: Iterable[Finding]) -> tuple[Findi
     findings = [replace(f, remedy=remedy_for(f.kind, f.remedy, measured.traits)) for f in findings]
     errors = {finding.kind for finding in findings if finding.severity == "error"}
     findings = [replace(f, severity="error") if errors & {*EXPLANATIONS.get(f.kind, ())} else f for f in findings]
-    order = {kind: place for place, kind in enumerate(KINDS)}
+    first = (*ROOTS, TOO_HIGH) if _has_overshot(findings) else ()
+    order = {kind: place for place, kind in enumerate(dict.fromkeys((*first, *KINDS)))}
     return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), order[finding.kind])))
+
+
+def _has_overshot(findings: Iterable[Finding]) -> bool:
+    """Whether the first updates explain everything else."""
+    return any(finding.kind == TOO_HIGH and finding.source == SOURCE for finding in findings)
 
 
 def _to_remedy(findings: Sequence[Finding]) -> list[str]:
@@ -124,6 +133,10 @@ def _to_remedy(findings: Sequence[Finding]) -> list[str]:
     errors = [finding.kind for finding in findings if finding.severity == "error"]
     if errors and errors[0] in ROOTS:
         return []
+    if _has_overshot(findings):
+        return [TOO_HIGH]
+    if "dead" in errors:  # the loss does not fall because of it
+        errors = [kind for kind in errors if kind != "loss not falling"]
     if set(errors) != {"loss not falling"}:
         return errors
     return [finding.kind for finding in findings if finding.severity == "warning"] + errors

@@ -11,6 +11,7 @@ from mnist_depth.diagnosis.finding import Finding
 from mnist_depth.diagnosis.kinds import find, threshold
 from mnist_depth.diagnosis.measurements import Measurements
 from mnist_depth.diagnosis.message import Message
+from mnist_depth.diagnosis.overshoot import first_loss, is_dead, overshoot_findings
 from mnist_depth.diagnosis.trials import trial_findings, trial_learns
 
 FALLEN = 0.7
@@ -36,16 +37,19 @@ def is_learning(measured: Measurements) -> bool:
     losses = [loss for loss in measured.history if math.isfinite(loss)]
     if len(losses) < MIN_HISTORY or not math.isfinite(measured.history[-1]):
         return False
-    reference = losses[0] if measured.constant_loss is None else measured.constant_loss
-    return losses[-1] < FALLEN * reference
+    reference = first_loss(measured) if measured.constant_loss is None else measured.constant_loss
+    return reference is not None and losses[-1] < FALLEN * reference
 
 
 def learning_findings(measured: Measurements) -> Iterator[Finding]:
     """Findings about the learning rate, the loss and the updates."""
     if (trained_share(measured) or 0.0) < TRAINED:
         yield from trial_findings(measured)
+    overshoot = list(overshoot_findings(measured))
+    yield from overshoot
     yield from _history(measured)
-    yield from _updates(measured)
+    if not overshoot and not is_dead(measured):  # else tiny updates are a consequence, and say nothing of the rate
+        yield from _updates(measured)
     yield from _start_loss(measured)
 
 
@@ -55,7 +59,7 @@ def _history(measured: Measurements) -> Iterator[Finding]:
     losses = measured.history
     if len(losses) < MIN_HISTORY or not all(map(math.isfinite, losses)):
         return
-    first, last = losses[0], min(losses[-2:])
+    first, last = first_loss(measured) or losses[0], min(losses[-2:])
     fall = (first - last) / abs(first) if first else 0.0
     if fall < threshold("loss not falling") and is_at_chance(measured, last):
         words = Message(

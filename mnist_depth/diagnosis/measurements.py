@@ -128,6 +128,10 @@ class Measurements:
     """Optimizer steps before this moment."""
     history: tuple[float, ...] = ()
     """Training loss over time, up to this moment."""
+    start: tuple[Layer, ...] = ()
+    """The layers before the first update, with what that update did; empty where it was not measured."""
+    start_loss: float | None = None
+    """Loss before the first update; the higher one of the first minibatch and the probe."""
     learning_rate: float | None = None
     rate_kept: float | None = None
     """Learning rate after as many updates as a trial takes over that of now, where a schedule sets it."""

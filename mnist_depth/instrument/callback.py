@@ -170,7 +170,7 @@ class DepthGauge(keras.callbacks.Callback):
         self._session.begin_batch()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._session.end_batch()
+        self._session.end_batch(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._session.end_epoch(epoch, logs or {}):

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from mnist_depth.diagnosis import Diagnosis, Measurements, Message, judge, localized, render, summary_line
 from mnist_depth.diagnosis.constant_loss import References
 from mnist_depth.diagnosis.from_tags import layers_from_tags
+from mnist_depth.diagnosis.overshoot import loss_before
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.loss_reference import LossReference
 from mnist_depth.instrument.optimizers import held_optimizers
 from mnist_depth.instrument.probe_facts import ProbeFacts
+from mnist_depth.instrument.recording import Recording
 from mnist_depth.instrument.traits import model_traits
 from mnist_depth.translation import of_terminal
 
@@ -43,6 +45,7 @@ class Judge:
         self._reference: LossReference | None = None
         self._traits: dict[str, str] = {}
         self._may_be_flat = False
+        self._start_loss: float | None = None
         self.final: Diagnosis | None = None
         self.facts = ProbeFacts()
         """What the probe shows without a gradient."""
@@ -59,20 +62,26 @@ class Judge:
         # A training that resumes may have converged before, and the losses of adversaries need not fall.
         self._may_be_flat = (step > 0 and not self._losses) or len(held_optimizers(model)) > 1
 
+    def after_first_batch(self, logs: Mapping[str, Any]) -> None:
+        """Note the loss of the first minibatch, which is that before the first update."""
+        loss = logs.get("loss")
+        self._start_loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
+
     def references(self) -> dict[str, Any]:
         """What the loss is compared with at present, for the gauge's folder; empty where that is not known."""
         found = self._references()
-        return {} if found is None else {"constant_loss": found.constant, "lowest_loss": found.lowest}
+        known = {} if found is None else {"constant_loss": found.constant, "lowest_loss": found.lowest}
+        return known if self._start_loss is None else {**known, "start_loss": self._start_loss}
 
     def _references(self) -> References | None:
         return None if self._reference is None else self._reference.now()
 
-    def after_epoch(self, scalars: Mapping[str, float], layers: Layers, step: int) -> bool:
+    def after_epoch(self, recording: Recording, layers: Layers, step: int) -> bool:
         """Judge; whether training should stop. A function is called for every new kind of error."""
-        self._losses += [scalars["loss"]] if "loss" in scalars else []
+        self._losses += [recording.latest["loss"]] if "loss" in recording.latest else []
         if not self.is_on or self._on_finding == "warn":
             return False
-        found = self._judge(scalars, layers, step)
+        found = self._judge(recording, layers, step)
         kinds = set() if found is None else {f.kind for f in found.findings if f.severity == "error"}
         if found is not None and callable(self._on_finding) and kinds - self._reported:
             self._call(found)
@@ -80,21 +89,22 @@ class Judge:
         late = len(self._losses) >= MIN_EPOCHS
         return self._on_finding == "stop" and ("not finite" in kinds or (late and bool(kinds)))
 
-    def after_training(self, scalars: Mapping[str, float], layers: Layers, step: int, folder: str | None) -> str | None:
+    def after_training(self, recording: Recording, layers: Layers, step: int, folder: str | None) -> str | None:
         """Print one line; the whole diagnosis as text for the board, None where nothing was measured."""
-        found = self.final = self.now(scalars, layers, step)
+        found = self.final = self.now(recording, layers, step)
         if found is None or not self.is_on:
             return None
         if not callable(self._on_finding):
             print(_line(found, folder))
         return render(found)
 
-    def now(self, scalars: Mapping[str, float], layers: Layers, step: int) -> Diagnosis | None:
+    def now(self, recording: Recording, layers: Layers, step: int) -> Diagnosis | None:
         """The verdict on the last training: the final one, or after an interruption that on what was measured."""
-        return self.final or self._judge(scalars, layers, step)
+        return self.final or self._judge(recording, layers, step)
 
-    def _judge(self, scalars: Mapping[str, float], layers: Layers, step: int) -> Diagnosis | None:
-        measured = layers_from_tags(scalars, layers())
+    def _judge(self, recording: Recording, layers: Layers, step: int) -> Diagnosis | None:
+        scalars, described = recording.latest, layers()
+        measured = layers_from_tags(scalars, described)
         if not measured and self.facts.error() is None:
             return None
         loss = scalars.get("loss", scalars.get("probe_loss"))
@@ -110,6 +120,8 @@ class Judge:
                 traits=self._traits,
                 probe_loss=scalars.get("probe_loss"),
                 history=history,
+                start=layers_from_tags(recording.start, described),
+                start_loss=loss_before(self._start_loss, recording.start.get("probe_loss")),
                 updates=step,
                 constant_loss=None if references is None else references.constant,
                 lowest_loss=0.0 if references is None else references.lowest,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mnist_depth.diagnosis.from_tags import is_of_start
 from mnist_depth.instrument.error_text import cause
 from mnist_depth.instrument.histograms import Histogram, histogram, log10_histogram
 from mnist_depth.instrument.nonfinite import first_nonfinite
@@ -35,6 +36,8 @@ class Recording:
         self.first_nonfinite: tuple[int, str] | None = None
         self.latest: dict[str, float] = {}
         """The last value of every tag."""
+        self.start: dict[str, float] = {}
+        """How the training began, by tag; empty for one that resumes."""
 
     def write(self, method: str, *arguments: Any, to: Writer | None = None) -> Any:
         """Call a method of the writer, or of `to`, by its name."""
@@ -61,6 +64,8 @@ class Recording:
             return
         self.write("write_scalars", step, scalars)
         self.latest.update(scalars)
+        if step <= 1:
+            self.start.update((tag, value) for tag, value in scalars.items() if is_of_start(tag, step))
         bad = first_nonfinite(scalars) if self.first_nonfinite is None else None
         if bad is not None:
             self.first_nonfinite = (step, bad)

@@ -101,7 +101,7 @@ class Session:
         recording = self.placement.recording
         if self._model is None or recording is None:
             return None
-        return self.judge.now(recording.latest, self._layers_described, self.clock.step)
+        return self.judge.now(recording, self._layers_described, self.clock.step)
 
     def _write_start(self) -> None:
         """Write the model as it is before training, and its graph."""
@@ -158,9 +158,8 @@ class Session:
         self._epoch_start = self.clock.step
         if self._updates is not None:
             settings = self.settings
-            # Training has applied no gradient at step 0, so the first one takes its place.
-            only_applied = self._probe.gradients == "applied"
-            starts = only_applied and self.clock.step == 0 and settings.update_schedule.due_at_start()
+            # No update was made at step 0, so the first one takes its place.
+            starts = self.clock.step == 0 and settings.update_schedule.due_at_start()
             scalars = starts or settings.update_schedule.due_epoch(epoch)
             self._updates.arm(scalars, settings.histogram_schedule.due_epoch(epoch))
 
@@ -170,7 +169,9 @@ class Session:
         if self._updates is not None:
             self._updates.before_batch(self.clock)
 
-    def end_batch(self) -> None:
+    def end_batch(self, logs: Mapping[str, Any]) -> None:
+        if self.clock.step == 0 and self.clock.count() == 1:
+            self.judge.after_first_batch(logs)
         self.clock.finish_batch()
         # Reading the step from the device is the most expensive part of this hook, so skip it while nothing can be due.
         waiting = self._updates is not None and self._updates.is_waiting
@@ -192,14 +193,14 @@ class Session:
             self.placement.folder.count_epoch(step - self._epoch_start)
             self.placement.note(self.model, step, seconds=self._elapsed(), **self._found())
         self.recording.flush()
-        return self.judge.after_epoch(self.recording.latest, self._layers_described, step)
+        return self.judge.after_epoch(self.recording, self._layers_described, step)
 
     def end(self) -> None:
         """End a `fit`: report what is wrong with the training, from the last value of every tag."""
         self._write_updates()
         self.detach()
         step = self.clock.step
-        text = self.judge.after_training(self.recording.latest, self._layers_described, step, self.placement.path)
+        text = self.judge.after_training(self.recording, self._layers_described, step, self.placement.path)
         if text is not None:
             preformatted = textwrap.indent(text, "    ", lambda line: True)
             self.recording.write("write_text", step, {"diagnosis": preformatted})
@@ -248,7 +249,7 @@ class Session:
                 self._replace_updates()
         scalars = settings.schedule.due_between(before, step)
         arrays = settings.histogram_schedule.due_between(before, step)
-        if scalars or arrays or settings.update_schedule.due_between(before, step):
+        if scalars or arrays or before == 0 or settings.update_schedule.due_between(before, step):
             self._write_updates()
         if scalars or arrays:
             self._measure(arrays)

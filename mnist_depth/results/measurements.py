@@ -11,7 +11,8 @@ from mnist_depth import theory
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.diagnosis import Data, Layer, Measurements, Message, Output, judge
-from mnist_depth.diagnosis.from_tags import layers_from_tags, with_networks
+from mnist_depth.diagnosis.from_tags import is_of_start, layers_from_tags, with_networks
+from mnist_depth.diagnosis.overshoot import loss_before
 from mnist_depth.diagnosis.stored import from_plain
 from mnist_depth.errors import UserError, printable
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
@@ -33,7 +34,8 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         for (split, tag), series in record.measured.items()
         if split == "train" and len(series.values)
     }
-    layers = layers_from_tags(values, _described(record))
+    described = _described(record)
+    layers = layers_from_tags(values, described)
     data, output = _fact(Data, record, "data"), _fact(Output, record, "output")
     if not layers:
         source = Message("{name}, without a measurement", name=record.name)
@@ -53,6 +55,8 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         history=tuple(record.series("train", "loss")[1])
         if moment == "end" and not _has_separate_losses(record)
         else (),
+        start=layers_from_tags(_start(record), described) if moment == "end" else (),
+        start_loss=_start_loss(record),
         diverged=moment == "end" and record.status == "diverged",
         traits=_traits(record),
         updates=0 if moment == "start" else max(1, _updates(record)),
@@ -67,6 +71,22 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
 def _fact(kind: type[Any], record: TrainingRecord, name: str) -> Any:
     """What a gauge's probe has shown without a gradient; None where that is not known."""
     return from_plain(kind, record.metadata.get(name)) if isinstance(record, GaugeRecord) else None
+
+
+def _start(record: TrainingRecord) -> dict[str, float]:
+    """How the training began, by tag."""
+    series = [
+        (tag, series) for (split, tag), series in record.measured.items() if split == "train" and len(series.steps)
+    ]
+    return {tag: float(one.values[0]) for tag, one in series if is_of_start(tag, int(one.steps[0]))}
+
+
+def _start_loss(record: TrainingRecord) -> float | None:
+    """The loss before the first update, as a gauge has noted it or on the probe."""
+    steps, losses = record.series("train", "probe_loss")
+    probed = losses[0] if steps and steps[0] == 0 else None
+    noted = numbers_of(record.metadata).get("start_loss") if isinstance(record, GaugeRecord) else None
+    return loss_before(noted, probed)
 
 
 def _last(record: TrainingRecord, tag: str) -> float | None:

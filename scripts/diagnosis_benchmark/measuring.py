@@ -33,6 +33,7 @@ def from_record(record: dict[str, Any]) -> Measurements:
     )
     fields["trials"] = tuple(Trial(trial["factor"], tuple(trial["losses"])) for trial in record["trials"])
     fields["history"] = tuple(record["history"])
+    fields["start"] = ()
     fields["unseen"] = tuple(record.get("unseen", ()))
     fields["data"] = Data(**{**record["data"], "label_shape": tuple(record["data"]["label_shape"])})
     fields["output"] = Output(**record["output"])

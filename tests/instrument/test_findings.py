@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_depth import translation
+from mnist_depth import records, translation
 from mnist_depth.cli import flags
 from mnist_depth.cli.analyze import diagnose
 from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.instrument import DepthGauge, MemoryWriter
+from mnist_depth.results.diagnosis import diagnose_run
 
 keras: Any = importlib.import_module("keras")
 
@@ -104,6 +105,17 @@ def test_the_whole_diagnosis_is_a_text_for_the_board() -> None:
     writer = MemoryWriter()
     fit("elu", 2, DepthGauge(writer, (X, Y), graph=False))
     assert any("HEALTHY" in text for texts in writer.texts.values() for text in texts.values())
+
+
+@pytest.mark.parametrize("probe", [(X, Y), None])
+def test_a_network_that_died_in_its_first_updates_is_not_called_slow(tmp_path: Path, probe: Any) -> None:
+    gauge = DepthGauge(tmp_path / "dead", probe, graph=False, on_finding="ignore")
+    fit("relu", 5, gauge, rate=100.0)
+    in_folder = diagnose_run(records.read_gauge(tmp_path / "dead"), "end")
+    for found in (gauge.diagnosis, in_folder):
+        assert found is not None
+        assert found.verdict == "learning rate too high"
+        assert not any("learning rate is low" in finding.sentence for finding in found.findings)
 
 
 def test_an_unknown_choice_is_refused() -> None:
