@@ -305,14 +305,15 @@ def where_to_look(logdir: Path, look: str = "", width: int | None = None) -> str
     """The command that opens the board, and the address of the tab that answers the question."""
     board = shell.join([*python(), "board", "--logdir", str(logdir)])
     tensorboard = shell.join([tensorboard_program(), "--logdir", str(logdir)])
-    head = _("Look:") + GAP
-    if width is None or cells(head) + len(board) + len(tensorboard) + 9 <= width:
+    indent = max(map(cells, (_("Look:"), _("At:")))) + len(GAP)
+    head = pad(_("Look:"), indent)
+    if width is None or indent + len(board) + len(tensorboard) + 9 <= width:
         either = _("or {tensorboard}", tensorboard=tensorboard)
         lines = [f"{head}{board}    ({either})"]
     else:
         either = _("or {tensorboard}", tensorboard=tensorboard)
-        lines = [f"{head}{board}", " " * cells(head) + either]
-    return "\n".join([*lines, *(wrap(_(look), width, pad(_("At:"), cells(head))) if look else [])])
+        lines = [f"{head}{board}", " " * indent + either]
+    return "\n".join([*lines, *(wrap(_(look), width, pad(_("At:"), indent)) if look else [])])
 
 
 def python() -> list[str]:

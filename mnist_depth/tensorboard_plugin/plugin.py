@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).with_name("static")
 SCRIPT = "application/javascript"
-FILES = {**dict.fromkeys(("index.js", "cards.js", "elements.js", "theme.js"), SCRIPT), "style.css": "text/css"}
+FILES = {
+    **dict.fromkeys(("index.js", "cards.js", "elements.js", "keys.js", "theme.js"), SCRIPT),
+    "style.css": "text/css",
+}
 SECONDS_CACHED = 24 * 3600
 
 Answer = Callable[[wrappers.Request], Any]

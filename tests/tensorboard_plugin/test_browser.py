@@ -142,6 +142,32 @@ def test_the_slider_moves_through_training_by_mouse_and_keys(tab: Tab, runs: lis
     tab.browser.wait(lambda: tab.find("play").text == "Play", "that it stops by itself")
 
 
+def test_keys_work_whenever_the_tab_is_opened_and_no_field_loses_the_focus(tab: Tab) -> None:
+    def press(key: str, moment: str) -> None:
+        tab.driver.switch_to.default_content()
+        ActionChains(tab.driver).send_keys(key).perform()
+        tab.enter()
+        tab.browser.wait(lambda: tab.text("#moment").startswith(moment), moment)
+
+    press(Keys.HOME, "step 0,")
+    tab.driver.switch_to.default_content()
+    for name in ("SCALARS", "DEPTH"):
+        tab.browser.wait_for("[role=tab]", name)[0].click()
+        tab.browser.wait(lambda shown=name == "DEPTH": bool(tab.browser.find_all("iframe")) == shown, name)
+    tab.browser.wait(lambda: tab.driver.switch_to.active_element.tag_name == "iframe", "the frame in focus")
+    press(Keys.ARROW_RIGHT, "step 10,")
+    tab.find("play").send_keys(Keys.ARROW_RIGHT)
+    tab.browser.wait(lambda: not tab.text("#moment").startswith("step 10,"), "a button passes arrows on")
+    tab.driver.execute_script(
+        "const page = window.parent.document, field = page.createElement('input'), frame = window.frameElement;"
+        "page.body.append(field); field.focus(); frame.style.display = 'none';"
+        "setTimeout(() => { frame.style.display = ''; }, 100)"
+    )
+    tab.browser.wait(lambda: tab.driver.execute_script("return window.frameElement.checkVisibility()"), "the tab again")
+    time.sleep(0.3)
+    assert tab.driver.execute_script("return window.parent.document.activeElement.tagName") == "INPUT"
+
+
 def test_an_address_opens_the_same_view_again(tab: Tab) -> None:
     tab.find("map").click()
     tab.browser.wait(lambda: tab.drawn()[0]["type"] == "heatmap", "maps")
@@ -266,6 +292,18 @@ def test_a_phone_shows_everything_in_one_column(tab: Tab) -> None:
         tab.browser.wait(lambda: tab.driver.execute_script(widest) <= 391, "nothing beyond the edge")
         main, curves = tab.find("main").rect, tab.find("curves").rect
         assert curves["y"] >= main["y"] + main["height"]
+    finally:
+        tab.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_controls_and_figure_are_in_sight_at_150_percent(tab: Tab) -> None:
+    metrics = {"width": 853, "height": 480, "deviceScaleFactor": 1.5, "mobile": False}
+    tab.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        bottom = "return document.getElementById(arguments[0]).getBoundingClientRect().bottom - window.innerHeight"
+        for name in ("filter", "main", "play", "step", "moment"):
+            tab.browser.wait(lambda name=name: tab.driver.execute_script(bottom, name) <= 0, name)
+        assert tab.find("main").rect["height"] >= 200
     finally:
         tab.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

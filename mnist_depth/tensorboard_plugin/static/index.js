@@ -2,6 +2,7 @@
 
 import {fillCards, markCards} from './cards.js';
 import {addScript, addStyle, fill, HERE, label, later, make} from './elements.js';
+import {isTaken, takeFocus} from './keys.js';
 import {isDark, themed} from './theme.js';
 
 const VIEWS = ['profile', 'map', 'distributions'];
@@ -101,6 +102,8 @@ function build() {
   part.play.addEventListener('click', togglePlay);
   document.addEventListener('keydown', onKey);
   document.addEventListener('pointerdown', () => window.focus()); // plotly keeps a click from doing so
+  // TensorBoard hides the frame behind another tab, so it comes into sight whenever its tab is opened.
+  new IntersectionObserver((seen) => seen.at(-1).isIntersecting && takeFocus()).observe(part.bar);
   new ResizeObserver(later(resize, 100)).observe(part.figures);
 }
 
@@ -340,7 +343,7 @@ function stop() {
 }
 
 function onKey(event) {
-  if (['INPUT', 'SELECT', 'BUTTON', 'A'].includes(event.target.tagName) || event.ctrlKey || event.metaKey) return;
+  if (isTaken(event) || event.ctrlKey || event.metaKey || event.altKey) return;
   const last = ((figure && figure.moments) || []).length - 1;
   const actions = {
     ArrowLeft: () => show(Math.max(0, moment - 1)),
