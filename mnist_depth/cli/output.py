@@ -11,10 +11,12 @@ import math
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_depth.cli import pictures
+from mnist_depth.cli.layout import GAP, cells, pad, paragraph, wrap
 from mnist_depth.records import RunRecord
 from mnist_depth.runtime import shell
 from mnist_depth.translation import mark
@@ -28,45 +30,10 @@ if TYPE_CHECKING:
 MIN_WIDTH = 40
 """Narrower terminals are treated as this wide."""
 
-GAP = "  "
-
 
 def terminal_width() -> int | None:
     """The columns of the terminal that standard output goes to; None where it is a pipe or a file."""
     return max(MIN_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
-
-
-# Text of a given width
-
-
-def cells(text: str) -> int:
-    """The columns that a text takes: Korean letters take two."""
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def pad(text: str, width: int, *, right: bool = False) -> str:
-    """The text with spaces behind it, or before it where it is a figure."""
-    space = " " * (width - cells(text))
-    return space + text if right else text + space
-
-
-def wrap(text: str, width: int | None, head: str = "") -> list[str]:
-    """Lines of at most `width` columns, broken between words; `head` begins the first and indents the others."""
-    if width is None:
-        return [head + text]
-    indent, lines, line = " " * cells(head), [], head
-    for word in text.split():
-        if line.strip() and line != head and cells(line) + 1 + cells(word) > width:
-            lines.append(line)
-            line = indent
-        line += word if line in (head, indent) else f" {word}"
-    return [*lines, line]
-
-
-def paragraph(text: str, width: int | None, head: str = "") -> str:
-    return "\n".join(wrap(text, width, head))
 
 
 # Tables
@@ -149,105 +116,6 @@ def results_table(overview: Overview, width: int | None) -> str:
     return "\n".join([table(content, width), *wrap(content.note, width)])
 
 
-# The picture of gradient against layer
-
-MAX_ROWS, MIN_PANEL, MAX_PANELS = 12, 26, 4
-"""Layers of a picture; columns that one configuration takes at least; configurations side by side."""
-
-EIGHTHS = " ▏▎▍▌▋▊▉"
-FIGURE = 9
-"""Columns of a figure behind its bar."""
-
-
-def gradient_picture(overview: Overview, width: int | None, encoding: str = "utf-8") -> str:
-    """A bar per layer and configuration on one log scale; empty where no gradients were measured."""
-    from mnist_depth.figures.data import QUANTITIES
-
-    width = width or 80
-    found = _compared(overview, max(1, min(MAX_PANELS, (width - 6) // MIN_PANEL)))
-    logs = [log for norms in found.values() for log in norms.values() if log is not None and math.isfinite(log)]
-    if not logs:
-        return ""
-    low, high = math.floor(min(logs) - 0.1), math.ceil(max(logs))
-    names = list(dict.fromkeys(name for norms in found.values() for name in norms))
-    names = [names[round(place)] for place in _evenly(len(names), MAX_ROWS)]
-    panel = (width - 6) // len(found) - 2
-    norm = QUANTITIES["pre_activation_gradient_norm"].title
-    title = _("{norm} against layer, before training", norm=_(norm))
-    scale = _("{title}; bars from {low} to {high}, log scale", title=title, low=f"1e{low}", high=f"1e{high}")
-    bar = _block_bar if _encodes(EIGHTHS + "█", encoding) else _plain_bar
-    lines = [*wrap(scale, width), "      " + GAP.join(pad(_cut(label, panel), panel) for label in found).rstrip()]
-    for name in names:
-        bars = [_bar(norms.get(name), low, high, panel, bar) for norms in found.values()]
-        lines.append(f"{_short(name):>4}{GAP}{GAP.join(bars)}".rstrip())
-    return "\n".join(lines)
-
-
-def _compared(overview: Overview, count: int) -> dict[str, dict[str, float | None]]:
-    """Label -> layer -> log10 of the first seed's gradient: of all configurations, or of the best to the worst."""
-    from mnist_depth.results.tables import ranked
-
-    known = [
-        group
-        for group in ranked(overview.groups, overview.story.rank_by or "best_test_accuracy")
-        if any(one.quantity == "pre-activation gradient" for one in overview.start.get(group.label, [])[:1])
-    ]
-    return {
-        known[round(place)].label: {
-            layer.name: _log10(value)
-            for one in overview.start[known[round(place)].label][:1]
-            for layer, value in zip(one.layers, one.gradients, strict=True)
-        }
-        for place in _evenly(len(known), count)
-    }
-
-
-def _log10(value: float | None) -> float | None:
-    """-inf for a norm of exactly 0; None for one that is not finite."""
-    if value == 0:
-        return -math.inf
-    return math.log10(value) if value and math.isfinite(value) else None
-
-
-def _evenly(count: int, most: int) -> list[float]:
-    """At most `most` places from the first to the last of `count`."""
-    shown = min(count, most)
-    return [place * (count - 1) / (shown - 1) for place in range(shown)] if shown > 1 else [0.0] * shown
-
-
-def _bar(log: float | None, low: int, high: int, panel: int, draw: Callable[[float], str]) -> str:
-    """A bar and its figure, `panel` columns wide."""
-    if log is None or not math.isfinite(log):
-        return pad("0" if log == -math.inf else _("not finite"), panel)
-    length = (panel - FIGURE) * (log - low) / max(1, high - low)
-    return pad(f"{draw(length)} {10**log:.1e}", panel)
-
-
-def _block_bar(length: float) -> str:
-    return "█" * int(length) + EIGHTHS[int(length % 1 * len(EIGHTHS))].strip()
-
-
-def _plain_bar(length: float) -> str:
-    return "#" * round(length)
-
-
-def _encodes(text: str, encoding: str) -> bool:
-    with contextlib.suppress(UnicodeEncodeError, LookupError):
-        text.encode(encoding)
-        return True
-    return False
-
-
-def _cut(text: str, width: int) -> str:
-    from rich.cells import set_cell_size
-
-    return text if cells(text) <= width else set_cell_size(text, width - 1) + "…"
-
-
-def _short(layer: str) -> str:
-    return layer.removeprefix("layer_").lstrip("0")[-4:]
-
-
 # Verdicts
 
 
@@ -277,13 +145,19 @@ def conclusion(overview: Overview, answers: Sequence[Answer], width: int | None)
     encoding = sys.stdout.encoding or "ascii"
     parts = [
         paragraph(overview.sentence, width, _("Answer:") + " "),
-        gradient_picture(overview, width, encoding),
+        pictures.picture(overview, width, encoding),
         results_table(overview, width),
         answers_text(answers, width),
     ]
     text = "\n\n".join(part for part in parts if part)
-    why = overview.story.why
-    return f"{text}\n{paragraph(why, width, _('Why:') + ' ')}" if why else text
+    return "\n".join([text, *reasons_text(overview.story.why, width)])
+
+
+def reasons_text(why: str, width: int | None) -> list[str]:
+    """The lines of a reason in parts, one per line, below each other."""
+    head = _("Why:") + " "
+    heads = [head, *[pad("", cells(head))] * why.count("\n")]
+    return [line for part, start in zip(why.splitlines(), heads, strict=False) for line in wrap(part, width, start)]
 
 
 def scores_of(run: RunRecord) -> str:

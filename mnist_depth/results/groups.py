@@ -25,6 +25,9 @@ SELF_EXPLAINING = ("dataset", "activation", "initializer", "optimizer")
 MAX_FIELDS = 4
 """With more varying fields than this, labels name only what differs from most runs."""
 
+ALWAYS_NAMED = ("depth",)
+"""Fields that labels name wherever they vary: what a network is, not how it differs from most."""
+
 Labeler = Callable[[RunConfig], str]
 """The name of a configuration, empty where there is none."""
 
@@ -120,9 +123,12 @@ def read_runs(root: Path) -> tuple[list[TrainingRecord], list[str]]:
 
 
 def group_runs(
-    runs: Sequence[TrainingRecord], label: Labeler | None = None, axes: Sequence[Axis] | None = None
+    runs: Sequence[TrainingRecord],
+    label: Labeler | None = None,
+    axes: Sequence[Axis] | None = None,
+    place: Callable[[RunConfig], int] | None = None,
 ) -> list[Group]:
-    """Groups of runs that differ only in the seed, in a natural order; each folder of a gauge is a group.
+    """Groups of runs that differ only in the seed, by `place` and then in a natural order; each gauge's is a group.
 
     Labels say what differs between groups; `label` may give better names, and an empty one leaves the choice here.
     `axes` are what the configurations vary on, by default the config fields that vary.
@@ -136,7 +142,7 @@ def group_runs(
     for run in studied:
         by_config.setdefault((run.study, replace(run.config, seed=0)), []).append(run)
     fields = varying_fields(studied)
-    groups = sorted(by_config.values(), key=lambda members: _order(members[0], fields))
+    groups = sorted(by_config.values(), key=lambda members: _order(members[0], fields, place))
     named = _labels([members[0] for members in groups], fields, label)
     return measured + [
         Group(
@@ -166,7 +172,9 @@ def _differences(firsts: Sequence[RunRecord], fields: Sequence[str]) -> list[str
     if len(fields) <= MAX_FIELDS:
         return [label_of(config, fields) for config in configs]
     usual = {name: Counter(getattr(config, name) for config in configs).most_common(1)[0][0] for name in fields}
-    own = [[name for name in fields if getattr(config, name) != usual[name]] for config in configs]
+    own = [
+        [name for name in fields if name in ALWAYS_NAMED or getattr(config, name) != usual[name]] for config in configs
+    ]
     return [label_of(config, names) if names else "baseline" for config, names in zip(configs, own, strict=True)]
 
 
@@ -209,5 +217,5 @@ def _words(name: str, value: Any) -> str:
     return text if name in SELF_EXPLAINING else f"{name.replace('_', ' ')} {text}"
 
 
-def _order(run: RunRecord, fields: Sequence[str]) -> tuple[Any, ...]:
-    return (run.study, *(getattr(run.config, name) for name in fields))
+def _order(run: RunRecord, fields: Sequence[str], place: Callable[[RunConfig], int] | None) -> tuple[Any, ...]:
+    return (run.study, place(run.config) if place else 0, *(getattr(run.config, name) for name in fields))

@@ -15,10 +15,13 @@ from mnist_depth.diagnosis.from_tags import is_of_start, layers_from_tags, with_
 from mnist_depth.diagnosis.overshoot import loss_before
 from mnist_depth.diagnosis.stored import from_plain
 from mnist_depth.errors import UserError, printable
+from mnist_depth.points import Series
 from mnist_depth.records import GaugeRecord, RunRecord, TrainingRecord, numbers_of
 from mnist_depth.registry import split_name
 
 Moment = Literal["start", "end"]
+
+NOT_FINITE = "_nonfinite_share/"
 
 PLAIN_TRAITS = ("activation", "initializer", "optimizer", "wiring", "batch_norm", "pretraining")
 
@@ -29,11 +32,10 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
     Raises UserError when no gradient was recorded.
     """
     pick = 0 if moment == "start" else -1
-    values = {
-        tag: float(series.values[pick])
-        for (split, tag), series in record.measured.items()
-        if split == "train" and len(series.values)
-    }
+    found = {tag: series for (split, tag), series in record.measured.items() if split == "train" and len(series.values)}
+    if moment == "start":
+        found = _without_later_damage(found)
+    values = {tag: float(series.values[pick]) for tag, series in found.items()}
     described = _described(record)
     layers = layers_from_tags(values, described)
     data, output = _fact(Data, record, "data"), _fact(Output, record, "output")
@@ -66,6 +68,12 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
         data=data,
         output=output,
     )
+
+
+def _without_later_damage(found: Mapping[str, Series]) -> dict[str, Series]:
+    """Without shares of NaN and infinity that began after the first measurement; before, there is no point of them."""
+    first = min((int(series.steps[0]) for series in found.values()), default=0)
+    return {tag: series for tag, series in found.items() if NOT_FINITE not in tag or series.steps[0] == first}
 
 
 def _fact(kind: type[Any], record: TrainingRecord, name: str) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.records import TrainingRecord
 from mnist_depth.results import tables
+from mnist_depth.results.comparison import Bars, Comparison, bars_of
 from mnist_depth.results.diagnosis import Diagnosis, diagnose_run
 from mnist_depth.results.groups import Axis, Group, Labeler, group_runs
 from mnist_depth.results.measurements import Moment
@@ -25,7 +27,7 @@ UNDECIDED = ("not tested", "not comparable")
 """Verdicts on expectations, of which the last two are none: the runs cannot tell."""
 
 MAX_LISTED = 2
-"""Expectations that the answer names; the verdicts below it name all."""
+"""Expectations that the answer names as not reproduced; the verdicts below it name all."""
 
 RANKINGS = ("best_test_accuracy", "test_accuracy", "best_validation_accuracy", "validation_accuracy")
 """Figures that rank configurations: the first of these that the runs have."""
@@ -38,10 +40,12 @@ Diagnoses = Mapping[str, Sequence[Diagnosis]]
 class Story:
     """What a study adds to its runs: the question, the answers, and the relevant figures.
 
-    `answer` is the expected answer in one sentence, `found` that of the runs in figures, `why` the reason.
+    `answer` is the expected answer in one sentence, `found` that of the runs in figures, `why` the reason, a line for
+    each of its parts.
     `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
     configuration's name and the figure to compare it with, empty where there is none. `axes` are what the
-    configurations vary on, `picture` the name of the figure that answers the question.
+    configurations vary on, `picture` the name of the figure that answers the question, where it is not a `comparison`.
+    `place` orders the configurations.
     """
 
     name: str = ""
@@ -56,6 +60,8 @@ class Story:
     published: Labeler | None = None
     axes: Sequence[Axis] | None = None
     picture: str = ""
+    comparison: Comparison | None = None
+    place: Callable[[RunConfig], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,12 @@ class Overview:
 
     @cached_property
     def groups(self) -> list[Group]:
-        return group_runs(self.runs, self.story.label, self.story.axes)
+        return group_runs(self.runs, self.story.label, self.story.axes, self.story.place)
+
+    @cached_property
+    def bars(self) -> Bars | None:
+        """The final figures that the story compares."""
+        return bars_of(self.groups, self.story.comparison) if self.story.comparison else None
 
     @cached_property
     def table(self) -> Table:
@@ -105,11 +116,11 @@ class Overview:
             len(self.story.answers),
             held=len(held),
         )
-        parts = [text, *([_("not: {statements}", statements=_listed(failed, 0))] if failed else [])]
+        parts = [text, *([_("not: {statements}", statements=_listed(failed, 0, MAX_LISTED))] if failed else [])]
         for verdict in UNDECIDED:
             if found := self._with(verdict):
                 text = _("{count} {verdict}", count=len(found), verdict=_(verdict))
-                parts.append(f"{text} ({_listed(found, 2)})")
+                parts.append(f"{text} ({_listed(found, 2, 1)})")
         return f"{'; '.join(parts)}."
 
     def _with(self, verdict: str) -> list[Answer]:
@@ -138,13 +149,13 @@ class Overview:
 
     def _diagnosed(self, label: str) -> str:
         found = self.start.get(label) or self.end.get(label)
-        return _("Gradients: {verdict}.", verdict=verdicts(found)) if found else ""
+        return _("Diagnosis: {verdict}.", verdict=verdicts(found)) if found else ""
 
 
-def _listed(answers: Sequence[Answer], part: int) -> str:
-    """The statements (0) or the details (2) of a few answers, each once."""
+def _listed(answers: Sequence[Answer], part: int, count: int) -> str:
+    """The statements (0) or the details (2) of `count` answers, each once."""
     texts = list(dict.fromkeys(answer[part] for answer in answers if answer[part]))
-    return "; ".join([*texts[:MAX_LISTED], *(["…"] if len(texts) > MAX_LISTED else [])])
+    return "; ".join([*texts[:count], *(["…"] if len(texts) > count else [])])
 
 
 def diagnose_groups(groups: Sequence[Group], moment: Moment) -> dict[str, list[Diagnosis]]:

@@ -1,18 +1,20 @@
-"""The diagnosis on the page of a report: a table, remedies once per verdict, findings per configuration."""
+"""The diagnosis on the page of a report: a table, remedies of like networks, findings per configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mnist_depth.diagnosis import Diagnosis, localized
+from mnist_depth.diagnosis import KINDS, Diagnosis, Remedy, localized
 from mnist_depth.results.overview import Overview, verdicts
 from mnist_depth.results.tables import Table
-from mnist_depth.translation import plural
+from mnist_depth.translation import mark
 from mnist_depth.translation import translate as _
 
-MAX_NAMED = 3
-"""Configurations with one verdict that are named beside its remedies."""
+MAX_NAMED = 5
+"""Configurations that are named beside their remedies."""
+
+MOMENTS = (mark("before training"), mark("after training"))
 
 MAX_FINDINGS = 24
 """With more configurations than this, findings are not spelled out."""
@@ -52,36 +54,42 @@ def _firsts(overview: Overview) -> Iterable[tuple[str, list[Diagnosis]]]:
 
 
 def remedies(overview: Overview) -> list[tuple[dict[str, Any], str]]:
-    """Remedies for each verdict, listed once for all configurations with it: (text, their labels)."""
-    labels: dict[str, list[str]] = {}
-    found: dict[str, list[Any]] = {}
-    study = _("study")
+    """(text, labels): the remedies of each verdict, once for all configurations to which the same ones are open."""
+    labels: dict[tuple[str, str, tuple[Remedy, ...]], list[str]] = {}
     for label, diagnoses in _firsts(overview):
-        diagnosis = next((one for one in diagnoses if one.remedies), None)
-        if diagnosis:
-            labels.setdefault(diagnosis.verdict, []).append(label)
-            known = found.setdefault(diagnosis.verdict, [])
-            known += [remedy for remedy in diagnosis.remedies if remedy not in known]
+        # Before training where that says what to change, else after it.
+        for moment, diagnosis in zip(MOMENTS, diagnoses, strict=False):
+            if diagnosis.remedies:
+                labels.setdefault((diagnosis.verdict, moment, diagnosis.remedies), []).append(label)
+                break
     return [
         (
             {
-                "title": _("What to try against {verdict} gradients, most effective first:", verdict=_(verdict)),
-                "lines": [
-                    f"{_(remedy.action)}: {_(remedy.evidence)}" + (f" ({study} {remedy.study})" if remedy.study else "")
-                    for remedy in known
-                ],
+                "title": _("{verdict} {moment}", verdict=_(verdict), moment=_(moment)),
+                "lines": [_remedy(remedy) for remedy in found],
             },
-            _named(labels[verdict]),
+            _named(members),
         )
-        for verdict, known in found.items()
+        for (verdict, moment, found), members in sorted(labels.items(), key=lambda item: _place(item[0][0]))
     ]
 
 
+def _place(verdict: str) -> int:
+    """Verdicts in the order of KINDS, so that lists for one verdict follow each other."""
+    return list(KINDS).index(verdict) if verdict in KINDS else len(KINDS)
+
+
+def _remedy(remedy: Remedy) -> str:
+    text = f"{_(remedy.action)}: {_(remedy.evidence)}"
+    return _("{text} (study {name})", text=text, name=remedy.study) if remedy.study else text
+
+
 def _named(labels: Sequence[str]) -> str:
-    """A few labels, or the number of many."""
-    if len(labels) <= MAX_NAMED:
-        return ", ".join(labels)
-    return plural("{count} configuration", "{count} configurations", len(labels))
+    """The labels; of many the first ones, and the number of the others."""
+    if len(labels) <= MAX_NAMED + 1:
+        return "; ".join(labels)
+    others = len(labels) - MAX_NAMED
+    return _("{labels} and {count} more", labels="; ".join(labels[:MAX_NAMED]), count=others)
 
 
 def findings(overview: Overview) -> list[tuple[str, list[tuple[str, str, Sequence[str]]]]]:

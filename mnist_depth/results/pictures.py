@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ from mnist_depth.figures.static_grids import color_bar, draw_grid, draw_phase_di
 from mnist_depth.figures.style import Line
 from mnist_depth.registry import split_name
 from mnist_depth.results import captions
+from mnist_depth.results.comparison import Bars
+from mnist_depth.results.comparison_picture import picture_of
 from mnist_depth.results.groups import Group
 from mnist_depth.results.overview import RANKINGS, Overview
 from mnist_depth.results.rendering import Picture
@@ -89,18 +92,40 @@ class Drawn(NamedTuple):
 
 def draw_figures(overview: Overview) -> Drawn:
     """All figures of a page, of at most MAX_LINES configurations."""
+    depths = dict.fromkeys(group.config.depth for group in overview.groups if group.config)
+    if overview.bars and len(depths) > 1:
+        return _draw_by_depth(overview, overview.bars, list(depths))
     chosen = representatives(overview.groups)
     shown = shown_of(chosen)
-    sections = {
-        "grids": grids(overview.groups),
-        "gradients": gradients_by_layer(shown),
-        "curves": training_curves(shown),
-        "spreads": distributions(chosen, shown),
-    }
+    sections = {"grids": grids(overview.groups), **_sections(chosen, shown)}
+    if overview.bars:
+        return Drawn(picture_of(overview.bars), sections, shown.legend, len(chosen))
     wanted = overview.story.picture or ("grid" if len(chosen) > MAX_READABLE else "")
     first = _first([one for section in sections.values() for one in section], wanted)
     rest = {name: [one for one in section if one is not first] for name, section in sections.items()}
     return Drawn(first, rest, shown.legend, len(chosen))
+
+
+def _sections(chosen: Sequence[Group], shown: Shown) -> dict[str, list[Picture]]:
+    return {
+        "gradients": gradients_by_layer(shown),
+        "curves": training_curves(shown),
+        "spreads": distributions(chosen, shown),
+    }
+
+
+def _draw_by_depth(overview: Overview, bars: Bars, depths: Sequence[int]) -> Drawn:
+    """The bars, and charts of networks of one depth each: others are not comparable. Every chart has its own legend."""
+    sections: dict[str, list[Picture]] = {"grids": []}
+    drawn = 0
+    for depth in depths:
+        alike = [group for group in overview.groups if group.config and group.config.depth == depth]
+        chosen = representatives(alike)
+        drawn += len(chosen)
+        for name, pictures in _sections(chosen, shown_of(chosen)).items():
+            found = sections.setdefault(name, [])
+            found += [replace(picture, name=f"{picture.name}_depth_{depth}") for picture in pictures]
+    return Drawn(picture_of(bars), sections, [], drawn)
 
 
 def _first(found: Sequence[Picture], wanted: str) -> Picture | None:

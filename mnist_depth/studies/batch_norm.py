@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from mnist_depth.config import RunConfig
+from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.checks import BEST, at_chance, known, learns, one_learned
 from mnist_depth.studies.expectation import Expectation, Reason, all_but
 from mnist_depth.studies.selection import NotTested, Runs
@@ -68,6 +69,15 @@ def _std(scale: float) -> str:
 
 def _scale_of(config: RunConfig) -> float:
     return math.sqrt(initializer_variance(config.initializer, config.width, config.width))
+
+
+def _panel_of(config: RunConfig) -> str:
+    """The scale of a network of the panels; empty for the nine sigmoid layers, which are another network."""
+    return _std(_scale_of(config)) if config.activation == PANEL["activation"] else ""
+
+
+def _with_or_without(config: RunConfig) -> str:
+    return _("without batch norm") if config.batch_norm == "none" else _("batch norm")
 
 
 def _panels(runs: Runs, batch_norm: str) -> dict[float, Runs]:
@@ -130,10 +140,10 @@ def _found(runs: Runs) -> str:
         )
     best = max(pairs, key=lambda scale: pairs[scale][0])
     figures = [
-        _("{scale} {normed:.1%} against {plain:.1%}", scale=_std(scale), normed=pairs[scale][0], plain=pairs[scale][1])
+        _("{scale}: {normed:.1%} and {plain:.1%}", scale=_std(scale), normed=pairs[scale][0], plain=pairs[scale][1])
         for scale in sorted({max(pairs), best, min(pairs)}, reverse=True)
     ]
-    return " ".join([answer, _("Training accuracy with and without: {figures}.", figures=", ".join(figures))])
+    return " ".join([answer, _("Training accuracy with and without: {figures}.", figures="; ".join(figures))])
 
 
 # Reasons
@@ -234,7 +244,7 @@ STUDY = Study(
         ),
         Reason("Where a scale suits the network anyway, normalization makes its steps smaller", _plain_ahead),
     ),
-    picture="training_loss",
+    comparison=Comparison(("train_accuracy",), _panel_of, _with_or_without),
     view={"color": "batch_norm"},
     folder="norm",
     source=f"{IOFFE_2015}; {SCRATCH}",

@@ -12,6 +12,7 @@ import contextlib
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.checks import BEST, beats, one_learned
 from mnist_depth.studies.expectation import Check, Expectation, Reason, all_but
 from mnist_depth.studies.selection import NotComparable, NotTested, Runs
@@ -158,7 +159,7 @@ STUDY = Study(
             _below_zero,
         ),
     ),
-    picture="test_accuracy",
+    comparison=Comparison(("train_accuracy", "test_accuracy")),
     view={"color": "dropout"},
     folder="drop",
     source=f"{SRIVASTAVA_2014}; {LABS}; {SCRATCH}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.checks import BEST, known, near, one_learned
 from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import Runs
@@ -37,6 +38,25 @@ def _sgd_highest(runs: Runs) -> tuple[bool, str]:
     return max(losses, key=losses.__getitem__) == "sgd", _listed(losses)
 
 
+def _found(runs: Runs) -> str:
+    losses, published = _losses(runs, NAMES), _losses(runs, FIGURE_2)
+    first, last = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
+    text = _(
+        "{first} has the lowest training loss ({low:.4f}), {last} the highest ({high:.4f}).",
+        first=first,
+        low=losses[first],
+        last=last,
+        high=losses[last],
+    )
+    order = _(
+        "Of the published figure's methods it is {best}, Adam is number {place} of {count}.",
+        best=min(published, key=published.__getitem__),
+        place=1 + sum(loss < published["adam"] for loss in published.values()),
+        count=len(published),
+    )
+    return f"{text} {order}"
+
+
 def _listed(losses: dict[str, float]) -> str:
     ordered = sorted(losses.items(), key=lambda item: item[1])
     return _("mean training loss: {losses}", losses=", ".join(f"{name} {loss:.4f}" for name, loss in ordered))
@@ -49,7 +69,8 @@ STUDY = Study(
         "Methods that divide by the size of past gradients take larger steps where gradients are small. How "
         "they rank depends on their rates, and the usual ones are not tuned to each other."
     ),
-    picture="training_loss",
+    found=_found,
+    comparison=Comparison(("train_loss",)),
     view={"color": "optimizer"},
     folder="optim",
     source=f"{KINGMA_2015}; {SCRATCH}; {LIU_2019}",

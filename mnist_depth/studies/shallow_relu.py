@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.checks import BEST, beats, near
 from mnist_depth.studies.expectation import Expectation, all_but
 from mnist_depth.studies.selection import Runs
@@ -46,7 +47,7 @@ STUDY = Study(
         "From N(0, 1) signals grow with the square root of fan_in at every layer, and ReLU does not fix a "
         "scale. A ReLU on the logits cuts off each class whose logit is negative, its gradient included."
     ),
-    picture="test_accuracy",
+    comparison=Comparison((BEST,)),
     view={"color": "logits_activation"},
     folder="shallow",
     source=LABS,

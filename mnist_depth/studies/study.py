@@ -20,6 +20,7 @@ from mnist_depth.sweeps.search import DEFAULT_SPACE, SearchSettings
 from mnist_depth.translation import translate as _
 
 if TYPE_CHECKING:
+    from mnist_depth.results.comparison import Comparison
     from mnist_depth.results.overview import Story
 
 DEFAULT_DATASET = default_of("dataset")
@@ -54,11 +55,12 @@ class Study:
 
     Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
     rows, best first (as written when None). `answer` is the expected answer in one sentence, `found` states that of
-    finished runs. `why` is the reason, as a whole, or in parts of which each is given where the runs show it; `picture`
-    is the chart of the report that shows it. `view` says how its link opens the Depth tab. `axes` are what the
-    variants differ in, where it is not simply config fields. A study with a `search` is carried out by the search
-    command: its only variant is what the trials have in common. `folder` is a short name for the folder of its runs,
-    where its own is long. With `save_weights` runs keep their final weights, for `analysis`.
+    finished runs. `why` is the reason, as a whole, or in parts of which each is given where the runs show it. The chart
+    that shows it is a `comparison` of final figures, or the report's `picture` of this name; `view` says how its link
+    opens the Depth tab. `axes` are what the variants differ in, where it is not simply config fields. A study with a
+    `search` is carried out by the search command: its only variant is what the trials have in common. `folder` is a
+    short name for the folder of its runs, where its own is long. With `save_weights` runs keep their final weights, for
+    `analysis`.
     """
 
     question: str
@@ -69,6 +71,7 @@ class Study:
     found: Found | None = None
     why: str | Sequence[Reason] = ""
     picture: str = ""
+    comparison: Comparison | None = None
     view: Mapping[str, str] = field(default_factory=dict)
     axes: Sequence[Axis] | None = None
     search: SearchSettings | None = None
@@ -189,7 +192,14 @@ class Study:
             published=self.published,
             axes=self.axes or ([Axis("configuration", self.label)] if self._is_named else None),
             picture=self.picture,
+            comparison=self.comparison,
+            place=self._place,
         )
+
+    def _place(self, config: RunConfig) -> int:
+        """The place of a run's variant among those of the full and then of the quick version."""
+        written, variant = [*self.variants, *self.quick.variants], self.variant(config)
+        return written.index(variant) if variant else len(written)
 
     def _found(self, runs: Runs) -> str:
         """The answer of these runs; empty where they cannot tell."""
@@ -201,7 +211,7 @@ class Study:
     def _reason(self, runs: Runs, answers: Sequence[Answer]) -> str:
         """What these runs show of the reason; one in one piece where they have the settings that it speaks of."""
         if not isinstance(self.why, str):
-            return " ".join(filter(None, [part.words(runs) for part in self.why]))
+            return "\n".join(filter(None, [part.words(runs) for part in self.why]))
         verdicts = {answer.verdict for answer in answers}
         return _(self.why) if REPRODUCED in verdicts and NOT_COMPARABLE not in verdicts else ""
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 
+from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_9, MINSKY_PAPERT_1969
@@ -72,7 +73,7 @@ GATES = Study(
         "A perceptron draws one straight line through the plane of its inputs. XOR's ones lie across from "
         "each other, and no line parts them from its zeros."
     ),
-    picture="training_loss",
+    comparison=Comparison(("test_accuracy",)),
     source=LECTURE_9,
     variants=[
         Variant({"dataset": gate, "depth": 1, "epochs": 10_001}, gate.upper(), published)

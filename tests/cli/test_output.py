@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnist_depth import translation
-from mnist_depth.cli import output
+from mnist_depth.cli import output, pictures
 from mnist_depth.config import RunConfig
 from mnist_depth.records import find_runs
 from mnist_depth.results.overview import Overview
@@ -130,12 +130,12 @@ def test_columns_that_do_not_fit_are_named() -> None:
 def bars(text: str, symbol: str) -> dict[str, list[int]]:
     """Layer -> the length of each of its bars."""
     rows = [line.split() for line in text.splitlines() if symbol in line]
-    return {row[0]: [len(word) for word in row[1:] if set(word) <= {symbol, *output.EIGHTHS}] for row in rows}
+    return {row[0]: [len(word) for word in row[1:] if set(word) <= {symbol, *pictures.EIGHTHS}] for row in rows}
 
 
 @pytest.mark.parametrize(("encoding", "symbol"), [("utf-8", "█"), ("ascii", "#")])
 def test_the_picture_shows_each_layer_on_one_scale(encoding: str, symbol: str, two: Path) -> None:
-    text = output.gradient_picture(Overview(find_runs(two), output.overview_of([]).story), 100, encoding)
+    text = pictures.gradient_picture(Overview(find_runs(two), output.overview_of([]).story), 100, encoding)
     text.encode(encoding)
     relu = [lengths[0] for lengths in bars(text, symbol).values()]
     assert len(relu) >= 8
@@ -148,7 +148,7 @@ def test_the_picture_shows_each_layer_on_one_scale(encoding: str, symbol: str, t
 
 
 def test_the_picture_of_many_configurations_goes_from_the_best_to_the_worst(many: Path) -> None:
-    text = output.gradient_picture(output.overview_of(find_runs(many)), 60)
+    text = pictures.gradient_picture(output.overview_of(find_runs(many)), 60)
     header = text.splitlines()[2]
     assert len(header) <= 60
     assert len([line for line in text.splitlines() if line.strip()[:1].isdigit()]) == 9
@@ -156,7 +156,7 @@ def test_the_picture_of_many_configurations_goes_from_the_best_to_the_worst(many
 
 def test_without_gradients_there_is_no_picture(tmp_path: Path) -> None:
     (write_run(tmp_path, RunConfig()) / "metrics.jsonl").unlink()
-    assert output.gradient_picture(output.overview_of(find_runs(tmp_path)), 80) == ""
+    assert pictures.gradient_picture(output.overview_of(find_runs(tmp_path)), 80) == ""
 
 
 def test_verdicts_are_counted_apart() -> None:

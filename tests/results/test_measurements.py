@@ -50,3 +50,13 @@ def test_the_loss_before_training_is_the_probes(tmp_path: Path) -> None:
     assert start.loss == 2.71
     assert end.loss is not None
     assert math.isnan(end.loss)
+
+
+def test_weights_that_overflow_later_are_finite_before_training(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, RunConfig(depth=3))
+    with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        scalars = '{"weight_nonfinite_share/layer_02/kernel": 0.4}'
+        file.write(f'{{"run": "train", "step": 2, "wall_time": 1, "scalars": {scalars}}}\n')
+    start, end = (from_training(read_run(folder), moment) for moment in ("start", "end"))
+    assert not start.layers[1].nonfinite_weights
+    assert end.layers[1].nonfinite_weights

@@ -13,8 +13,9 @@ import pytest
 from mnist_depth.config import RunConfig
 from mnist_depth.errors import UserError
 from mnist_depth.records import read_run
+from mnist_depth.results import page_diagnosis
 from mnist_depth.results.groups import read_runs
-from mnist_depth.results.overview import Story
+from mnist_depth.results.overview import Overview, Story
 from mnist_depth.results.report import write_report
 from tests.imports import imported
 
@@ -209,3 +210,24 @@ def test_a_target_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="cannot make"):
         write_report(tmp_path, tmp_path / "file" / "inside")
+
+
+def test_unlike_networks_get_the_remedies_that_are_open_to_each(tmp_path: Path) -> None:
+    for activation in ("sigmoid", "relu"):
+        write_run(tmp_path, RunConfig(activation=activation, depth=9), gain=0.2)
+    write_run(tmp_path, RunConfig(activation="relu", depth=3))
+    runs = read_runs(tmp_path)[0]
+    found = {labels: text for text, labels in page_diagnosis.remedies(Overview(runs, Story()))}
+    assert set(found) == {"depth 9, sigmoid", "depth 9, relu"}
+    assert {text["title"] for text in found.values()} == {"vanishing before training"}
+    lines = {labels: " ".join(text["lines"]) for labels, text in found.items()}
+    assert "ReLU in the hidden layers" in lines["depth 9, sigmoid"]
+    assert "ReLU in the hidden layers" not in lines["depth 9, relu"]
+    assert "(study lego)" in lines["depth 9, relu"]
+
+
+def test_what_is_wrong_is_not_always_a_gradient(tmp_path: Path) -> None:
+    write_run(tmp_path, RunConfig(depth=9), gain=0.2)
+    text = write_report(tmp_path, story=Story()).read_text(encoding="utf-8")
+    assert "<strong>vanishing before training:</strong>" in text
+    assert "gradients, most effective first" not in text

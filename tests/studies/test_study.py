@@ -293,7 +293,7 @@ def test_batch_norm_names_every_network_once_and_explains_both_ends() -> None:
     assert {"std 1", "std 1, batch norm", "std 0.0001", "9 sigmoid layers", "9 sigmoid layers, batch norm"} <= labels
     assert answers[0].detail == "worst of 4 scales: std 1 with training accuracy 40.0%"
     assert story.found.startswith("Not at every scale: with batch norm it learns at 2 of 4, without at 0.")
-    assert "std 1 40.0% against 11.0%" in story.found
+    assert "std 1: 40.0% and 11.0%" in story.found
     assert "std 1: a step changes the weights of a hidden layer by at most 0.01 %" in story.why
     assert "std 0.0001: a step changes the weights of a hidden layer by up to 90 %" in story.why
     assert "0.04 at std 0.0001" in story.why
