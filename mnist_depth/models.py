@@ -19,7 +19,7 @@ from mnist_depth.files import write_atomic
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
 from mnist_depth.networks.metrics import LogitAccuracy, ReluScoredAccuracy
-from mnist_depth.networks.optimizers import DECOUPLED, OPTIMIZERS
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.networks.penalty import WeightPenalty
 from mnist_depth.networks.weight_layer import WeightLayer
 from mnist_depth.networks.wirings import WIRINGS
@@ -53,7 +53,7 @@ def build_optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
     """The optimizer of `config`, with clipping by global norm when `clip_norm` is above zero."""
     entry, arguments = lookup(OPTIMIZERS, config.optimizer, "optimizer")
     options: dict[str, Any] = {"global_clipnorm": config.clip_norm or None}
-    if split_name(config.optimizer)[0] not in DECOUPLED:
+    if not entry.decays_weights:
         return entry.build(*arguments, learning_rate=config.learning_rate, **options)
     optimizer = entry.build(*arguments, learning_rate=config.learning_rate, weight_decay=config.weight_decay, **options)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -209,6 +209,6 @@ class LayerFactory:
     def _regularizer(self) -> Any:
         """The penalty on a kernel, unless the optimizer decays the weights itself."""
         config = self.config
-        if not config.weight_decay or split_name(config.optimizer)[0] in DECOUPLED:
+        if not config.weight_decay or OPTIMIZERS[split_name(config.optimizer)[0]].decays_weights:
             return None
         return WeightPenalty(config.weight_decay)

@@ -8,7 +8,7 @@ from mnist_depth.config import ALIASES
 from mnist_depth.datasets import DATASETS
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
-from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.networks.options import BATCH_NORMS, LOGITS_ACTIVATIONS
 from mnist_depth.networks.pretraining import PRETRAININGS
 from mnist_depth.networks.wirings import WIRINGS
@@ -45,7 +45,7 @@ def _aliases(field: str) -> dict[str, str]:
 
 def _optimizers() -> dict[str, str]:
     return {
-        name: f"{_(entry.summary)}; {_('learning rate')} {LEARNING_RATES[name]:g}" for name, entry in OPTIMIZERS.items()
+        name: f"{_(entry.summary)}; {_('learning rate')} {entry.learning_rate:g}" for name, entry in OPTIMIZERS.items()
     }
 
 

@@ -17,7 +17,7 @@ from mnist_depth.errors import TYPE_NAMES, UserError, unknown
 from mnist_depth.networks import activations, initializers
 from mnist_depth.networks.activations import ACTIVATIONS
 from mnist_depth.networks.initializers import INITIALIZERS
-from mnist_depth.networks.optimizers import LEARNING_RATES, OPTIMIZERS
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.networks.pretraining import PRETRAININGS
 from mnist_depth.networks.wirings import WIRINGS
 from mnist_depth.registry import Entry, lookup, split_name
@@ -93,7 +93,7 @@ class RunConfig:
         for name in REGISTRIES:
             self._set(name, _canonical(name, getattr(self, name)))
         if self.learning_rate is None:
-            self._set("learning_rate", LEARNING_RATES[split_name(self.optimizer)[0]])
+            self._set("learning_rate", OPTIMIZERS[split_name(self.optimizer)[0]].learning_rate)
         if self.epochs is None:
             self._set("epochs", DATASETS[self.dataset].epochs)
         if self.pretraining_epochs is None:
@@ -142,7 +142,7 @@ class RunConfig:
     def is_default(self, name: str) -> bool:
         """Whether a field has its usual value; that of DERIVED fields follows from other fields."""
         usual = {
-            "learning_rate": LEARNING_RATES[split_name(self.optimizer)[0]],
+            "learning_rate": OPTIMIZERS[split_name(self.optimizer)[0]].learning_rate,
             "epochs": DATASETS[self.dataset].epochs,
             "pretraining_epochs": _usual_pretraining_epochs(self.dataset),
         }

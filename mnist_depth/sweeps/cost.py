@@ -16,6 +16,7 @@ import numpy as np
 
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS, SIZES, Sizes
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.plan import Plan, plan_of
 from mnist_depth.registry import split_name
 from mnist_depth.runtime.environment import cores
@@ -66,17 +67,6 @@ HISTOGRAM_BYTES = {"none": 0, "light": 0, "standard": 8_500, "full": 11_500}
 
 MAX_HISTOGRAMS = 20
 """Times that histograms are taken after the start."""
-
-SLOTS = {
-    "sgd": 0,
-    "momentum": 1,
-    "nag": 1,
-    "adagrad": 1,
-    "rmsprop": 1,
-    "adagrad_from_zero": 1,
-    "rmsprop_tiny_epsilon": 1,
-}
-"""Numbers that an optimizer keeps per weight, stored with it; two for those not named."""
 
 MAX_POINTS = 1_000
 """Recorded minibatch losses."""
@@ -172,7 +162,7 @@ def megabytes(
 def _bytes(config: RunConfig, plan: Plan, options: RunOptions) -> float:
     histograms = HISTOGRAM_BYTES[options.instruments] * (1 + min(plan.intervals, MAX_HISTOGRAMS))
     layers = config.depth * (SCALAR_BYTES[options.instruments] + histograms)
-    slots = SLOTS.get(split_name(config.optimizer)[0], 2)
+    slots = OPTIMIZERS[split_name(config.optimizer)[0]].slots
     stored = BYTES_PER_WEIGHT * (1 + slots) * weights(config) * options.keeps_weights
     return RUN_BYTES + stored + layers + MINIBATCH_BYTES * min(plan.steps, MAX_POINTS)
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import DATASETS
 from mnist_depth.errors import UserError
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.registry import split_name
 from mnist_depth.runtime import environment
-from mnist_depth.sweeps.cost import SIZES, SLOTS, Sizes, plan_of, weights
+from mnist_depth.sweeps.cost import SIZES, Sizes, plan_of, weights
 
 WORKER_BYTES = 1_000e6
 """A worker with TensorFlow that trains a small network."""
@@ -36,7 +37,7 @@ FLOAT_BYTES = 4
 
 def needed(config: RunConfig, instruments: str, sizes: Mapping[str, Sizes] = SIZES) -> float:
     """Bytes of the process that trains a run, at its peak."""
-    slots = SLOTS.get(split_name(config.optimizer)[0], 2)
+    slots = OPTIMIZERS[split_name(config.optimizer)[0]].slots
     stored = (COPIES[instruments] + COPIES_PER_SLOT * slots) * FLOAT_BYTES * weights(config)
     batch = plan_of(config, sizes).minibatch
     scored = max(sizes[config.dataset])

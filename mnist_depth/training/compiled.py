@@ -17,7 +17,7 @@ from mnist_depth import models
 from mnist_depth.config import RunConfig
 from mnist_depth.datasets import Dataset, Split
 from mnist_depth.instrument import DepthGauge, MultiWriter, at_most, at_steps, every_epochs
-from mnist_depth.networks.optimizers import DECOUPLED
+from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.networks.penalty import penalties
 from mnist_depth.plan import Plan
 from mnist_depth.registry import split_name
@@ -107,7 +107,7 @@ def _state(model: keras.Model) -> list[Any]:
 
 def _shape(config: RunConfig) -> RunConfig:
     """The config without the fields that `CompiledModel.start` assigns; the remaining ones are compiled in."""
-    decoupled = split_name(config.optimizer)[0] in DECOUPLED
+    decoupled = OPTIMIZERS[split_name(config.optimizer)[0]].decays_weights
     penalty = config.weight_decay if decoupled else float(config.weight_decay > 0)
     return replace(
         config,
