@@ -1,4 +1,4 @@
-"""The chains of layers that are judged one by one: each network of a model, first layer first."""
+"""The chains of layers that are judged one by one: each network or tower of a model, first layer first."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ def chains(layers: Sequence[Layer]) -> dict[str, tuple[Layer, ...]]:
 
 
 def in_chains(layers: Sequence[Layer], rule: Callable[[Sequence[Layer]], Iterable[Finding]]) -> Iterator[Finding]:
-    """The findings of a rule on every chain; those about one of several networks name it."""
+    """The findings of a rule on every chain; those about one of several networks name it.
+
+    What is found alike in several chains is about layers that they share.
+    """
+    found: dict[Finding, list[str]] = {}
     for name, chain in chains(layers).items():
         for finding in rule(chain):
-            yield replace(finding, sentence=named(name, finding.sentence)) if name else finding
+            found.setdefault(finding, []).append(name)
+    for finding, names in found.items():
+        alone = len(names) == 1 and names[0]
+        yield replace(finding, sentence=named(names[0], finding.sentence)) if alone else finding
 
 
 def named(network: str, sentence: str) -> Message:

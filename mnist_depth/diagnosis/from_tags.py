@@ -58,8 +58,13 @@ def layers_from_tags(values: Mapping[str, float], described: Sequence[Mapping[st
         if not gradients and (signal is None or _is_activation(layer)):
             continue
         found.append(_layer(values, layer, gradients, joined.get(name)))
-    outputs = {id(chain[-1]) for chain in chains(found).values() if chain}
-    return tuple(replace(layer, is_output=True) if id(layer) in outputs else layer for layer in found)
+    return with_outputs(found)
+
+
+def with_outputs(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The same layers; the last one of every network is its output."""
+    outputs = {id(chain[-1]) for chain in chains(layers).values() if chain}
+    return tuple(replace(layer, is_output=True) if id(layer) in outputs else layer for layer in layers)
 
 
 def is_of_start(tag: str, step: int) -> bool:

@@ -47,7 +47,7 @@ class Layer:
     time_steps: int | None = None
     is_output: bool = False
     networks: tuple[str, ...] = ()
-    """The networks that it belongs to, where a model holds several that are trained by losses of their own."""
+    """The networks that it belongs to, where a model holds several that are judged one by one."""
 
 
 @dataclass(frozen=True)

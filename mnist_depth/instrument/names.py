@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import keras
 
+from mnist_depth.diagnosis.from_tags import NOT_KERNELS
+
 
 def _children(layer: keras.Layer) -> list[keras.Layer]:
     if isinstance(layer, keras.Model):
@@ -103,6 +105,11 @@ def _own_variables(layer: keras.Layer) -> list[Any]:
 def _maker(variable: Any) -> str:
     """The name of the layer within which a variable was made."""
     return str(variable.path).rpartition("/")[0].rpartition("/")[2]
+
+
+def is_kernel(path: str, variable: Any) -> bool:
+    """Whether a variable multiplies the signal by a matrix."""
+    return path.rpartition("/")[2] not in NOT_KERNELS and len(variable.shape) > 1
 
 
 def trainable_variables(model: keras.Model) -> dict[str, Any]:

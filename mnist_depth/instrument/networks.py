@@ -1,4 +1,4 @@
-"""Find the networks of a model that are trained by losses of their own, such as a generator and a discriminator.
+"""Find the networks of a model that are judged one by one: such as a generator and a discriminator, or two towers.
 
 A diagnosis compares the first layer of a network with its last one, which has no meaning across two networks.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from mnist_depth.instrument import names
+from mnist_depth.instrument.towers import towers_of
 from mnist_depth.instrument.training_loss import why_unknown
 
 Networks = dict[str, list[str]]
@@ -18,12 +19,20 @@ Networks = dict[str, list[str]]
 
 
 def networks_of(model: keras.Model, optimizers: Sequence[Any]) -> Networks:
-    """What each optimizer trains; before the first update, which shows that, the models inside the model.
+    """Those with losses of their own, else the towers of the graph."""
+    return _adversaries(model, optimizers) if has_separate_losses(model, optimizers) else towers_of(model)
+
+
+def has_separate_losses(model: keras.Model, optimizers: Sequence[Any]) -> bool:
+    """Whether parts of a model may be trained by losses of their own, which need not fall.
 
     A model with several optimizers and one known loss is one network: its parts only differ in how they are updated.
     """
-    if len(optimizers) < 2 or why_unknown(model) is None:
-        return {}
+    return len(optimizers) > 1 and why_unknown(model) is not None
+
+
+def _adversaries(model: keras.Model, optimizers: Sequence[Any]) -> Networks:
+    """What each optimizer trains; before the first update, which shows that, the models inside the model."""
     layers = names.outer_layers(model)
     weights = {name: {id(variable) for variable in layer.variables} for name, layer in layers.items()}
     stepped = [optimizer for optimizer in optimizers if int(optimizer.iterations.numpy())]

@@ -11,6 +11,7 @@ import numpy as np
 from mnist_depth.diagnosis import Layer, Output
 from mnist_depth.diagnosis.constant_loss import loss_name
 from mnist_depth.diagnosis.outputs import NEEDS, PROBABILITIES
+from mnist_depth.instrument.towers import functional, producer
 from mnist_depth.instrument.traits import activation_name
 
 
@@ -60,11 +61,25 @@ def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, given_loss: A
     if last is None:
         return Output(loss=name, from_logits=logits)
     units = _output_units(model, last)
-    found = Output(units=units, activation=last.activation, loss=name, from_logits=logits)
-    if name in NEEDS and not logits and last.activation not in PROBABILITIES:
+    activation = _output_activation(model, last)
+    found = Output(units=units, activation=activation, loss=name, from_logits=logits)
+    if name in NEEDS and not logits and activation not in PROBABILITIES:
         values = np.asarray(model(x, training=False))
         found = replace(found, minimum=float(np.min(values)), maximum=float(np.max(values)))
     return found
+
+
+def _output_activation(model: Any, last: Layer) -> str:
+    """The activation of the model's output: of the last weight layer, unless several tensors are merged behind it."""
+    if functional(model) is None:
+        return last.activation
+    operation = producer(model.outputs[0])
+    while not (name := activation_name(operation)):
+        inputs = operation._inbound_nodes[-1].input_tensors
+        if len(inputs) != 1 or getattr(operation, "weights", ()):
+            return last.activation if len(inputs) == 1 else ""
+        operation = producer(inputs[0])
+    return name
 
 
 def _output_units(model: Any, last: Layer) -> int | None:

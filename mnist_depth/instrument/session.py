@@ -18,7 +18,7 @@ from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.gauge_folder import describe, learning_rate
 from mnist_depth.instrument.gauge_probe import GaugeProbe
 from mnist_depth.instrument.graph import conceptual_graph
-from mnist_depth.instrument.networks import networks_of
+from mnist_depth.instrument.networks import has_separate_losses, networks_of
 from mnist_depth.instrument.optimizers import compiled_optimizer, held_optimizers, innermost, is_loss_scaled
 from mnist_depth.instrument.placement import Placement
 from mnist_depth.instrument.probe import PROBE, Measurement
@@ -89,7 +89,7 @@ class Session:
         if is_new and not left:
             self._write_start()
         self.judge.facts = self._probe.facts()
-        self.placement.describe(**self._probe_described())
+        self.placement.describe(**self._probe_described(), **self._found())
 
     def _probe_described(self) -> dict[str, Any]:
         """What the probe shows without a gradient, for the gauge's folder."""
@@ -209,7 +209,12 @@ class Session:
 
     def _found(self) -> dict[str, Any]:
         """What training has shown of the model, for the gauge's folder."""
-        return {"networks": networks_of(self.model, self._optimizers()), **self.judge.references()}
+        optimizers = self._optimizers()
+        networks = {
+            "networks": networks_of(self.model, optimizers),
+            "separate_losses": has_separate_losses(self.model, optimizers),
+        }
+        return {**networks, **self.judge.references()}
 
     def detach(self) -> None:
         """Leave model and optimizer as they were before the fit."""

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from mnist_depth.diagnosis import Layer
-from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, NOT_KERNELS, OF_LAYERS, through_time
+from mnist_depth.diagnosis.from_tags import ACTIVATION_LAYERS, OF_LAYERS, through_time, with_outputs
+from mnist_depth.instrument.names import is_kernel
+from mnist_depth.instrument.towers import towers_of
 from mnist_depth.instrument.traits import activation_name
 
 OF_OUTPUTS = {field: quantity for field, quantity in OF_LAYERS.items() if field != "pre_activation_gradient"}
@@ -23,7 +25,7 @@ def model_layers(model: Any, measured: Any) -> tuple[Layer, ...]:
     statistics = {key: measured.quantity(quantity) for key, quantity in OF_OUTPUTS.items()}
     gradients, broken = measured.quantity("probe_gradient_norm"), measured.quantity("weight_nonfinite_share")
     joined = _joined_activations(layers, measured.layers, variables)
-    last = _last_weight_layer(measured.layers, variables)
+    networks = towers_of(model)
     found = []
     for name in measured.layers:
         kernels = kernels_of(name, variables)
@@ -44,12 +46,12 @@ def model_layers(model: Any, measured: Any) -> tuple[Layer, ...]:
             activation=activation_name(layers[name]) or (activation_name(layers[activation]) if activation else ""),
             trainable=bool(own) or any(variable.trainable for variable in kernels.values()),
             nonfinite_weights=any(broken.get(variable, 0.0) > 0 for variable in kernels),
-            is_output=name == last,
+            networks=tuple(network for network, members in networks.items() if name in members),
             **numbers,
             **through_time(measured.scalars, name),
         )
         found.append(_without_softmax(layer))
-    return tuple(found)
+    return with_outputs(found)
 
 
 def kernels_of(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,12 +59,8 @@ def kernels_of(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     return {
         path: variable
         for path, variable in variables.items()
-        if path.startswith(f"{name}/") and path.rpartition("/")[2] not in NOT_KERNELS and len(variable.shape) > 1
+        if path.startswith(f"{name}/") and is_kernel(path, variable)
     }
-
-
-def _last_weight_layer(called: Any, variables: Mapping[str, Any]) -> str | None:
-    return next((name for name in reversed(called) if kernels_of(name, variables)), None)
 
 
 def _units(kernels: Mapping[str, Any]) -> int | None:

@@ -119,7 +119,9 @@ def _references(record: TrainingRecord) -> tuple[float | None, float]:
 
 def _has_separate_losses(record: TrainingRecord) -> bool:
     """Whether its networks are trained by losses of their own, which need not fall: those of a GAN."""
-    return isinstance(record, GaugeRecord) and bool(_networks(record))
+    if not isinstance(record, GaugeRecord) or not _networks(record):
+        return False
+    return record.metadata.get("separate_losses") is not False  # missing where an earlier version wrote the folder
 
 
 def _described(record: TrainingRecord) -> list[Mapping[str, Any]]:
@@ -130,7 +132,7 @@ def _described(record: TrainingRecord) -> list[Mapping[str, Any]]:
 
 
 def _networks(record: GaugeRecord) -> Mapping[str, Sequence[str]]:
-    """The networks that were trained by losses of their own; empty for a training of one."""
+    """The networks that are judged one by one; empty for a training of one."""
     found = record.metadata.get("networks")
     if not isinstance(found, dict) or not all(isinstance(layers, list) for layers in found.values()):
         return {}
