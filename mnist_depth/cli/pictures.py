@@ -27,6 +27,8 @@ def picture(overview: Overview, width: int | None, encoding: str = "utf-8") -> s
     """What the study compares; gradient against layer where it compares no final figures."""
     if overview.bars:
         return comparison_picture(overview.bars, width, encoding)
+    if overview.story.answers and len(overview.groups) < 2:
+        return ""  # the question is not about the layers of one network
     return gradient_picture(overview, width, encoding)
 
 

@@ -45,7 +45,7 @@ class Story:
     `columns` and `rank_by` are the figures of the table and the one that orders it; `label` and `published` give a
     configuration's name and the figure to compare it with, empty where there is none. `axes` are what the
     configurations vary on, `picture` the name of the figure that answers the question, where it is not a `comparison`.
-    `place` orders the configurations.
+    `signals` are quantities to draw against layer before training, `place` orders the configurations.
     """
 
     name: str = ""
@@ -61,6 +61,7 @@ class Story:
     axes: Sequence[Axis] | None = None
     picture: str = ""
     comparison: Comparison | None = None
+    signals: Sequence[str] = ()
     place: Callable[[RunConfig], int] | None = None
 
 

@@ -97,7 +97,8 @@ def draw_figures(overview: Overview) -> Drawn:
         return _draw_by_depth(overview, overview.bars, list(depths))
     chosen = representatives(overview.groups)
     shown = shown_of(chosen)
-    sections = {"grids": grids(overview.groups), **_sections(chosen, shown)}
+    signals = overview.story.signals
+    sections = {"grids": grids(overview.groups, overview.story.columns), **_sections(chosen, shown, signals)}
     if overview.bars:
         return Drawn(picture_of(overview.bars), sections, shown.legend, len(chosen))
     wanted = overview.story.picture or ("grid" if len(chosen) > MAX_READABLE else "")
@@ -106,9 +107,9 @@ def draw_figures(overview: Overview) -> Drawn:
     return Drawn(first, rest, shown.legend, len(chosen))
 
 
-def _sections(chosen: Sequence[Group], shown: Shown) -> dict[str, list[Picture]]:
+def _sections(chosen: Sequence[Group], shown: Shown, signals: Sequence[str] = ()) -> dict[str, list[Picture]]:
     return {
-        "gradients": gradients_by_layer(shown),
+        "gradients": [*gradients_by_layer(shown), *signals_by_layer(shown, signals)],
         "curves": training_curves(shown),
         "spreads": distributions(chosen, shown),
     }
@@ -182,6 +183,21 @@ def gradients_by_layer(shown: Shown) -> list[Picture]:
 
 
 @styled
+def signals_by_layer(shown: Shown, quantities: Sequence[str]) -> list[Picture]:
+    """These quantities against layer before training, as far as they were measured; named like the quantity."""
+    pictures = []
+    for quantity in quantities:
+        figure, (axes,) = canvas(width=NARROW, height=3.3, color="none")
+        drawn = draw_profile(axes, shown.trainings, shown.lines, quantity, 0, with_theory=False)
+        if drawn.steps:
+            _legend(figure, shown, [line.label for line in shown.lines])
+            words = _(START, norm=_(QUANTITIES[quantity].title))
+            caption, alt = captions.of_profile(words, drawn, shown.lines, with_theory=False)
+            pictures.append(Picture(quantity, caption, alt, figure))
+    return pictures
+
+
+@styled
 def distributions(groups: Sequence[Group], shown: Shown) -> list[Picture]:
     """The last histograms of gradients and of activations, of a few configurations from the best to the worst."""
     pictures = []
@@ -219,9 +235,13 @@ def _legend(figure: Figure, shown: Shown, labels: Collection[str]) -> None:
 # Grids
 
 
-def grids(groups: Sequence[Group]) -> list[Picture]:
-    """Heat maps where the configurations vary on two axes; one for each value of a third, all on one color scale."""
-    metric = next((name for name in RANKINGS if any(group.spread(name) for group in groups)), None)
+def grids(groups: Sequence[Group], columns: Sequence[str] = ()) -> list[Picture]:
+    """Heat maps where the configurations vary on two axes; one for each value of a third, all on one color scale.
+
+    None where a study has columns and no accuracy among them: its networks are not trained for one.
+    """
+    names = [name for name in RANKINGS if not columns or name in columns]
+    metric = next((name for name in names if any(group.spread(name) for group in groups)), None)
     axes = list(groups[0].places) if groups else []
     if metric is None or not 2 <= len(axes) <= 3:
         return []

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mnist_depth.config import RunConfig
+from mnist_depth.results.groups import Axis, field_axis
 from mnist_depth.studies.expectation import Check, Expectation, all_but
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, SCRATCH
@@ -21,6 +23,14 @@ PREMISE = all_but("epochs", "batch_size", "optimizer", "learning_rate", "weight_
 COLLAPSED = 0.05
 SATURATED = 0.5
 """Share of a layer's values that must lie near a limit; from the second layer on theory has 0.67 for sigmoid."""
+
+
+STARTS = {"normal_1": "std 1", "normal_0_01": "std 0.01", "xavier_fan_in": "Xavier", "he_fan_in": "He"}
+"""Initializer -> its name in tables, legends and expectations."""
+
+
+def _start(config: RunConfig) -> str:
+    return STARTS.get(config.initializer, config.initializer)
 
 
 def _std(test: Callable[[list[float]], bool], activation: str, initializer: str) -> Check:
@@ -63,16 +73,18 @@ STUDY = Study(
         "A layer multiplies the spread of its input by the weights' standard deviation times the square root "
         "of fan_in, and ReLU halves the square of what is left. Below 1 signals fade, above it they saturate."
     ),
-    picture="activations",
+    picture="activation_std",
+    signals=("activation_std",),
     view={"quantity": "activation_std", "color": "initializer", "step": "0"},
+    axes=(field_axis("activation"), Axis("initialization", _start)),
     folder="flow",
     source=f"{SCRATCH}; {GLOROT_2010}; {HE_2015}",
     variants=[
-        Variant({"dataset": "gaussian", "depth": 6, "width": 100, "epochs": 1, **variant.fields})
-        for variant in product(
-            activation=["sigmoid", "tanh", "relu"],
-            initializer=["normal_1", "normal_0_01", "xavier_fan_in", "he_fan_in"],
+        Variant(
+            {"dataset": "gaussian", "depth": 6, "width": 100, "epochs": 1, **variant.fields},
+            f"{variant.fields['activation']}, {STARTS[variant.fields['initializer']]}",
         )
+        for variant in product(activation=["sigmoid", "tanh", "relu"], initializer=list(STARTS))
     ],
     columns=("dz_ratio", "seconds"),
     expectations=(

@@ -15,6 +15,7 @@ from mnist_depth.config import RunConfig
 from mnist_depth.results.groups import Axis, field_axis
 from mnist_depth.studies.checks import BEST, beats, known, learns, stays_below
 from mnist_depth.studies.expectation import Check, Expectation, all_but
+from mnist_depth.studies.names import cifar
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
 from mnist_depth.studies.study import Quick, Study, Variant
@@ -51,8 +52,9 @@ NETWORK = all_but("width", "batch_size")
 def _variant(activation: str, start: str, **fields: Any) -> Variant:
     chosen = {"pretraining": "lsuv"} if start == "lsuv" else {"initializer": start}
     published = TABLE.get(start, {}).get(activation, "")
-    figure = f"CIFAR-10: {published}" if published else ""
-    return Variant({"depth": 9, "activation": activation, **chosen, **fields}, f"{activation} {start}", figure)
+    return Variant(
+        {"depth": 9, "activation": activation, **chosen, **fields}, f"{activation} {start}", cifar(published)
+    )
 
 
 def _start(config: RunConfig) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from mnist_depth.studies.checks import BEST, at_chance, beats, known, learns
 from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.names import cifar
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_10, MISHKIN_2015
 from mnist_depth.studies.study import Quick, Study, Variant
@@ -48,10 +49,7 @@ STUDY = Study(
     picture="test_accuracy",
     folder="acts",
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
-    variants=[
-        Variant({"depth": 9, "activation": name}, name, f"CIFAR-10: {figure}" if figure else "")
-        for name, figure in PUBLISHED.items()
-    ],
+    variants=[Variant({"depth": 9, "activation": name}, name, cifar(figure)) for name, figure in PUBLISHED.items()],
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
     rank_by=BEST,
     expectations=(

@@ -78,6 +78,7 @@ STUDY = Study(
             _turns_round,
         ),
     ),
+    signals=("activation_std_across_samples",),
     source=LECTURE_10,
     variants=product(depth=[9], activation=["sigmoid", "relu"]),
     columns=(

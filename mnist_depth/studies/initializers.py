@@ -12,6 +12,7 @@ from typing import Any
 
 from mnist_depth.studies.checks import BEST, at_chance, learns, stays_below
 from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.names import INITIALIZERS, cifar
 from mnist_depth.studies.sources import GLOROT_2010, HE_2015, HINTON_2006, LECTURE_10, MISHKIN_2015
 from mnist_depth.studies.study import Quick, Study, Variant
 
@@ -22,12 +23,12 @@ PUBLISHED = {
     "uniform_1": "",
     "lecun_normal": "",
     "lecun_uniform": "",
-    "glorot_normal": "CIFAR-10: 90.63",
+    "glorot_normal": cifar(90.63),
     "glorot_uniform": "",
-    "he_normal": "CIFAR-10: 90.91",
+    "he_normal": cifar(90.91),
     "he_uniform": "",
-    "orthogonal": "CIFAR-10: 91.74",
-    "orthogonal:1.4142": "CIFAR-10: 91.93",
+    "orthogonal": cifar(91.74),
+    "orthogonal:1.4142": cifar(91.93),
 }
 """Initializer -> what is published about it; the figures are those of Mishkin & Matas 2015 for ReLU, in percent."""
 
@@ -50,8 +51,8 @@ STUDY = Study(
     folder="inits",
     source=f"{LECTURE_10}; {MISHKIN_2015}, table 3",
     variants=[
-        *(_variant(name, figure, initializer=name) for name, figure in PUBLISHED.items()),
-        _variant("LSUV", "CIFAR-10: 92.11", pretraining="lsuv"),
+        *(_variant(INITIALIZERS[name], figure, initializer=name) for name, figure in PUBLISHED.items()),
+        _variant("LSUV", cifar(92.11), pretraining="lsuv"),
         _variant("RBM (sigmoid, DBN)", "", activation="sigmoid", pretraining="dbn"),
     ],
     columns=("test_loss", "best_test_accuracy", "dz_ratio", "seconds"),
@@ -72,7 +73,7 @@ STUDY = Study(
             "not N(0, 1)",
         ),
         Expectation(
-            "N(0, 0.01^2) does not learn: the signal vanishes",
+            "N(0, 0.01²) does not learn: the signal vanishes",
             LECTURE_10,
             at_chance(initializer="normal_0_01"),
             NETWORK - {"epochs"},

@@ -105,7 +105,7 @@ RUNGS: list[tuple[str, float, dict[str, Any], dict[str, Any]]] = [
 SOFTMAX_SGD = Variant(
     {**SOFTMAX, "optimizer": "sgd", "learning_rate": 0.1, "initializer": "zeros", "bias_std": 0.0},
     "softmax, SGD 0.1",
-    "0.90-0.919",
+    "90-91.9 %",
 )
 
 
@@ -122,7 +122,7 @@ STUDY = Study(
     comparison=Comparison(("test_accuracy",)),
     view={"color": "initializer"},
     source=LABS,
-    variants=[SOFTMAX_SGD, *(Variant(fields, name, f"{accuracy:.4f}") for name, accuracy, fields, _ in RUNGS)],
+    variants=[SOFTMAX_SGD, *(Variant(fields, name, f"{100 * accuracy:.2f} %") for name, accuracy, fields, _ in RUNGS)],
     columns=("test_accuracy", "best_test_accuracy", "test_loss", "seconds"),
     expectations=(
         Expectation(

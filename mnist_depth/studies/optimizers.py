@@ -13,6 +13,7 @@ from typing import Any
 from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.checks import BEST, known, near, one_learned
 from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.names import OPTIMIZERS
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import KINGMA_2015, LIU_2019, SCRATCH
 from mnist_depth.studies.study import Quick, Study, Variant
@@ -43,14 +44,14 @@ def _found(runs: Runs) -> str:
     first, last = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
     text = _(
         "{first} has the lowest training loss ({low:.4f}), {last} the highest ({high:.4f}).",
-        first=first,
+        first=OPTIMIZERS[first],
         low=losses[first],
-        last=last,
+        last=OPTIMIZERS[last],
         high=losses[last],
     )
     order = _(
         "Of the published figure's methods it is {best}, Adam is number {place} of {count}.",
-        best=min(published, key=published.__getitem__),
+        best=OPTIMIZERS[min(published, key=published.__getitem__)],
         place=1 + sum(loss < published["adam"] for loss in published.values()),
         count=len(published),
     )
@@ -59,7 +60,9 @@ def _found(runs: Runs) -> str:
 
 def _listed(losses: dict[str, float]) -> str:
     ordered = sorted(losses.items(), key=lambda item: item[1])
-    return _("mean training loss: {losses}", losses=", ".join(f"{name} {loss:.4f}" for name, loss in ordered))
+    return _(
+        "mean training loss: {losses}", losses=", ".join(f"{OPTIMIZERS[name]} {loss:.4f}" for name, loss in ordered)
+    )
 
 
 STUDY = Study(
@@ -83,7 +86,7 @@ STUDY = Study(
                 "optimizer": name,
                 **EXTRAS.get(name, {}),
             },
-            name,
+            OPTIMIZERS[name],
         )
         for name in NAMES
     ],

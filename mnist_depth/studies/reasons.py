@@ -49,7 +49,7 @@ def looks_alike(**which: Any) -> Check:
         chosen = runs.where(**which)
         shares = [*_shares(chosen, 0), *_shares(chosen, -1)]
         return max(shares) < ALIKE, _(
-            "{share:.1e} of the spread of the outputs of the last hidden layer is across images", share=max(shares)
+            "{share:.1e} of the spread of the outputs of the last hidden layer is across inputs", share=max(shares)
         )
 
     return check

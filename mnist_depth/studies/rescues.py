@@ -16,6 +16,7 @@ from typing import Any
 from mnist_depth.plan import plan_of
 from mnist_depth.studies.checks import BEST, LEARNED, at_chance, beats, learns
 from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.names import OPTIMIZERS
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import (
     GLOROT_2010,
@@ -86,14 +87,14 @@ STUDY = Study(
         _rescue("batch normalization", batch_norm="before"),
         _rescue("residual wiring", wiring="residual"),
         _rescue("DBN pre-training", pretraining="dbn"),
-        _rescue("LSUV, all entries", pretraining="lsuv"),
-        _rescue("LSUV, across samples", pretraining="lsuv:samples"),
+        _rescue("LSUV over all entries", pretraining="lsuv"),
+        _rescue("LSUV across samples", pretraining="lsuv:samples"),
         _rescue("orthogonal, gain 1", initializer="orthogonal"),
         _rescue("orthogonal, gain 4", initializer="orthogonal:4"),
         _rescue("Xavier x 4", initializer="glorot_4"),
         _rescue("momentum", optimizer="momentum"),
         _rescue("NAG", optimizer="nag"),
-        *(_rescue(name, optimizer=name) for name in ADAPTIVE),
+        *(_rescue(OPTIMIZERS[name], optimizer=name) for name in ADAPTIVE),
         _rescue("RMSprop, tiny epsilon", optimizer="rmsprop_tiny_epsilon"),
         _rescue("AdaGrad, sum from 0", optimizer="adagrad_from_zero"),
     ],
@@ -114,9 +115,9 @@ STUDY = Study(
         Expectation(
             "Xavier x 4 rescues", f"{GLOROT_2010}: gain 4 for sigmoid", learns(0.85, initializer="glorot_4"), NETWORK
         ),
-        Expectation("orthogonal with gain 4 rescues", SAXE_2013, learns(0.85, initializer="orthogonal:4"), NETWORK),
+        Expectation("orthogonal, gain 4, rescues", SAXE_2013, learns(0.85, initializer="orthogonal:4"), NETWORK),
         Expectation(
-            "orthogonal with gain 1 does not: slopes of 1/4 remain",
+            "orthogonal, gain 1, does not: slopes of 1/4 remain",
             f"{SAXE_2013} is about linear networks",
             at_chance(initializer="orthogonal"),
             NETWORK - {"epochs"},

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from mnist_depth.studies.checks import known, one_learned
-from mnist_depth.studies.expectation import Expectation, all_but
+from mnist_depth.studies.expectation import Expectation, Reason, all_but
 from mnist_depth.studies.selection import NotComparable, Runs
 from mnist_depth.studies.sources import BERGSTRA_2012, SCRATCH
 from mnist_depth.studies.study import Quick, Study, Variant
@@ -57,6 +57,16 @@ def _rate_decides(runs: Runs) -> tuple[bool, str]:
     )
 
 
+def _found(runs: Runs) -> str:
+    accuracy, rate = _trials(runs, 1)[0]
+    return _(
+        "The best of {count} trials has a learning rate of {rate:.2g} and a validation accuracy of {accuracy:.1%}.",
+        count=len(runs.records),
+        rate=rate,
+        accuracy=accuracy,
+    )
+
+
 def _geometric_mean(values: list[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
@@ -64,7 +74,8 @@ def _geometric_mean(values: list[float]) -> float:
 STUDY = Study(
     question="Which learning rate and weight decay suit a small network?",
     answer="A learning rate near 0.01, the upper end of the range; weight decay hardly matters.",
-    why="The learning rate decides: within these few epochs a small one gets nowhere.",
+    found=_found,
+    why=(Reason("The learning rate decides: within these few epochs a small one gets nowhere", _rate_decides),),
     picture="test_accuracy",
     source=f"{SCRATCH}; {BERGSTRA_2012}",
     variants=[Variant(BASE)],

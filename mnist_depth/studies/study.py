@@ -53,14 +53,14 @@ Analysis = Callable[[Sequence[RunRecord], "str | None"], Mapping[str, float]]
 class Study:
     """A named set of runs with a question.
 
-    Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders its
-    rows, best first (as written when None). `answer` is the expected answer in one sentence, `found` states that of
-    finished runs. `why` is the reason, as a whole, or in parts of which each is given where the runs show it. The chart
-    that shows it is a `comparison` of final figures, or the report's `picture` of this name; `view` says how its link
-    opens the Depth tab. `axes` are what the variants differ in, where it is not simply config fields. A study with a
-    `search` is carried out by the search command: its only variant is what the trials have in common. `folder` is a
-    short name for the folder of its runs, where its own is long. With `save_weights` runs keep their final weights, for
-    `analysis`.
+    Every variant is trained with every seed. `columns` are the metrics of the table, `rank_by` the one that orders
+    its rows, best first (as written when None). `answer` is the expected answer in one sentence, `found` states that
+    of finished runs. `why` is the reason, as a whole, or in parts of which each is given where the runs show it. The
+    chart that shows it is a `comparison` of final figures, or the report's `picture` of this name; the report also
+    draws `signals`, quantities of its runs, against layer. `view` says how its link opens the Depth tab. `axes` are
+    what the variants differ in, where it is not simply config fields. A study with a `search` is carried out by the
+    search command: its only variant is what the trials have in common. `folder` is a short name for the folder of its
+    runs, where its own is long. With `save_weights` runs keep their final weights, for `analysis`.
     """
 
     question: str
@@ -72,6 +72,7 @@ class Study:
     why: str | Sequence[Reason] = ""
     picture: str = ""
     comparison: Comparison | None = None
+    signals: Sequence[str] = ()
     view: Mapping[str, str] = field(default_factory=dict)
     axes: Sequence[Axis] | None = None
     search: SearchSettings | None = None
@@ -193,6 +194,7 @@ class Study:
             axes=self.axes or ([Axis("configuration", self.label)] if self._is_named else None),
             picture=self.picture,
             comparison=self.comparison,
+            signals=self.signals,
             place=self._place,
         )
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 import math
 
 from mnist_depth.results.comparison import Comparison
-from mnist_depth.studies.expectation import Check, Expectation, all_but
+from mnist_depth.studies.expectation import Check, Expectation, Reason, all_but
+from mnist_depth.studies.reasons import looks_alike, vanishes
 from mnist_depth.studies.selection import Runs
 from mnist_depth.studies.sources import LECTURE_9, MINSKY_PAPERT_1969
 from mnist_depth.studies.study import Quick, Study, Variant, product
@@ -123,8 +124,18 @@ XOR_9 = Study(
     question="Why does XOR get worse, not better, with nine hidden sigmoid layers, and does ReLU repair it?",
     answer="Nine sigmoid layers do not move from ln 2; ReLU solves XOR from some starts.",
     why=(
-        "Nine sigmoid layers pass on so little of the gradient that nothing moves. ReLU passes it on, but "
-        "layers of five units die easily: about half of all starts do not make it."
+        Reason(
+            "Nine sigmoid layers pass on so little of the gradient that nothing moves", vanishes(activation="sigmoid")
+        ),
+        Reason(
+            "On the way forward the differences between the four inputs shrink in the same way, so that the output "
+            "cannot depend on them",
+            looks_alike(activation="sigmoid"),
+        ),
+        Reason(
+            "ReLU passes the gradient on, but layers of five units die easily: about half of all starts do not make it",
+            _solves(activation="relu"),
+        ),
     ),
     source=LECTURE_9,
     variants=[

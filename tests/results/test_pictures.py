@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,23 @@ def test_color_is_one_field_and_marker_another_on_every_chart(tmp_path: Path) ->
     for chart in charts:
         drawn = {to_hex(line.get_color()) for line in chart.figure.axes[0].get_lines()}
         assert drawn == {line.color for line in shown.lines}, chart.name
+
+
+def test_a_signal_of_a_study_is_drawn_by_layer_before_training_and_untrained_networks_get_no_map(
+    tmp_path: Path,
+) -> None:
+    for activation in ("relu", "tanh"):
+        for width in (16, 32):
+            folder = write_run(tmp_path, RunConfig(activation=activation, width=width, depth=3))
+            with (folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                scalars = {f"activation_std/layer_0{layer}": 0.5**layer * width for layer in (1, 2)}
+                file.write(f'{{"run": "train", "step": 0, "wall_time": 1, "scalars": {json.dumps(scalars)}}}\n')
+    story = Story(columns=("dz_ratio",), signals=("activation_std",), picture="activation_std")
+    drawn = draw_figures(Overview(read_runs(tmp_path)[0], story))
+    assert drawn.first is not None
+    assert drawn.first.name == "activation_std"
+    heights = {
+        tuple(np.round(np.asarray(line.get_ydata(), float), 6)) for line in drawn.first.figure.axes[0].get_lines()
+    }
+    assert heights == {(8.0, 4.0), (16.0, 8.0)}
+    assert drawn.sections["grids"] == []

@@ -113,8 +113,8 @@ def test_every_run_is_known_again_by_its_config(name: str) -> None:
 def test_published_figures_stand_beside_the_labs_runs() -> None:
     labs = STUDIES["labs"]
     shown = {labs.label(config): labs.published(config) for config in labs.configs("mnist", overrides={"epochs": 3})}
-    assert shown["784-256-256-10, N(0, 1)"] == "0.9455"
-    assert shown["+ batch normalization"] == "0.9826"
+    assert shown["784-256-256-10, N(0, 1)"] == "94.55 %"
+    assert shown["+ batch normalization"] == "98.26 %"
     assert labs.published(RunConfig(depth=4, width=33, activation="tanh")) in {"", *shown.values()}
 
 
