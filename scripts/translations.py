@@ -24,6 +24,7 @@ from mnist_depth.diagnosis.remedies import RULES
 from mnist_depth.figures.data import CURVES, QUANTITIES, SPLITS, SUBJECTS
 from mnist_depth.networks.optimizers import OPTIMIZERS
 from mnist_depth.studies import STUDIES
+from mnist_depth.studies.names import WORDS
 from mnist_depth.tensorboard_plugin.texts import TEXTS
 from mnist_depth.translation import DOMAIN, FOLDER, LANGUAGES
 
@@ -58,6 +59,8 @@ def data() -> Iterator[tuple[str, str]]:
         for text in [*texts, *(expectation.statement for expectation in study.expectations)]:
             if text:
                 yield text, f"studies: {name}"
+    for text in WORDS:
+        yield text, "studies: names"
     for verdict, rules in RULES.items():
         yield verdict, "diagnosis: verdict"
         for rule in rules:

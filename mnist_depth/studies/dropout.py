@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mnist_depth.results.comparison import Comparison
 from mnist_depth.studies.checks import BEST, beats, one_learned
 from mnist_depth.studies.expectation import Check, Expectation, Reason, all_but
+from mnist_depth.studies.names import localized
 from mnist_depth.studies.selection import NotComparable, NotTested, Runs
 from mnist_depth.studies.sources import LABS, SCRATCH, SRIVASTAVA_2014
 from mnist_depth.studies.study import Quick, Study, Variant
@@ -111,7 +112,7 @@ def _found(runs: Runs) -> str:
         _(
             "{name}: from {plain:.1f} to {dropped:.1f} points (training {train:.1%} to {train_dropped:.1%}, "
             "test {test:.1%} to {test_dropped:.1%})",
-            name=name,
+            name=localized(name),
             plain=100 * pair.gaps[0],
             dropped=100 * pair.gaps[1],
             train=pair.plain[0],

@@ -1,5 +1,49 @@
 """Names and published figures as statements, tables and legends of studies give them."""
 
+from mnist_depth.translation import translate as _
+
+WORDS = (
+    "9 sigmoid layers",
+    "batch norm",
+    "300 images",
+    "lab",
+    "softmax",
+    "+ dropout",
+    "2 hidden layers",
+    "3 hidden layers",
+    "4 hidden layers",
+    "all zeros",
+    "plain",
+    "fast forward",
+    "split and merge",
+    "simple recurrent",
+    "ReLU (the bar)",
+    "no remedy",
+    "batch normalization",
+    "residual wiring",
+    "DBN pre-training",
+    "LSUV over all entries",
+    "LSUV across samples",
+    "momentum",
+    "gain 1",
+    "gain 4",
+    "gain 1.414",
+    "tiny epsilon",
+    "sum from 0",
+    "and on the scored logits",
+    "and trained through on the logits",
+)
+"""Parts of labels that have a word in other languages; names of activations, optimizers and initializers have none."""
+
+
+def localized(label: str) -> str:
+    """A label in the active language, part by part.
+
+    >>> localized("300 images, keep 0.8")
+    '300 images, keep 0.8'
+    """
+    return ", ".join(_(part) if part in WORDS else part for part in label.split(", "))
+
 
 def cifar(figure: float | str) -> str:
     """An accuracy that Mishkin & Matas 2015 publish for CIFAR-10, in percent or n/c; empty where there is none."""

@@ -83,7 +83,7 @@ STUDY = Study(
     source=f"{LECTURE_10}; {GLOROT_2010}; {IOFFE_2015}; {HINTON_2006}; {MISHKIN_2015}; {SAXE_2013}; {HE_2016}",
     variants=[
         Variant({"depth": 9, "activation": "relu"}, "ReLU (the bar)"),
-        _rescue("nothing"),
+        _rescue("no remedy"),
         _rescue("batch normalization", batch_norm="before"),
         _rescue("residual wiring", wiring="residual"),
         _rescue("DBN pre-training", pretraining="dbn"),
@@ -102,7 +102,7 @@ STUDY = Study(
     rank_by=BEST,
     expectations=(
         Expectation("the bar: ReLU learns", LECTURE_10, learns(BAR, activation="relu"), NETWORK),
-        Expectation("nothing: chance", LECTURE_10, at_chance(**PLAIN), NETWORK - {"epochs"}, "cost 2.303"),
+        Expectation("no remedy: chance", LECTURE_10, at_chance(**PLAIN), NETWORK - {"epochs"}, "cost 2.303"),
         Expectation("batch normalization rescues", IOFFE_2015, learns(0.9, batch_norm="before"), NETWORK),
         Expectation(
             "batch normalization comes close to ReLU",

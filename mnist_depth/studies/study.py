@@ -15,6 +15,7 @@ from mnist_depth.errors import UserError
 from mnist_depth.records import RunRecord
 from mnist_depth.results.groups import Axis
 from mnist_depth.studies.expectation import NOT_COMPARABLE, REPRODUCED, Answer, Expectation, Found, Reason
+from mnist_depth.studies.names import localized
 from mnist_depth.studies.selection import NotTested, Runs
 from mnist_depth.sweeps.search import DEFAULT_SPACE, SearchSettings
 from mnist_depth.translation import translate as _
@@ -189,9 +190,9 @@ class Study:
             answers=answers,
             columns=self.columns,
             rank_by=self.rank_by,
-            label=self.label,
+            label=self._shown_label,
             published=self.published,
-            axes=self.axes or ([Axis("configuration", self.label)] if self._is_named else None),
+            axes=self.axes or ([Axis("configuration", self._shown_label)] if self._is_named else None),
             picture=self.picture,
             comparison=self.comparison,
             signals=self.signals,
@@ -202,6 +203,9 @@ class Study:
         """The place of a run's variant among those of the full and then of the quick version."""
         written, variant = [*self.variants, *self.quick.variants], self.variant(config)
         return written.index(variant) if variant else len(written)
+
+    def _shown_label(self, config: RunConfig) -> str:
+        return localized(self.label(config))
 
     def _found(self, runs: Runs) -> str:
         """The answer of these runs; empty where they cannot tell."""

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from mnist_depth import theory
+from mnist_depth import theory, translation
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import SIZES
 from mnist_depth.errors import UserError
 from mnist_depth.figures.data import QUANTITIES
 from mnist_depth.figures.trainings import PREDICTED
 from mnist_depth.records import RunRecord
-from mnist_depth.studies import STUDIES, run_slug
+from mnist_depth.studies import STUDIES, names, run_slug
 from mnist_depth.studies.expectation import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED
 from mnist_depth.studies.study import Quick, Variant, product
 
@@ -311,3 +311,22 @@ def test_dropout_defines_its_gap_and_gives_reasons_beside_what_is_not_comparable
     assert "The gap is training minus test accuracy. 300 images: from 22.0 to 2.0 points" in story.found
     assert "the gap closes from above" in story.why
     assert "lab, keep 0.7: -17.0 points" in story.why
+
+
+def test_a_network_has_one_name_in_a_language() -> None:
+    translation.activate("ko")
+    study = STUDIES["dropout"]
+    runs = [
+        finished(config, **learned(train_accuracy=0.8 if config.dropout else 1.0)) for config in study.configs("mnist")
+    ]
+    story = study.story("dropout", study.answers(runs), runs)
+    assert story.label is not None
+    labels = {story.label(run.config) for run in runs}
+    assert labels == {"실습", "실습, keep 0.7", "이미지 300장", "이미지 300장, keep 0.8"}
+    assert "이미지 300장: " in story.found
+    assert {name.split(",")[0] for name in labels} == {statement.split(":")[0] for statement, _verdict, _detail in story.answers}
+
+
+def test_every_word_of_a_label_that_is_translated_is_in_a_label() -> None:
+    labels = [variant.label for study in STUDIES.values() for variant in (*study.variants, *study.quick.variants)]
+    assert set(names.WORDS) <= {part for label in labels for part in label.split(", ")}
