@@ -92,7 +92,7 @@ def _diagnose_folder(path: Path, values: flags.FlagValues) -> Diagnosis:
             "{path} is no folder of a training (no {names}); {hint}", path=path, names=names, hint=_runs_below(path)
         )
     end = diagnose_run(record, "end")
-    print(render_pair(diagnose_run(record, "start"), end, terminal_width()))
+    print(render_pair(diagnose_run(record, "start"), end, terminal_width(), has_ended=record.has_ended))
     return end
 
 

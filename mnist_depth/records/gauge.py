@@ -43,9 +43,13 @@ class GaugeRecord(TrainingRecord):
 
     @property
     def status(self) -> str:
-        """`diverged` after a loss that is not finite, else `measured`: a gauge does not know whether training ends."""
+        """`diverged` after a loss that is not finite, else `measured`: a later `fit` may continue any training."""
         _, losses = self.series("train", "loss")
         return "measured" if all(map(math.isfinite, losses)) else "diverged"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.metadata.get("finished") is not False
 
     @property
     def figures(self) -> dict[str, float]:

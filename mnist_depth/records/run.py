@@ -93,6 +93,10 @@ class RunRecord(TrainingRecord):
         return str(self.done.get("status", "unfinished"))
 
     @property
+    def has_ended(self) -> bool:
+        return bool(self.done)
+
+    @property
     def fields(self) -> Mapping[str, Any]:
         return {name: value for name, value in self.config.to_dict().items() if name != "seed"}
 

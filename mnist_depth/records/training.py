@@ -46,6 +46,11 @@ class TrainingRecord(ABC):
 
     @property
     @abstractmethod
+    def has_ended(self) -> bool:
+        """False while it runs, and after a process that was killed."""
+
+    @property
+    @abstractmethod
     def fields(self) -> Mapping[str, Any]:
         """The settings of the training without its seed: trainings with equal fields form one group."""
 

@@ -18,9 +18,10 @@ def diagnose_run(record: TrainingRecord, moment: Moment = "start") -> Diagnosis:
     return judge(from_training(record, moment))
 
 
-def render_pair(start: Diagnosis, end: Diagnosis, width: int | None = None) -> str:
+def render_pair(start: Diagnosis, end: Diagnosis, width: int | None = None, *, has_ended: bool = True) -> str:
     """Two moments of one training, for a terminal of `width` columns; remedies that help both are printed once."""
     if start.remedies == end.remedies:
         start = replace(start, remedies=())
-    before, after = translate("before training").upper(), translate("after training").upper()
+    before = translate("before training").upper()
+    after = (translate("after training") if has_ended else translate("during training")).upper()
     return f"{before}\n{render(start, width, localized)}\n\n{after}\n{render(end, width, localized)}"

@@ -51,7 +51,7 @@ def from_training(record: TrainingRecord, moment: Moment = "start") -> Measureme
     constant, lowest = _references(record)
     gains = _predicted_gains(run.config) if run and moment == "start" else {}
     return Measurements(
-        source=_source(record, _step(record, layers, pick)),
+        source=_source(record, _step(record, layers, pick), moment),
         layers=tuple(replace(layer, predicted_gain=gains.get(layer.name)) for layer in layers),
         loss=_loss(record, moment),
         history=tuple(record.series("train", "loss")[1])
@@ -103,8 +103,8 @@ def _last(record: TrainingRecord, tag: str) -> float | None:
 
 
 def _updates(record: TrainingRecord) -> int:
-    """Optimizer steps at the last point of the training loss."""
-    return max(record.series("train", "loss")[0], default=0)
+    """Optimizer steps at the last point of a loss."""
+    return max((step for tag in ("loss", "probe_loss") for step in record.series("train", tag)[0]), default=0)
 
 
 def _references(record: TrainingRecord) -> tuple[float | None, float]:
@@ -140,6 +140,8 @@ def _networks(record: GaugeRecord) -> Mapping[str, Sequence[str]]:
 
 
 def _how_to_measure(record: TrainingRecord) -> UserError:
+    if not record.measured and not record.has_ended:
+        return UserError("the training has not come to its first measurement")
     if isinstance(record, GaugeRecord):
         failed = record.metadata.get("probe_error")
         if isinstance(failed, str) and failed:
@@ -148,10 +150,13 @@ def _how_to_measure(record: TrainingRecord) -> UserError:
     return UserError("train it with --instruments=standard")
 
 
-def _source(record: TrainingRecord, step: int) -> Message:
-    if record.seed is None:
-        return Message("{name}, step {step}", name=record.name, step=step)
-    return Message("{name}, seed {seed}, step {step}", name=record.name, seed=record.seed, step=step)
+def _source(record: TrainingRecord, step: int, moment: Moment) -> Message:
+    source = Message("{name}, step {step}", name=record.name, step=step)
+    if record.seed is not None:
+        source = Message("{name}, seed {seed}, step {step}", name=record.name, seed=record.seed, step=step)
+    if moment == "start" or record.has_ended:
+        return source
+    return Message("{source}, the training has not ended", source=source)
 
 
 def _traits(record: TrainingRecord) -> dict[str, str]:
@@ -174,7 +179,7 @@ def _loss(record: TrainingRecord, moment: Moment) -> float | None:
     """At the start that of the probe, before any update: the first one of training is an epoch's mean."""
     probed, trained = (record.series("train", tag)[1] for tag in ("probe_loss", "loss"))
     if moment == "end":
-        return trained[-1] if trained else None
+        return (trained or probed or [None])[-1]
     return (probed or trained or [None])[0]
 
 

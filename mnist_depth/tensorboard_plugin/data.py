@@ -169,7 +169,11 @@ class Source:
             if self._verdicts.get(one.name, (None, ""))[0] != stamp:
                 read = records.read_gauge if isinstance(record, records.GaugeRecord) else records.read_run
                 try:
-                    words = text.verdict(diagnose_run(read(record.folder), "end"), localized)
+                    record = read(record.folder)
+                    judged = diagnose_run(record, "end")
+                    words = text.verdict(judged, localized)
+                    if not record.has_ended:
+                        words = f"{words}\n\n{localized(judged.source)}"
                 except UserError as error:
                     words = str(error).replace(str(record.folder), one.name) if finished else ""
                 self._verdicts[one.name] = (stamp, words)

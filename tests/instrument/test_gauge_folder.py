@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import keras
 import numpy as np
 import pytest
 
+from mnist_depth.cli import flags
+from mnist_depth.cli.analyze import diagnose
 from mnist_depth.instrument import DepthGauge, MemoryWriter, every_steps
+from mnist_depth.records import read_gauge
 from tests.instrument.twins import STEPS, X, Y, dense, network
 
 pytestmark = pytest.mark.slow
@@ -174,6 +178,36 @@ def test_backup_and_restore_in_either_order(tmp_path: Path, gauge_first: bool) -
     assert steps(target, "gradient_norm/hidden/kernel") == [1, 2, 4, 6, 8, 10, 12]
     assert steps(target, "loss") == [4, 8, 12]
     assert not Path(f"{target}-2").exists()
+
+
+class Copies(keras.callbacks.Callback):
+    """Copies a folder in the middle of an epoch: what is on the disk then, a process that is killed there leaves."""
+
+    def __init__(self, source: Path, target: Path, step: int) -> None:
+        super().__init__()
+        self._source, self._target, self._step = source, target, step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        trained: Any = self.model
+        if int(trained.optimizer.iterations) == self._step:
+            shutil.copytree(self._source, self._target)
+
+
+@pytest.mark.parametrize("probe", [(X, Y), None])
+@pytest.mark.parametrize(("killed_at", "last"), [(1, {True: 0, False: 1}), (3, {True: 2, False: 2})])
+def test_what_a_killed_training_has_measured_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], probe: Any, killed_at: int, last: dict[bool, int]
+) -> None:
+    target, killed = tmp_path / "mine", tmp_path / "killed"
+    fit(model(), DepthGauge(target, probe, schedule=SCHEDULE, graph=False), Copies(target, killed, killed_at))
+    capsys.readouterr()
+    values, _ = flags.parse(["", "diagnose"])
+    assert diagnose([str(killed)], values) == 0
+    _, during = capsys.readouterr().out.split("DURING TRAINING\n")
+    assert during.startswith("HEALTHY: the first layer's gradient is ")
+    assert f"Measured: killed, step {last[probe is not None]}, the training has not ended." in during
+    assert not read_gauge(killed).has_ended
+    assert read_gauge(target).has_ended
 
 
 def test_copies_of_a_gauge_have_folders_of_their_own(tmp_path: Path) -> None:

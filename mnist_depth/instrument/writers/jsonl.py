@@ -93,6 +93,7 @@ class JsonLinesWriter(Writer):
             self._files[name] = (self.folder / name).open("a", encoding="utf-8")
         with _naming(self._files[name]) as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()  # a process that is killed leaves what it has measured
 
 
 @contextlib.contextmanager
