@@ -324,7 +324,9 @@ def test_a_network_has_one_name_in_a_language() -> None:
     labels = {story.label(run.config) for run in runs}
     assert labels == {"실습", "실습, keep 0.7", "이미지 300장", "이미지 300장, keep 0.8"}
     assert "이미지 300장: " in story.found
-    assert {name.split(",")[0] for name in labels} == {statement.split(":")[0] for statement, _verdict, _detail in story.answers}
+    assert {name.split(",")[0] for name in labels} == {
+        statement.split(":")[0] for statement, _verdict, _detail in story.answers
+    }
 
 
 def test_every_word_of_a_label_that_is_translated_is_in_a_label() -> None:
