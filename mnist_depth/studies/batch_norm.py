@@ -241,8 +241,8 @@ STUDY = Study(
         ),
         Reason("Beside tiny weights the first steps are too large: they replace the weights", _steps_too_large),
         Reason(
-            "Where the weights are tiny, the variance of the pre-activations is also no larger than the constant of 1e-6 "
-            "that the normalization adds to it, so that the signal shrinks from layer to layer all the same",
+            "Where the weights are tiny, the variance of the pre-activations is also no larger than the constant of "
+            "1e-6 that the normalization adds to it, so that the signal shrinks from layer to layer all the same",
             _not_normalized,
         ),
         Reason("Where a scale suits the network anyway, normalization makes its steps smaller", _plain_ahead),
