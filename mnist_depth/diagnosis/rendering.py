@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from mnist_depth.diagnosis.finding import Diagnosis, Finding
+from mnist_depth.diagnosis.judge import ROOTS
 from mnist_depth.diagnosis.measurements import Layer
 from mnist_depth.diagnosis.message import Message
 
@@ -19,11 +20,16 @@ MIN_TEXT = 10
 
 
 def summary_line(diagnosis: Diagnosis, say: Say = str) -> str:
-    """Verdict and reason in one line, with the kinds of further errors and warnings; `say` translates."""
-    others = [finding.kind for finding in diagnosis.findings if finding.severity != "note"][diagnosis.has_errors :]
-    also = Message("also: {kinds}", kinds=", ".join(map(say, dict.fromkeys(others))))
-    more = f" ({say(also)})" if others else ""
-    return f"{say(diagnosis.verdict).upper()}: {say(diagnosis.sentence)}{more}"
+    """Verdict and reason in one line, what is wrong with the data, and the kinds of further errors and warnings.
+
+    `say` translates.
+    """
+    others = [finding for finding in diagnosis.findings if finding.severity != "note"][diagnosis.has_errors :]
+    data = [f"; {say(one.kind)}: {say(one.sentence)}" for one in others if one.kind in ROOTS]
+    kinds = dict.fromkeys(one.kind for one in others if one.kind not in ROOTS)
+    also = Message("also: {kinds}", kinds=", ".join(map(say, kinds)))
+    more = f" ({say(also)})" if kinds else ""
+    return f"{say(diagnosis.verdict).upper()}: {say(diagnosis.sentence)}{''.join(data)}{more}"
 
 
 def render(diagnosis: Diagnosis, width: int | None = None, say: Say = str) -> str:

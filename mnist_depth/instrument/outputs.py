@@ -55,6 +55,8 @@ def output_of_last_layer(model: Any, given_loss: Any) -> Output:
 
 def output_and_loss(model: Any, layers: tuple[Layer, ...], x: Any, given_loss: Any) -> Output:
     compiled = getattr(model, "loss", None) if given_loss is None else given_loss
+    if isinstance(compiled, (list, tuple)) and len(compiled) == 1:
+        compiled = compiled[0]
     single = not isinstance(compiled, (dict, list, tuple))
     name, logits = loss_name(compiled) if single and compiled is not None else ("", False)
     last = next((layer for layer in layers if layer.is_output), None)

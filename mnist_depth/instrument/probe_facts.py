@@ -44,11 +44,14 @@ def probe_facts(
         data = replace(batch_data(model, x, y), label_identical=False)
         if loss is None and why_unknown(model) is not None:
             return ProbeFacts(data)
+    except Exception:  # a probe may be anything
+        return ProbeFacts()
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ProbeFacts(data, _output(model, x, loss, measured))
-    except Exception:  # a probe may be anything, and the model is foreign code
-        return ProbeFacts()
+    except Exception:  # the model is foreign code
+        return ProbeFacts(data)
 
 
 def _output(model: keras.Model, x: Any, loss: Loss | None, measured: Measurement | None) -> Output:

@@ -15,6 +15,7 @@ from mnist_depth.cli import flags
 from mnist_depth.cli.analyze import diagnose
 from mnist_depth.diagnosis import Diagnosis
 from mnist_depth.instrument import DepthGauge, MemoryWriter
+from mnist_depth.model_diagnosis.diagnose import diagnose as diagnose_model
 from mnist_depth.results.diagnosis import diagnose_run
 
 keras: Any = importlib.import_module("keras")
@@ -116,6 +117,20 @@ def test_a_network_that_died_in_its_first_updates_is_not_called_slow(tmp_path: P
         assert found is not None
         assert found.verdict == "learning rate too high"
         assert not any("learning rate is low" in finding.sentence for finding in found.findings)
+
+
+@pytest.mark.parametrize("loss", ["mse", ["mse"]])
+def test_the_scale_of_the_probe_is_named_in_the_words_of_diagnose(
+    loss: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = 100 * X, (1000.0 * X[:, :1])
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.1), loss, jit_compile=False)
+    before = {finding.kind: finding for finding in diagnose_model(model, x, y).findings}
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[DepthGauge(MemoryWriter(), (x, y), graph=False)])
+    line = capsys.readouterr().out
+    for kind in ("input scale", "target scale"):
+        assert f"{kind}: {before[kind].sentence}" in line or line.startswith(f"{kind.upper()}: {before[kind].sentence}")
 
 
 def test_an_unknown_choice_is_refused() -> None:
