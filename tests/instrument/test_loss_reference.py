@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_depth.instrument import DepthGauge, MemoryWriter
+from mnist_depth.instrument import PRESETS, DepthGauge, MemoryWriter
 from mnist_depth.instrument.findings import Judge
 from mnist_depth.instrument.loss_reference import LossReference
+from mnist_depth.instrument.recording import Recording
 
 keras: Any = importlib.import_module("keras")
 
@@ -133,9 +134,11 @@ def test_the_losses_of_adversaries_need_not_fall() -> None:
         model.compile("sgd", "mse", run_eagerly=True)
         judge = Judge("warn")
         judge.begin(model, None, 0)
+        recording = Recording(MemoryWriter(), None, PRESETS["light"])
+        recording.latest = {"loss": 0.69, "gradient_norm/out/kernel": 1.0}
         for _ in range(6):
-            judge.after_epoch({"loss": 0.69}, list, 1)
-        judge.after_training({"loss": 0.69, "gradient_norm/out/kernel": 1.0}, lambda: [{"name": "out"}], 6, None)
+            judge.after_epoch(recording, list, 1)
+        judge.after_training(recording, lambda: [{"name": "out"}], 6, None)
         assert judge.final is not None
         verdicts.append(judge.final.verdict)
     assert verdicts == ["loss not falling", "healthy"]
