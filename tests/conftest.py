@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from mnist_depth import translation
 from mnist_depth.config import RunConfig
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -69,6 +70,14 @@ def mnist_dir() -> str:
         if folder and (Path(folder) / "mnist").is_dir():
             return folder
     pytest.skip("no prepared MNIST: set TFDS_DATA_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _no_language_is_left_behind() -> Iterator[None]:
+    """A test that chooses a language chooses it for itself alone, in whatever order tests run."""
+    before = dict(translation._active)
+    yield
+    translation._active.update(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

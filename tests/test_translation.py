@@ -9,7 +9,6 @@ import re
 import string
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +30,6 @@ from scripts import translations
 from tests.results.fabricated_runs import headline, write_run
 
 FOREIGN = [language for language in translation.LANGUAGES if language != "en"]
-
-
-@pytest.fixture(autouse=True)
-def _english_afterwards() -> Iterator[None]:
-    yield
-    translation.activate("en")
 
 
 def texts(message: Message) -> list[tuple[str, str]]:

@@ -73,6 +73,8 @@ def diagnose(words: list[str], values: flags.FlagValues) -> int:
     """Print what is wrong with a training, or with a saved Keras model on a batch, and what to change."""
     what = UserError("a run folder, the folder of a gauge, or a .keras file with --data")
     path = _one_path("diagnose", words, what)
+    if not path.exists():
+        raise UserError("there is no {path}; name {what}", path=path, what=what)
     found = _diagnose_folder(path, values) if path.is_dir() else _diagnose_file(path, values)
     return FOUND_ERRORS if values.exit_code and found.has_errors else 0
 

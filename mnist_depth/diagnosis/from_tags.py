@@ -46,8 +46,8 @@ KERNEL_GRADIENTS = ("probe_gradient_norm", "gradient_norm")
 def layers_from_tags(values: Mapping[str, float], described: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
     """The weight layers that were measured, in the given order.
 
-    `described` holds a mapping for every layer of the model: name, and where known class, activation, parameters and
-    networks.
+    `described` holds a mapping for every layer of the model: name, and where known class, activation, parameters,
+    networks, and whether it is trainable.
     """
     joined = _joined(values, described)
     found = []
@@ -98,6 +98,7 @@ def _layer(values: Mapping[str, float], layer: Mapping[str, Any], gradients: Seq
         kind=str(layer.get("class", "")),
         parameters=parameters if type(parameters) is int else None,
         activation=activation,
+        trainable=bool(layer.get("trainable", True)),
         nonfinite_weights=any(share > 0 for share in _of_kernels(values, "weight_nonfinite_share", name)),
         networks=tuple(layer.get("networks", ())),
         **numbers,

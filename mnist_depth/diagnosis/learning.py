@@ -71,14 +71,17 @@ def _history(measured: Measurements) -> Iterator[Finding]:
     span = max(losses) - min(losses)
     jumps = [abs(b - a) for a, b in pairwise(second)]
     jump = math.fsum(jumps) / len(jumps) / span if span and jumps else 0.0
-    if jump > threshold("oscillating"):
+    rises = any(b > a for a, b in pairwise(second))  # a loss that only falls does not oscillate
+    if rises and jump > threshold("oscillating"):
         words = Message("the training loss jumps by {jump:.0%} of its whole range from point to point", jump=jump)
         yield find("oscillating", words, figure=jump)
 
 
 def _updates(measured: Measurements) -> Iterator[Finding]:
-    ratios = [(layer.update_ratio, layer.name) for layer in measured.layers if layer.update_ratio is not None]
-    ratios = [(ratio, name) for ratio, name in ratios if math.isfinite(ratio)]
+    # A value that is still that of the first update says nothing about the updates since.
+    first = {(layer.name, layer.update_ratio) for layer in measured.start if measured.updates > 1}
+    known = {(layer.name, layer.update_ratio) for layer in measured.layers} - first
+    ratios = [(ratio, name) for name, ratio in known if ratio is not None and math.isfinite(ratio)]
     if not ratios:
         return
     (smallest, at_smallest), (largest, at_largest) = min(ratios), max(ratios)

@@ -213,6 +213,8 @@ def _layers(model: keras.Model) -> list[dict[str, Any]]:
 
 def _layer(name: str, layer: keras.Layer) -> dict[str, Any]:
     described = {"name": name, "class": type(layer).__name__, "parameters": layer.count_params() if layer.built else 0}
+    if layer.weights and not layer.trainable_weights:
+        described["trainable"] = False
     activation = vars(layer).get("activation")
     return {**described, "activation": _name_of(activation)} if callable(activation) else described
 

@@ -146,7 +146,9 @@ def _found(runs: Runs) -> str:
         _("{scale}: {normed:.1%} and {plain:.1%}", scale=_std(scale), normed=pairs[scale][0], plain=pairs[scale][1])
         for scale in sorted({max(pairs), best, min(pairs)}, reverse=True)
     ]
-    return " ".join([answer, _("Training accuracy with and without: {figures}.", figures="; ".join(figures))])
+    shown = "; ".join(figures)
+    words = _("Training accuracy with and without, at both ends and at the best scale: {figures}.", figures=shown)
+    return f"{answer} {words}"
 
 
 # Reasons

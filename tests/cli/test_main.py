@@ -108,6 +108,8 @@ MISTAKES = [
     (["train", "extra"], "'extra'"),
     (["train", "--port=99999"], "port 99999 is not between 0 and 65535"),
     (["list", "nothing"], "valid: studies"),
+    (["diagnose", "logs/mispelt"], "there is no logs/mispelt; name a run folder"),
+    (["diagnose", "no.keras", "--data=no.npz"], "there is no no.keras; name a run folder"),
     (["study", "--engine=slurm"], "engine"),
     (["study", "--workers=0"], "workers"),
     (["search", "--choose=depth"], "FIELD=VALUE"),

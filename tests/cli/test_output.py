@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from mnist_depth.studies.expectation import Answer
 from tests.results.fabricated_runs import headline, write_run
 
 WIDTHS = [60, 80, 100, 160]
-
-
-@pytest.fixture(autouse=True)
-def _english_afterwards() -> Iterator[None]:
-    yield
-    translation.activate("en")
 
 
 @pytest.fixture(scope="module")

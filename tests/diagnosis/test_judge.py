@@ -273,3 +273,19 @@ def test_rates_are_tried_until_one_learns_and_none_above_an_explosion() -> None:
     while (factor := next_factor(replace(tiny, trials=tuple(tried)))) is not None:
         tried.append(trial(factor, 0.7, 0.7))
     assert [one.factor for one in tried] == [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7]
+
+
+@pytest.mark.parametrize(
+    ("losses", "kinds"),
+    [((2.5, 2.4, 2.3, 1.6), set()), ((2.5, 1.6, 1.5, 2.4, 1.6, 2.5, 1.5, 2.4), {"oscillating"})],
+)
+def test_a_loss_that_only_falls_does_not_oscillate(losses: tuple[float, ...], kinds: set[str]) -> None:
+    found = judge(Measurements("fabricated", (Layer("out", 1.0),), history=losses, updates=80)).findings
+    assert {finding.kind for finding in found} & {"oscillating"} == kinds
+
+
+@pytest.mark.parametrize(("first", "kinds"), [(1e-7, set()), (2e-7, {"update size"})])
+def test_an_update_that_was_measured_at_the_start_only_is_not_judged_later(first: float, kinds: set[str]) -> None:
+    layers, start = ((Layer("out", 1.0, update_ratio=ratio),) for ratio in (1e-7, first))
+    found = judge(Measurements("fabricated", layers, start=start, updates=80)).findings
+    assert {finding.kind for finding in found} & {"update size"} == kinds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import pickle
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -48,12 +47,6 @@ DIAGNOSED = {
 """What is wrong -> measurements of it."""
 
 ENGLISH = re.compile(r"\b(the|and|is|are|with|than|to|no|steps?|not)\b")
-
-
-@pytest.fixture(autouse=True)
-def _english_afterwards() -> Iterator[None]:
-    yield
-    translation.activate("en")
 
 
 @pytest.mark.parametrize("wrong", DIAGNOSED)

@@ -136,3 +136,24 @@ def test_the_scale_of_the_probe_is_named_in_the_words_of_diagnose(
 def test_an_unknown_choice_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown on_finding='shout'; valid: warn, stop, ignore"):
         DepthGauge(MemoryWriter(), (X, Y), on_finding="shout")  # type: ignore[arg-type]
+
+
+def test_the_gradient_of_frozen_layers_is_not_judged() -> None:
+    """A deep frozen sigmoid network whose outputs go to a head beside the input itself."""
+    keras.utils.set_random_seed(0)
+    features = inputs = keras.Input((4,))
+    for _ in range(8):
+        features = keras.layers.Dense(8, "sigmoid", trainable=False)(features)
+    outputs = keras.layers.Dense(1, "sigmoid")(keras.layers.Concatenate()([inputs, features]))
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(0.5), "binary_crossentropy")
+    x = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
+    y = (x[:, :1] > 0).astype(np.float32)
+    gauge = DepthGauge(MemoryWriter(), probe=(x, y))
+    model.fit(x, y, epochs=20, verbose=0, callbacks=[gauge])
+    diagnosis = gauge.diagnosis
+    assert diagnosis is not None
+    kinds = {finding.kind for finding in diagnosis.findings}
+    assert diagnosis.verdict == "healthy"
+    assert "frozen" in kinds
+    assert not kinds & {"vanishing", "slow first layers", "cut"}
