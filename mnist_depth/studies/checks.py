@@ -89,9 +89,11 @@ def at_chance(**which: Any) -> Check:
         worst = max(losses, key=lambda loss: abs(loss - equal) if math.isfinite(loss) else math.inf)
         flat = all(abs(loss - equal) < LOSS_TOLERANCE for loss in losses)
         detail = _(
-            "test loss {loss:.3f} (chance {chance:.3f}), best test accuracy {best:.2%}, largest class {share:.2%}",
+            "test loss {loss:.3f} (chance {chance:.3f} ± {limit:g}), best test accuracy {best:.2%}, "
+            "largest class {share:.2%}",
             loss=worst,
             chance=equal,
+            limit=LOSS_TOLERANCE,
             best=best,
             share=max(share),
         )
