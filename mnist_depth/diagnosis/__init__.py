@@ -11,7 +11,7 @@ from mnist_depth.diagnosis.judge import judge
 from mnist_depth.diagnosis.kinds import KINDS, Kind
 from mnist_depth.diagnosis.measurements import Data, Layer, Measurements, Output, Trial
 from mnist_depth.diagnosis.message import Message, localized
-from mnist_depth.diagnosis.rendering import render, summary_line
+from mnist_depth.diagnosis.rendering import render, summary_line, verdict_line
 from mnist_depth.diagnosis.trials import next_factor
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "next_factor",
     "render",
     "summary_line",
+    "verdict_line",
 ]

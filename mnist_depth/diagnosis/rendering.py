@@ -24,12 +24,26 @@ def summary_line(diagnosis: Diagnosis, say: Say = str) -> str:
 
     `say` translates.
     """
-    others = [finding for finding in diagnosis.findings if finding.severity != "note"][diagnosis.has_errors :]
-    data = [f"; {say(one.kind)}: {say(one.sentence)}" for one in others if one.kind in ROOTS]
-    kinds = dict.fromkeys(one.kind for one in others if one.kind not in ROOTS)
-    also = Message("also: {kinds}", kinds=", ".join(map(say, kinds)))
-    more = f" ({say(also)})" if kinds else ""
-    return f"{say(diagnosis.verdict).upper()}: {say(diagnosis.sentence)}{''.join(data)}{more}"
+    data = [f"; {say(one.kind)}: {say(one.sentence)}" for one in _others(diagnosis) if one.kind in ROOTS]
+    rest = _also((one.kind for one in _others(diagnosis) if one.kind not in ROOTS), say)
+    return f"{say(diagnosis.verdict).upper()}: {say(diagnosis.sentence)}{''.join(data)}{rest}"
+
+
+def verdict_line(diagnosis: Diagnosis, say: Say = str) -> tuple[str, str]:
+    """The verdict, and its reason with the kinds of further errors and warnings."""
+    return say(diagnosis.verdict).upper(), say(diagnosis.sentence) + _also((o.kind for o in _others(diagnosis)), say)
+
+
+def _also(kinds: Iterable[str], say: Say) -> str:
+    """Further kinds in parentheses, empty for none."""
+    names = ", ".join(map(say, dict.fromkeys(kinds)))
+    words = Message("also: {kinds}", kinds=names)
+    return f" ({say(words)})" if names else ""
+
+
+def _others(diagnosis: Diagnosis) -> Sequence[Finding]:
+    """Errors and warnings besides the one that is the verdict."""
+    return [finding for finding in diagnosis.findings if finding.severity != "note"][diagnosis.has_errors :]
 
 
 def render(diagnosis: Diagnosis, width: int | None = None, say: Say = str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from mnist_depth.config import RunConfig
-from mnist_depth.diagnosis import Diagnosis, Message
+from mnist_depth.diagnosis import Diagnosis, Message, verdict_line
 from mnist_depth.records import RunRecord
 
 
@@ -47,7 +47,8 @@ def verdict(diagnosis: Diagnosis, say: Callable[[str], str] = str) -> str:
 
     `say` translates; event files are written in English.
     """
-    parts = [f"**{say(diagnosis.verdict).upper()}**: {_escape(say(diagnosis.sentence))}."]
+    name, reason = verdict_line(diagnosis, say)
+    parts = [f"**{name}**: {_escape(reason)}."]
     worst = next((one for one in diagnosis.findings if one.kind == diagnosis.verdict), None)
     if worst is not None and worst.figure is not None and worst.threshold is not None:
         figures = Message(

@@ -25,7 +25,7 @@ SLOW = Measurements(
     history=(2.311, 2.311, 2.31, 2.31),
     updates=400,
     constant_loss=2.302,
-    start=layers(1e-7),
+    start=layers(1.2e-7),
     start_loss=2.311,
 )
 DEAD = replace(

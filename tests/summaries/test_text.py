@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mnist_depth.config import RunConfig
-from mnist_depth.summaries.text import config_table, preformatted, reproduce
+from mnist_depth.diagnosis import Layer, Measurements, judge
+from mnist_depth.summaries.text import config_table, preformatted, reproduce, verdict
 
 from .fabricated import make_run
 
@@ -49,3 +50,12 @@ def test_hostile_text_cannot_leave_its_place(tmp_path: Path) -> None:
 
 def test_plain_text_keeps_its_lines() -> None:
     assert preformatted("a  b\n\nc") == "    a  b\n    \n    c"
+
+
+def test_a_verdict_names_the_other_kinds_that_were_found() -> None:
+    """A network that is healthy as a whole says so beside what is wrong with a part of it."""
+    layers = (Layer("first", 1.0, update_ratio=0.5), Layer("out", 1.0, update_ratio=1e-3))
+    found = judge(Measurements("fabricated", layers))
+    assert verdict(found).startswith("**HEALTHY**")
+    assert "also: update size" in verdict(found)
+    assert "also" not in verdict(replace(found, findings=()))
