@@ -30,7 +30,7 @@ def test_a_killed_worker_is_put_down_to_memory_only_if_the_kernel_counts_it(
     monkeypatch.setattr(backends, "KERNEL_COUNTERS", counters)
     with backends.backend("local", 1) as call:
         ended = call(_kill_itself, [counters if counts else None])
-    assert ended == ([], cause)
+    assert (ended.results, str(ended.cause)) == ([], cause)
 
 
 @pytest.mark.skipif(not backends.KERNEL_COUNTERS.exists(), reason="Linux only")
