@@ -201,7 +201,7 @@ def _split(command: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         ("board --remote=", "names no host"),
         ("board --remote=gpu --attach=0", "port 0 is not between 1 and 65535"),
         ("list --flagfile=binary", "utf-8"),
-        ("diagnose loop", "diagnosing a model file needs a batch"),
+        ("diagnose loop", "there is no loop; name a run folder"),
         (f"list --{'n' * 5_000}=1", "unknown flag"),
         (f"report {'a' * 5_000}", "File name too long"),
         ("report a\\\nb", r"a\nb does not exist"),

@@ -106,6 +106,7 @@ def test_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
 def test_a_bomb_is_refused_before_it_is_unpacked(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     array = io.BytesIO()
     np.save(array, np.zeros(1 << 20, np.uint8))
+    (tmp_path / "model.keras").touch()
     with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as bomb:
         for number in range(100):
             bomb.writestr(f"{number}.npy", array.getvalue())
