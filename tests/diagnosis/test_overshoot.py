@@ -1,4 +1,4 @@
-"""A training that its first updates ruined is told from one that is slow, by how it began."""
+"""A training that its first updates ruined is distinguished from one that is slow by how it began."""
 
 from __future__ import annotations
 
