@@ -83,8 +83,7 @@ class _Graph:
         """
         order = list(TopologicalSorter(self._parents).static_order())
         own = {one: weighted & {*self._names_of.get(one, ())} for one in order}
-        before: dict[int, set[int]] = {}
-        """Operation -> the first weight layers on the paths to it, itself included."""
+        before: dict[int, set[int]] = {}  # operation -> the first weight layers on the paths to it, itself included
         for one in order:
             found = set().union(*(before[parent] for parent in self._parents.get(one, ())))
             before[one] = found or ({one} if own[one] else set())

@@ -13,11 +13,12 @@ import pytest
 from mnist_depth import theory, translation
 from mnist_depth.config import FIELDS, RunConfig
 from mnist_depth.datasets import SIZES
+from mnist_depth.diagnosis.kinds import threshold
 from mnist_depth.errors import UserError
 from mnist_depth.figures.data import QUANTITIES
 from mnist_depth.figures.trainings import PREDICTED
 from mnist_depth.records import RunRecord
-from mnist_depth.studies import STUDIES, names, run_slug
+from mnist_depth.studies import STUDIES, names, reasons, run_slug
 from mnist_depth.studies.expectation import NOT_COMPARABLE, NOT_REPRODUCED, NOT_TESTED, REPRODUCED
 from mnist_depth.studies.study import Quick, Variant, product
 
@@ -332,3 +333,9 @@ def test_a_network_has_one_name_in_a_language() -> None:
 def test_every_word_of_a_label_that_is_translated_is_in_a_label() -> None:
     labels = [variant.label for study in STUDIES.values() for variant in (*study.variants, *study.quick.variants)]
     assert set(names.WORDS) <= {part for label in labels for part in label.split(", ")}
+
+
+def test_reasons_have_the_limits_of_the_diagnosis() -> None:
+    """They repeat the numbers, because the commands that list studies start without the diagnosis' libraries."""
+    assert threshold("vanishing") == reasons.VANISHING
+    assert threshold("signal collapses") == reasons.ALIKE
